@@ -1,0 +1,69 @@
+"""Named predicates that drop training pairs, with a count each.
+
+The rule: filters see training pairs only, and drop whole pairs; no text is ever rewritten. A
+source's own validation and test splits are never filtered. Where the held-out splits are made from
+the training pairs, only pairs with an empty side are dropped before (there is nothing to translate
+or to score), and every other filter runs after, on what is left for training. So the cleaning
+settings never change what a system is tested on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from data_prep.corpus import Pair
+from nmt.config import Clean
+
+Predicate = Callable[[str, str], bool]
+RATIO_MARGIN = 10
+"""Characters added to each side before their ratio is taken."""
+
+
+def empty(source: str, target: str) -> bool:
+    """True where a side holds nothing but white space."""
+    return not source.strip() or not target.strip()
+
+
+def predicates(settings: Clean) -> dict[str, Predicate]:
+    """The filters that the settings ask for, in order; True drops the pair.
+
+    They are made for one pass over one corpus: `duplicate` remembers what it has seen.
+    """
+
+    def too_long(source: str, target: str) -> bool:
+        return max(len(source.split()), len(target.split())) > settings.max_words
+
+    def length_ratio(source: str, target: str) -> bool:
+        lengths = len(source) + RATIO_MARGIN, len(target) + RATIO_MARGIN
+        return max(lengths) > settings.max_ratio * min(lengths)
+
+    def copy(source: str, target: str) -> bool:
+        return source == target
+
+    seen: set[Pair] = set()
+
+    def duplicate(source: str, target: str) -> bool:
+        if (source, target) in seen:
+            return True
+        seen.add((source, target))
+        return False
+
+    chosen: dict[str, Predicate] = {"too_long": too_long, "length_ratio": length_ratio}
+    if settings.drop_copies:
+        chosen["copy"] = copy
+    if settings.drop_duplicates:
+        chosen["duplicate"] = duplicate
+    return chosen
+
+
+def drop(
+    pairs: Sequence[Pair], filters: Mapping[str, Predicate]
+) -> tuple[list[Pair], dict[str, int]]:
+    """The pairs that no filter drops, and for each filter the number that it was first to drop."""
+    counts = dict.fromkeys(filters, 0)
+    kept = []
+    for pair in pairs:
+        reason = next((name for name, drops in filters.items() if drops(*pair)), None)
+        if reason is None:
+            kept.append(pair)
+        else:
+            counts[reason] += 1
+    return kept, counts

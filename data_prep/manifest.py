@@ -1,0 +1,129 @@
+"""What went into a prepared folder and what came out: `manifest.json`."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path, PurePath
+from typing import Any
+
+from nmt.config import Data
+from nmt.errors import UserError
+
+FORMAT = 1
+KIND = "prepared data"
+NAME = "manifest.json"
+DEFINING = ("*.arrow", "tokenizer*.json")
+"""The files that make the data what they are; the rest tells about them."""
+
+Manifest = dict[str, Any]
+
+
+def settings_of(data: Data) -> dict[str, Any]:
+    """The settings that decide what is prepared: all but the place."""
+    settings = asdict(data)
+    del settings["folder"]
+    return settings
+
+
+def make(
+    folder: Path, data: Data, inputs: Mapping[str, str], results: Mapping[str, Any]
+) -> Manifest:
+    """The manifest of a folder that holds everything else already.
+
+    Its `data_hash` covers the sentences, ids and tokenizers and nothing else: the same data have
+    the same hash wherever they lie and whatever settings led to them.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
+    identity = [
+        [name, digest]
+        for name, digest in files.items()
+        if any(PurePath(name).match(pattern) for pattern in DEFINING)
+    ]
+    return {
+        "format": FORMAT,
+        "kind": KIND,
+        "languages": [data.source_language, data.target_language],
+        "data_hash": hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        **results,
+        "settings": settings_of(data),
+        "inputs": dict(inputs),
+        "files": files,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("datasets", "pyarrow", "tokenizers")},
+        },
+    }
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest; the folder itself is put in place atomically afterwards."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Manifest | None:
+    """The manifest of a prepared folder, or None where there is no folder or an empty one.
+
+    Raises:
+        UserError: the folder holds something else, which must not be overwritten.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    try:
+        manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if manifest["kind"] == KIND:
+            return dict(manifest)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(
+        f"data.folder: expected {folder} to be new or prepared data, found something else, which "
+        "is not overwritten; remove it or choose another folder"
+    )
+
+
+def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) -> list[str]:
+    """What differs between a prepared folder and what is asked for now, in words."""
+    if old["format"] != FORMAT:
+        return [f"format {old['format']} -> {FORMAT}"]
+    was, now = dict(_flat(old["settings"], "data")), dict(_flat(settings_of(data), "data"))
+    found = [
+        f"{key} {_shown(was, key)} -> {_shown(now, key)}"
+        for key in dict.fromkeys([*was, *now])
+        if _shown(was, key) != _shown(now, key)
+    ]
+    found += [
+        f"input {name} has changed"
+        for name, digest in inputs.items()
+        if old["inputs"].get(name, digest) != digest
+    ]
+    found += [
+        f"input {name} has {'come' if name in inputs else 'gone'}"
+        for name in sorted(set(inputs) ^ set(old["inputs"]))
+    ]
+    return found + [
+        f"{folder / name} is damaged or gone"
+        for name, digest in old["files"].items()
+        if not (folder / name).is_file() or sha256(folder / name) != digest
+    ]
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flat(settings: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{where}.{key}")
+        else:
+            yield f"{where}.{key}", value
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return json.dumps(settings[key], ensure_ascii=False) if key in settings else "(none)"

@@ -1,0 +1,166 @@
+"""The stages in order: read, split, clean, train tokenizers, encode, write down what was done."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from data_prep import manifest, sources
+from data_prep.clean import drop, empty, predicates
+from data_prep.corpus import Corpus, HeldOut
+from data_prep.encode import encode_splits
+from data_prep.split import Splits, make_splits
+from data_prep.tokenizer import train_tokenizers
+from nmt.config import Data
+from nmt.errors import UserError
+from nmt.vocab import load_vocabularies
+
+Say = Callable[[str], None]
+
+
+def prepare(data: Data, say: Say, fresh: bool = False) -> Path:
+    """Makes the folder that training reads, unless it is there already.
+
+    It is built beside its place and put there when it is whole. What was there before stays until
+    then.
+
+    Args:
+        data: the settings.
+        say: told what was found and done, a line at a time.
+        fresh: prepare even if nothing has changed.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: an input or a setting is wrong, or the folder holds something else.
+    """
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()  # ours hide by themselves
+    folder = Path(data.folder)
+    _recover(folder)
+    old = manifest.read(folder)
+    inputs = sources.inputs(data)
+    if old is not None and not fresh:
+        changes = manifest.changes(folder, old, data, inputs)
+        if not changes:
+            say(f"{folder} is already prepared with these settings and inputs, nothing to do")
+            return folder
+        say(f"preparing {folder} again: {'; '.join(changes)}")
+    with _replacing(folder) as partial:
+        results = _build(partial, data, say)
+        manifest.write(partial, manifest.make(partial, data, inputs, results))
+    say(f"prepared {folder}")
+    return folder
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Where a folder is built, and where the one it replaces waits."""
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.partial"), place.with_name(f".{place.name}.previous")
+
+
+def _recover(folder: Path) -> None:
+    """Clears up after a run that was killed; one between two renames left no folder in place."""
+    partial, previous = _beside(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    if previous.exists() and not folder.exists():
+        previous.rename(folder.resolve())
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `folder` if nothing goes wrong."""
+    partial, previous = _beside(folder)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.resolve().rename(previous)
+        partial.rename(folder.resolve())
+    finally:
+        _recover(folder)
+
+
+def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
+    """Writes everything but the manifest and returns the manifest's findings."""
+    corpus = sources.read(data, say)
+    read = {"train": len(corpus.train), **_given(corpus)}
+    say(f"read: {_listed(read)}")
+    splits, dropped = _split_and_clean(corpus, data)
+    say(f"dropped from training: {_listed(dropped)}")
+    sizes = {"train": len(splits.train), **_held_out(splits)}
+    say(f"kept: {_listed(sizes)}")
+    vocabularies = train_tokenizers(folder, splits.train, data.tokenizer)
+    measures = encode_splits(folder, splits)
+    for side, measure in measures["train"].items():
+        rate = measure["tokens"] / measure["words"]
+        say(f"{side}: {rate:.2f} tokens a word, longest sentence {measure['longest']} tokens")
+    say(f"vocabulary: {_listed(vocabularies)}")
+    _say_sample(folder, splits.test, say)
+    _write_test(folder, splits.test, data)
+    for name, content in corpus.notices.items():
+        (folder / name).write_bytes(content)
+    return {
+        "counts": {"read": read, "dropped": dropped, "splits": sizes},
+        "text": measures,
+        "vocabularies": vocabularies,
+    }
+
+
+def _split_and_clean(corpus: Corpus, data: Data) -> tuple[Splits, dict[str, int]]:
+    """The splits and the number of training pairs dropped for each reason; see `clean`."""
+    whole, dropped = drop(corpus.train, {"empty": empty})
+    corpus = Corpus(whole, corpus.validation, corpus.test)
+    splits, dropped["shared_with_held_out"] = make_splits(corpus, data.split)
+    train, counts = drop(splits.train, predicates(data.clean))
+    dropped |= counts
+    if not train:
+        raise UserError(
+            f"data.clean: no training pair is left; dropped: {_listed(dropped)}; "
+            "loosen the filter that dropped most or give more pairs"
+        )
+    return Splits(train, splits.validation, splits.test), dropped
+
+
+def _given(corpus: Corpus) -> dict[str, int]:
+    parts = {"validation": corpus.validation, "test": corpus.test}
+    return {name: len(part.sources) for name, part in parts.items() if part is not None}
+
+
+def _held_out(splits: Splits) -> dict[str, int]:
+    test = splits.test
+    references = sum(text is not None for row in test.references for text in row)
+    return {
+        "validation": len(splits.validation.sources),
+        "test": len(test.sources),
+        "test references": references,
+    }
+
+
+def _say_sample(folder: Path, test: HeldOut, say: Say) -> None:
+    """Shows one test pair and the units it is cut into."""
+    for vocabulary, text in zip(
+        load_vocabularies(folder), (test.sources[0], test.targets[0]), strict=True
+    ):
+        pieces = [text[start:end] for start, end in vocabulary.spans(text)]
+        say(f"sample: {'|'.join(pieces)}")
+
+
+def _write_test(folder: Path, test: HeldOut, data: Data) -> None:
+    """The test split as plain text (first references), to try `nmt translate` on."""
+    sides = {data.source_language: test.sources, data.target_language: test.targets}
+    if len(sides) < 2 or any("\n" in text for texts in sides.values() for text in texts):
+        return  # such a sentence is more than a line, and text is not rewritten
+    for language, texts in sides.items():
+        content = "".join(f"{text}\n" for text in texts)
+        (folder / f"test.{language}").write_bytes(content.encode())
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())

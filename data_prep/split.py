@@ -1,0 +1,169 @@
+"""A leak-free split: no training pair shares a side with a held-out one.
+
+Two sentences are the same here if they agree after folding case, white space, punctuation and
+compatibility forms. Where a source brings its own held-out splits they are kept, and training pairs
+that share a side with them are dropped. Otherwise the pairs are grouped so that two which share a
+folded source or target, transitively, are in one group, and whole groups are held out. A group is
+taken in an order that depends on nothing but its sentences and the seed, so neither the order of
+the input nor one split's size changes what the other holds, as long as the pairs are the same.
+
+Every source sentence is equally likely to be held out, but for groups of more than a fiftieth of
+the wanted size: these stay in training, because they are one sentence in many guises and would
+weigh too much in a score. A corpus so entangled that nearly all of it is one group is refused.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from data_prep.corpus import Corpus, HeldOut, Pair
+from nmt.config import Split
+from nmt.errors import UserError
+
+LARGEST_GROUP = 50
+"""A group has at most the wanted size divided by this many source sentences (or one)."""
+
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a corpus; no pair of `train` shares a folded side with another part."""
+
+    train: list[Pair]
+    validation: HeldOut
+    test: HeldOut
+
+
+def fold(text: str) -> str:
+    """What two sentences must have in common to count as the same.
+
+    NFKC and case folding, then only letters and digits; a text without any is itself.
+    """
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return _NOT_ALPHANUMERIC.sub("", folded.casefold()) or text
+
+
+def make_splits(corpus: Corpus, settings: Split) -> tuple[Splits, int]:
+    """The splits, and how many training pairs were dropped for sharing a side with given ones.
+
+    Raises:
+        UserError: the corpus is too small for the wanted sizes.
+    """
+    given = {"validation": corpus.validation, "test": corpus.test}
+    train = _without_leaks(corpus.train, [part for part in given.values() if part is not None])
+    dropped = len(corpus.train) - len(train)
+    # Test comes first, so that its size alone decides what it holds.
+    wanted = {
+        name: size
+        for name, size in (("test", settings.test_size), ("validation", settings.validation_size))
+        if given[name] is None
+    }
+    made: dict[str, HeldOut] = {}
+    if wanted:
+        train, made = _hold_out(train, wanted, settings.seed)
+    parts = {name: part or made[name] for name, part in given.items()}
+    return Splits(train, parts["validation"], parts["test"]), dropped
+
+
+def _without_leaks(pairs: Sequence[Pair], parts: Sequence[HeldOut]) -> list[Pair]:
+    if not parts:
+        return list(pairs)
+    sources = {fold(text) for part in parts for text in part.sources}
+    targets = {fold(t) for part in parts for row in part.references for t in row if t is not None}
+    return [
+        pair
+        for pair in tqdm(pairs, "comparing with the held-out parts", disable=None, leave=False)
+        if fold(pair[0]) not in sources and fold(pair[1]) not in targets
+    ]
+
+
+def _hold_out(
+    pairs: Sequence[Pair], wanted: Mapping[str, int], seed: int
+) -> tuple[list[Pair], dict[str, HeldOut]]:
+    """Takes whole groups out of the pairs until each split has its size."""
+    total = len({source for source, _ in pairs})
+    if 2 * sum(wanted.values()) > total:
+        raise UserError(_too_small(wanted, f"only {total} different source sentences"))
+    taken: dict[str, list[Pair]] = {name: [] for name in wanted}
+    room = dict(wanted)
+    train: list[int] = []
+    for group in _ordered_groups(pairs, seed):
+        size = len({pairs[index][0] for index in group})
+        fits = (n for n in wanted if size <= room[n] and size <= max(1, wanted[n] // LARGEST_GROUP))
+        name = next(fits, None)
+        if name is None:
+            train.extend(group)
+        else:
+            room[name] -= size
+            taken[name].extend(pairs[index] for index in group)
+    for name, left in room.items():
+        # The last groups may all be too large for the last few places; more is a lack of groups.
+        if left >= max(1, wanted[name] // LARGEST_GROUP):
+            reason = f"only {wanted[name] - left} source sentences that it may take for {name}"
+            raise UserError(_too_small(wanted, reason))
+    held = {name: _rows(part, seed) for name, part in taken.items()}
+    return [pairs[index] for index in sorted(train)], held
+
+
+def _too_small(wanted: Mapping[str, int], found: str) -> str:
+    sizes = " and ".join(f"{size} for {name}" for name, size in wanted.items())
+    keys = " and ".join(f"data.split.{name}_size" for name in wanted)
+    return (
+        f"data.split: cannot hold out {sizes} source sentences that share nothing with training "
+        f"and leave it at least half: the corpus has {found}; set {keys} lower"
+    )
+
+
+def _ordered_groups(pairs: Sequence[Pair], seed: int) -> list[list[int]]:
+    """Groups of pair indices; their order follows from their smallest folded source."""
+    keys, groups = _groups(pairs)
+    order = sorted(range(len(groups)), key=lambda number: _digest(keys[number], seed))
+    return [groups[number] for number in order]
+
+
+def _groups(pairs: Sequence[Pair]) -> tuple[list[str], list[list[int]]]:
+    """Connected parts of the graph whose edges are pairs and whose nodes are folded sides."""
+    numbers: dict[tuple[int, str], int] = {}
+    parents: list[int] = []
+
+    def root_of(side: int, text: str) -> int:
+        node = numbers.setdefault((side, text), len(parents))
+        if node == len(parents):
+            parents.append(node)
+        while parents[node] != node:
+            parents[node] = parents[parents[node]]
+            node = parents[node]
+        return node
+
+    sources = []
+    for source, target in tqdm(pairs, "grouping the pairs", disable=None, leave=False):
+        sources.append(fold(source))
+        parents[root_of(0, sources[-1])] = root_of(1, fold(target))
+    members: dict[int, list[int]] = {}
+    for index, source in enumerate(sources):
+        members.setdefault(root_of(0, source), []).append(index)
+    groups = list(members.values())
+    return [min(sources[index] for index in group) for group in groups], groups
+
+
+def _rows(pairs: Iterable[Pair], seed: int) -> HeldOut:
+    """One row for each source sentence with all its references, in an order of its own.
+
+    References are ordered by the seed too: sorted by text, the first, which stands for all where
+    only one can be used, would be picked by its first letter.
+    """
+    references: dict[str, set[str]] = {}
+    for source, target in pairs:
+        references.setdefault(source, set()).add(target)
+    sources = sorted(references, key=lambda text: _digest(text, seed))
+    rows = [sorted(references[source], key=lambda text: _digest(text, seed)) for source in sources]
+    return HeldOut(sources, [list(row) for row in rows])
+
+
+def _digest(text: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=16).digest()

@@ -1,0 +1,63 @@
+"""Batch: all that crosses from data to training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.vocab import BOS, EOS, PAD
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Lists of ids as a (B, L) tensor padded on the right, and lengths (B,)."""
+    lengths = [len(sequence) for sequence in sequences]
+    width = max(lengths, default=0)
+    rows = [[*sequence, *[PAD] * (width - len(sequence))] for sequence in sequences]
+    return torch.tensor(rows, dtype=torch.long).reshape(len(rows), width), torch.tensor(lengths)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentence pairs as padded ids.
+
+    Args:
+        source: (B, S) ids, each row ends with EOS, padded with PAD.
+        source_lengths: (B,) real tokens a row, EOS counted.
+        target: (B, T + 1) ids, each row starts with BOS and ends with EOS.
+        target_lengths: (B,) tokens to predict a row: the words and EOS, without BOS.
+    """
+
+    source: Tensor
+    source_lengths: Tensor
+    target: Tensor
+    target_lengths: Tensor
+
+    @classmethod
+    def of(cls, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> "Batch":
+        """A batch from bare ids; sentence marks are put on here and nowhere else."""
+        source, source_lengths = pad([[*ids, EOS] for ids in sources])
+        target, target_lengths = pad([[BOS, *ids, EOS] for ids in targets])
+        return cls(source, source_lengths, target, target_lengths - 1)
+
+    @property
+    def target_input(self) -> Tensor:
+        """(B, T) what the decoder reads: BOS and the words."""
+        return self.target[:, :-1]
+
+    @property
+    def labels(self) -> Tensor:
+        """(B, T) what the decoder must say: the words and EOS."""
+        return self.target[:, 1:]
+
+    @property
+    def target_mask(self) -> Tensor:
+        """(B, T) True at real labels."""
+        return self.labels != PAD
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(*(tensor.to(device) for tensor in self.tensors()))
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.source, self.source_lengths, self.target, self.target_lengths

@@ -1,0 +1,157 @@
+"""A run's folder: written so that it is whole or absent, loaded without Lightning or pickle."""
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from nmt import __version__, options
+from nmt.config import Config, from_dict, read_yaml
+from nmt.errors import UserError
+from nmt.files import read_json, sha256, write_atomically, write_json
+from nmt.model.seq2seq import Seq2Seq
+from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
+
+FORMAT_VERSION = 1
+WEIGHTS, CONFIG, METRICS, MANIFEST, LAST = (
+    "model.safetensors",
+    "config.yaml",
+    "metrics.json",
+    "manifest.json",
+    "last.ckpt",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with all that it takes to use it."""
+
+    folder: Path
+    config: Config
+    model: Seq2Seq
+    source: Vocabulary
+    target: Vocabulary
+    manifest: dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    own = {"nmt": __version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in ("torch", "tokenizers", "sacrebleu")}
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Writes all settings, defaults included, as YAML."""
+    text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+    write_atomically(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def write_weights(folder: Path, model: Seq2Seq) -> None:
+    """Writes the model's weights; a tied tensor is written once, under its first name."""
+    seen: set[int] = set()
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen:
+            tensors[name] = tensor.detach().cpu().contiguous()
+        seen.add(tensor.data_ptr())
+    write_atomically(folder / WEIGHTS, lambda file: save_file(tensors, file))
+
+
+def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
+    """Writes the manifest: the given facts, versions, and the digest of each file of the bundle."""
+    files = [folder / WEIGHTS, folder / CONFIG, folder / METRICS, *tokenizer_files(folder)]
+    content = {
+        "format_version": FORMAT_VERSION,
+        **facts,
+        "versions": versions(),
+        "files": {file.name: sha256(file) for file in files},
+    }
+    write_json(folder / MANIFEST, content)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run.
+
+    Raises:
+        UserError: the folder holds no run, or one of another format.
+    """
+    if not (folder / MANIFEST).is_file():
+        hint = "; its training has not yet saved a model" if (folder / CONFIG).exists() else ""
+        raise UserError(
+            f"{folder}: expected the folder of a trained run (with {MANIFEST}), found none{hint}; "
+            "`nmt train` makes one"
+        )
+    manifest = read_json(folder / MANIFEST)
+    found = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if found != FORMAT_VERSION:
+        raise UserError(
+            f"{folder / MANIFEST}: expected format_version {FORMAT_VERSION}, found {found!r}; "
+            "use the version of nmt that wrote it, or train again"
+        )
+    return dict(manifest)
+
+
+def read_config(folder: Path) -> Config:
+    """The settings of a run, checked again."""
+    return from_dict(read_yaml(folder / CONFIG), str(folder / CONFIG))
+
+
+def build_model(config: Config, source: Vocabulary, target: Vocabulary) -> Seq2Seq:
+    """A freshly initialised model for a pair of vocabularies."""
+    model: Seq2Seq = options.build(Seq2Seq, config.model, len(source), len(target), where="model")
+    return model
+
+
+def load_weights(model: Seq2Seq, path: Path) -> None:
+    """Fills a model from a weights file.
+
+    Raises:
+        UserError: the file is torn, or belongs to a model of other names or sizes.
+    """
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: expected the model's weights here, found none") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+    state = model.state_dict()
+    first_names: dict[int, str] = {}
+    for name, tensor in state.items():
+        stored = tensors.pop(first_names.setdefault(tensor.data_ptr(), name), None)
+        if stored is None and first_names[tensor.data_ptr()] != name:
+            continue  # tied to a tensor that is filled already
+        if stored is None or stored.shape != tensor.shape:
+            found = "none" if stored is None else tuple(stored.shape)
+            raise UserError(f"{path}: {name}: expected {tuple(tensor.shape)}, found {found}")
+        tensor.copy_(stored)
+    if tensors:
+        raise UserError(f"{path}: unexpected tensor {next(iter(tensors))}")
+
+
+def load_run(folder: Path, device: str = "cpu") -> Run:
+    """Loads a run's best model, ready to translate.
+
+    Raises:
+        UserError: the folder holds no run, or a file differs from the one that was written.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    for name, digest in manifest["files"].items():
+        path = folder / Path(name).name
+        if not path.is_file() or sha256(path) != digest:
+            raise UserError(
+                f"{path}: differs from the file that training wrote (by sha256); restore it from "
+                "a copy of the run, or train again"
+            )
+    config = read_config(folder)
+    source, target = load_vocabularies(folder)
+    model = build_model(config, source, target)
+    with torch.no_grad():
+        load_weights(model, folder / WEIGHTS)
+    return Run(folder, config, model.to(device).eval(), source, target, manifest)

@@ -1,0 +1,258 @@
+"""One experiment's settings: a YAML file and command-line overrides, checked before anything runs.
+
+Sections: `data` (read by data_prep), `model` (the constructors in nmt.model are its schema),
+`training` and `decoding`. Everything is plain data, so that it can be written back to YAML.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+
+from nmt import options
+from nmt.errors import UserError
+from nmt.options import Count, Fraction, NonNegative, Part, Positive, PositiveInt, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clean:
+    """What drops a training pair. Text is never rewritten; validation and test never filtered.
+
+    Args:
+        max_words: drop pairs with more words than this on a side.
+        max_ratio: drop pairs whose sides differ in characters by more than this factor (ten
+            characters are added to each side first, so that short sentences are not hit).
+        drop_copies: drop pairs whose two sides are the same.
+        drop_duplicates: drop pairs already seen.
+    """
+
+    max_words: PositiveInt = 100
+    max_ratio: Positive = 3.0
+    drop_copies: bool = True
+    drop_duplicates: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The leak-free split, made where the corpus brings none of its own.
+
+    Pairs that share a source or a target sentence (transitively, after folding case, space and
+    punctuation) land in the same split.
+
+    Args:
+        validation_size: distinct source sentences for validation.
+        test_size: distinct source sentences for test.
+        seed: which of them; the same data and seed give the same split.
+    """
+
+    validation_size: PositiveInt = 1000
+    test_size: PositiveInt = 2000
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenizer:
+    """Subword units, trained on the training split only.
+
+    Args:
+        kind: bpe (byte-level byte pair encoding; Sennrich et al. 2016) or unigram (Kudo 2018,
+            over bytes); both give any text back exactly.
+        vocabulary_size: units in each vocabulary, the four reserved ids and 256 bytes included.
+        joint: one vocabulary for both languages instead of one for each.
+    """
+
+    kind: Literal["bpe", "unigram"] = "bpe"
+    vocabulary_size: Annotated[int, options.Ge(260)] = 4000
+    joint: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """From raw corpora to a prepared folder.
+
+    Args:
+        folder: where `nmt prepare` writes and `nmt train` reads.
+        source_language: code of the language to translate from.
+        target_language: code of the language to translate into.
+        corpus: where the pairs come from.
+        clean: what drops a training pair.
+        split: the leak-free split.
+        tokenizer: subword units.
+    """
+
+    folder: str
+    source_language: str
+    target_language: str
+    corpus: Annotated[Settings, Part("nmt.corpora:CORPORA")]
+    clean: Clean = field(default_factory=Clean)
+    split: Split = field(default_factory=Split)
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a model is trained.
+
+    Args:
+        folder: the run's folder, which `nmt translate` reads.
+        max_epochs: stop after this many passes over the training data.
+        max_steps: stop after this many updates, if that comes first.
+        patience: stop after this many validations without a better BLEU.
+        validate_every: updates between validations; null validates once an epoch.
+        validation_beam: beam size for validation BLEU; 1 is greedy.
+        batch_tokens: padded positions of a batch: its sentences times its longest target.
+        learning_rate: peak rate of Adam (Kingma and Ba 2015).
+        warmup_steps: updates over which the rate rises linearly from zero.
+        schedule: what follows the warm-up: linear or cosine decay to `final_rate` at the last
+            update, inverse_sqrt decay, or constant.
+        final_rate: share of the peak rate left at the end of a linear or cosine decay.
+        label_smoothing: share of the target's probability spread over the vocabulary (Szegedy
+            et al. 2016).
+        clip_norm: largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.
+        weight_decay: decoupled decay of matrices (Loshchilov and Hutter 2019).
+        average_decay: decay of the exponential moving average of the weights, which is what is
+            validated and saved; 0 does not average.
+        precision: fp32, bf16 (mixed), or auto: the faster by a short measurement at the start.
+        seed: of initialisation, order and dropout.
+        threads: processor threads; null leaves the choice to torch.
+        log_every: updates between rows of the CSV and TensorBoard logs.
+    """
+
+    folder: str
+    max_epochs: PositiveInt = 10
+    max_steps: PositiveInt | None = None
+    patience: PositiveInt = 10
+    validate_every: PositiveInt | None = None
+    validation_beam: PositiveInt = 1
+    batch_tokens: PositiveInt = 1200
+    learning_rate: Positive = 1e-3
+    warmup_steps: Count = 200
+    schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = "linear"
+    final_rate: Fraction = 0.05
+    label_smoothing: Fraction = 0.1
+    clip_norm: NonNegative = 1.0
+    weight_decay: NonNegative = 0.0
+    average_decay: Fraction = 0.998
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = 1
+    threads: PositiveInt | None = None
+    log_every: PositiveInt = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How translations are searched for.
+
+    Args:
+        beam_size: hypotheses kept at each step; 1 is greedy search.
+        length_penalty: a hypothesis scores log P / length ** this (Wu et al. 2016, without
+            their constant); 0 is the bare log probability.
+        max_length_ratio: a translation has at most this many tokens for each source token.
+        max_length_extra: and this many more.
+        batch_tokens: padded source positions of a batch, times the beam.
+    """
+
+    beam_size: PositiveInt = 5
+    length_penalty: NonNegative = 1.0
+    max_length_ratio: Positive = 2.0
+    max_length_extra: PositiveInt = 10
+    batch_tokens: PositiveInt = 8000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of one experiment.
+
+    Args:
+        data: from raw corpora to a prepared folder.
+        model: the network; see the constructors in nmt.model.
+        training: how the model is trained.
+        decoding: how translations are searched for.
+    """
+
+    data: Data
+    training: Training
+    model: Annotated[Settings, Part("nmt.model.seq2seq:Seq2Seq")] = field(default_factory=dict)
+    decoding: Decoding = field(default_factory=Decoding)
+
+
+def load(path: Path, overrides: Sequence[tuple[str, Sequence[str]]] = ()) -> Config:
+    """Reads a YAML file, lays the overrides over it and checks every key and value.
+
+    Args:
+        path: the YAML file.
+        overrides: (dotted key, words) in order; the last one wins. A word is read as YAML, several
+            make a list. Choosing another `kind` takes that kind's own defaults: the options
+            that the file gave to the old kind go with it.
+
+    Raises:
+        UserError: naming the file, the key, what was expected and what was found.
+    """
+    raw = read_yaml(path)
+    # A kind comes before its options, wherever it stood on the command line.
+    for key, words in sorted(overrides, key=lambda pair: not pair[0].endswith(".kind")):
+        _override(raw, key, words)
+    return from_dict(raw, str(path))
+
+
+def from_dict(raw: Any, where: str) -> Config:
+    """Checked settings from plain data; `where` names their origin in messages."""
+    try:
+        built: Config = options.build(Config, raw)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return built
+
+
+def read_yaml(path: Path) -> Settings:
+    """A YAML file's mapping.
+
+    Raises:
+        UserError: no such file, or not YAML.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{path}: expected a configuration file here, found none") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected a YAML file in UTF-8, found other bytes") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected keys and values, found {type(raw).__name__}")
+    return raw
+
+
+def _override(raw: Settings, key: str, words: Sequence[str]) -> None:
+    *path, last = key.split(".")
+    section = raw
+    for name in path:
+        inner = section.get(name)
+        if isinstance(inner, str):  # the short form of a kind
+            inner = {"kind": inner}
+        section[name] = section = inner if isinstance(inner, dict) else {}
+    if last == "kind" and section.get("kind") != words[0]:
+        section.clear()
+    values = [_value(word) for word in words]
+    section[last] = values[0] if len(values) == 1 else values
+
+
+def _value(word: str) -> Any:
+    try:
+        return yaml.safe_load(word)
+    except yaml.YAMLError:
+        return word
+
+
+EXAMPLE: Settings = {
+    "data": {
+        "folder": "data/NAME",
+        "source_language": "en",
+        "target_language": "es",
+        "corpus": {"kind": "tatoeba", "language": "es"},
+    },
+    "training": {"folder": "checkpoints/NAME"},
+}
+"""The least that a configuration must say, for help texts."""

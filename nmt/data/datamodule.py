@@ -1,0 +1,143 @@
+"""The prepared data set as a stream of training batches and a list of validation batches."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow.compute as pc
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, IterableDataset
+
+from nmt.batch import Batch
+from nmt.data.batching import BatchPlan, Indices
+from nmt.errors import UserError
+from nmt.vocab import Vocabulary
+
+
+def open_dataset(folder: Path) -> datasets.DatasetDict:
+    """The Arrow data set of a prepared folder, memory-mapped.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    if not (folder / "dataset" / "dataset_dict.json").exists():
+        raise UserError(
+            f"{folder}: expected prepared data here, found none; run `nmt prepare` first"
+        )
+    return datasets.DatasetDict.load_from_disk(str(folder / "dataset"))
+
+
+def lengths_of(split: datasets.Dataset, column: str) -> Indices:
+    """(N,) list lengths of a column, read through Arrow without touching Python objects."""
+    column_lengths = pc.list_value_length(split.data.column(column))
+    return column_lengths.to_numpy().astype(np.int64)
+
+
+def read_batch(split: datasets.Dataset, indices: Indices) -> Batch:
+    """The given sentence pairs, padded."""
+    rows = split[indices.tolist()]
+    return Batch.of(rows["source_ids"], rows["target_ids"])
+
+
+def reencode(
+    dataset: datasets.DatasetDict, source: Vocabulary, target: Vocabulary
+) -> datasets.DatasetDict:
+    """The same pairs with the ids of other vocabularies."""
+
+    def encode(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        return {
+            "source_ids": source.encode(rows["source"]),
+            "target_ids": target.encode(rows["target"]),
+        }
+
+    return dataset.map(encode, batched=True, keep_in_memory=True, load_from_cache_file=False)
+
+
+class BatchStream(IterableDataset[Batch]):
+    """Training batches of all epochs as one stream, which can start at any step."""
+
+    def __init__(self, split: datasets.Dataset, plan: BatchPlan, steps: int) -> None:
+        self.split = split
+        self.plan = plan
+        self.steps = steps
+        self.start = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        step = self.start
+        while step < self.steps:
+            epoch, position = divmod(step, len(self.plan))
+            for indices in self.plan.epoch(epoch)[position:]:
+                if step == self.steps:
+                    return
+                yield read_batch(self.split, indices)
+                step += 1
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """A loader whose position is the trainer's step, so a checkpoint needs nothing else."""
+
+    def __init__(self, stream: BatchStream, step: Callable[[], int]) -> None:
+        super().__init__(stream, batch_size=None)
+        self._stream = stream
+        self._step = step
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position: how many batches have been learnt from."""
+        return {"step": self._step()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to a position."""
+        self._stream.start = state["step"]
+
+
+class TranslationData(pl.LightningDataModule):
+    """Feeds Lightning from a prepared folder.
+
+    Lightning sees one long epoch of `steps` batches, so that a position is a single number; the
+    passes over the data are the plan's.
+
+    Args:
+        dataset: from `open_dataset`.
+        batch_tokens: most padded positions of a batch on either side.
+        seed: of the order.
+
+    Raises:
+        UserError: a split that training needs is empty.
+    """
+
+    def __init__(self, dataset: datasets.DatasetDict, batch_tokens: int, seed: int) -> None:
+        super().__init__()
+        for name in ("train", "validation"):
+            if len(dataset[name]) == 0:
+                raise UserError(f"the prepared data has no sentence pairs in its {name} split")
+        self.dataset = dataset
+        self.plan = self._plan("train", batch_tokens, seed)
+        self.validation_plan = self._plan("validation", 4 * batch_tokens, seed)
+        self.steps = len(self.plan)
+
+    def _plan(self, name: str, batch_tokens: int, seed: int) -> BatchPlan:
+        split = self.dataset[name]
+        lengths = [lengths_of(split, column) for column in ("source_ids", "target_ids")]
+        return BatchPlan(lengths[0], lengths[1], batch_tokens, seed)
+
+    def train_dataloader(self) -> ResumableLoader:
+        stream = BatchStream(self.dataset["train"], self.plan, self.steps)
+        return ResumableLoader(stream, lambda: self.trainer.global_step if self.trainer else 0)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        split = self.dataset["validation"]
+        batches = [read_batch(split, indices) for indices in self.validation_plan.epoch(0)]
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+    def widest_batch(self) -> Batch:
+        """The training batch with the most padded positions."""
+        batches = self.plan.epoch(0)
+        longest = np.maximum(self.plan.source_lengths, self.plan.target_lengths)
+        return read_batch(
+            self.dataset["train"], max(batches, key=lambda b: len(b) * int(longest[b].max()))
+        )

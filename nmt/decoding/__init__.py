@@ -1,0 +1,1 @@
+"""From a model to text: search, scoring, and the translator."""

@@ -1,0 +1,61 @@
+"""Text files line by line, faithfully: N lines in are N lines out, each with its own ending."""
+
+import gzip
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from nmt.errors import UserError
+
+
+class Line(NamedTuple):
+    """A line's text and its ending: a newline, carriage return and newline, or nothing."""
+
+    text: str
+    ending: str
+
+
+def read_lines(stream: Iterable[bytes], name: str) -> Iterator[Line]:
+    r"""The lines of a binary stream, split at ``\n`` alone.
+
+    Python's own text mode also splits or rewrites other characters that may stand in a sentence,
+    and then the lines of two parallel files no longer match.
+
+    Args:
+        stream: a file opened in binary mode.
+        name: its name, for messages.
+
+    Raises:
+        UserError: naming the first line that is not UTF-8.
+    """
+    for number, raw in enumerate(stream, start=1):
+        ending = next(end for end in (b"\r\n", b"\n", b"") if raw.endswith(end))
+        text = raw.removesuffix(ending)
+        try:
+            yield Line(text.decode("utf-8"), ending.decode("ascii"))
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{name}, line {number}: expected UTF-8, found the byte 0x{text[error.start]:02x} "
+                f"at position {error.start + 1}; convert the file to UTF-8"
+            ) from None
+
+
+def read_texts(path: Path) -> list[str]:
+    """All lines of a text file without their endings; a name that ends in `.gz` is unpacked.
+
+    Raises:
+        UserError: no such file, not UTF-8, or not gzip.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            return [line.text for line in read_lines(stream, str(path))]
+    except (gzip.BadGzipFile, EOFError):
+        raise UserError(f"{path}: expected a whole gzip file, found other bytes") from None
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise UserError(f"{path}: expected a text file here ({reason.lower()})") from None
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks replaced by spaces, so that it takes exactly one line."""
+    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

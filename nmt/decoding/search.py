@@ -1,0 +1,210 @@
+"""Beam search over any step function: it knows no model.
+
+All sentences of a batch and all hypotheses of a sentence move together, as tensors; a finished
+sentence leaves the batch. With a beam of 1 this is greedy search.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.state import State, select
+from nmt.vocab import BOS, EOS, RESERVED
+
+Step = Callable[[Tensor, State, State], tuple[Tensor, State]]
+"""(R,) previous tokens, source of B rows, state of R rows -> logits (R, V), next state."""
+
+FIRST_WORD = len(RESERVED)
+"""Of the ids below this one only EOS is ever emitted."""
+
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One translation that search found.
+
+    Args:
+        tokens: its ids, without sentence marks.
+        log_probability: natural logarithm, EOS included if it is finished.
+        score: log_probability / length ** length_penalty, where the length counts EOS.
+        finished: False if the length limit cut it before EOS.
+    """
+
+    tokens: list[int]
+    log_probability: float
+    score: float
+    finished: bool
+
+
+@dataclass(frozen=True)
+class _Beam:
+    """Hypotheses of every sentence of the batch.
+
+    `tokens` (B, K, L) holds BOS, the words and padding; `totals` (B, K) log-probabilities, where
+    -inf marks an empty place; `lengths` (B, K) words, and EOS in finished ones.
+    """
+
+    tokens: Tensor
+    totals: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def start(cls, batch_size: int, width: int, total: float, device: torch.device) -> "_Beam":
+        shape = (batch_size, width)
+        return cls(
+            torch.full((*shape, 1), BOS, device=device),
+            # Sums over long sentences would lose the fourth decimal in single precision.
+            torch.full(shape, total, dtype=torch.float64, device=device),
+            torch.ones(shape, dtype=torch.long, device=device),
+        )
+
+    def scores(self, length_penalty: float) -> Tensor:
+        return self.totals / self.lengths**length_penalty
+
+    def keep(self, sentences: Tensor) -> "_Beam":
+        """The sentences that a mask (B,) marks."""
+        return _Beam(self.tokens[sentences], self.totals[sentences], self.lengths[sentences])
+
+    def pick(self, places: Tensor) -> "_Beam":
+        """For each sentence the hypotheses at some places (B, N)."""
+        words = places[:, :, None].expand(-1, -1, self.tokens.shape[2])
+        return _Beam(
+            self.tokens.gather(1, words),
+            self.totals.gather(1, places),
+            self.lengths.gather(1, places),
+        )
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Extensions of live hypotheses, best first: each (B, up to 2K)."""
+
+    totals: Tensor
+    origins: Tensor
+    tokens: Tensor
+
+
+@torch.inference_mode()
+def beam_search(
+    step: Step,
+    source: State,
+    state: State,
+    max_lengths: Tensor,
+    *,
+    beam_size: int,
+    length_penalty: float,
+    n_best: int,
+) -> list[list[Hypothesis]]:
+    """The best hypotheses of each sentence, best first.
+
+    EOS ends a hypothesis where it ranks among the best K extensions of its sentence. A sentence
+    is done when K hypotheses have ended and none of the live ones, at its present length, scores
+    above the worst of them (for a length penalty of 0 nothing better can follow), or at its length
+    limit. PAD, BOS and UNK are never emitted, but the normaliser is the whole vocabulary's, so
+    that a hypothesis has the score that it gets when forced.
+
+    Args:
+        step: one decoder step. Hypothesis k of sentence b is row b * K + k; K is 1 at first.
+        source: B rows; handed through to `step`, never repeated.
+        state: the decoder's start, B rows.
+        max_lengths: (B,) the most tokens a hypothesis may have, EOS counted; at least 1.
+        beam_size: K.
+        length_penalty: exponent of the length in the score.
+        n_best: how many hypotheses to give back, at most K.
+
+    Returns:
+        For each sentence `n_best` hypotheses, no two the same; fewer only where fewer exist. Ended
+        ones come first; hypotheses cut at the length limit only fill the places left.
+    """
+    batch_size, device = len(max_lengths), max_lengths.device
+    found: list[list[Hypothesis]] = [[] for _ in range(batch_size)]
+    sentences = torch.arange(batch_size, device=device)
+    live = _Beam.start(batch_size, 1, 0.0, device)
+    ended = _Beam.start(batch_size, beam_size, NEVER, device)
+    while len(sentences):
+        logits, state = step(live.tokens[:, :, -1].flatten(), source, state)
+        candidates = _extend(live, logits, beam_size)
+        ended = _end(ended, live, candidates, length_penalty)
+        width = live.totals.shape[1]
+        live, origins = _go_on(live, candidates, beam_size)
+        best, worst = live.scores(length_penalty)[:, 0], ended.scores(length_penalty)[:, -1]
+        done = (live.lengths[:, 0] >= max_lengths) | (worst >= best)
+        if done.any():
+            finished = _read(ended.keep(done), length_penalty, finished=True)
+            cut = _read(live.keep(done), length_penalty, finished=False)
+            for sentence, first, rest in zip(sentences[done].tolist(), finished, cut, strict=True):
+                found[sentence] = (first + rest)[:n_best]
+            source = select(source, (~done).nonzero().flatten())
+            sentences, max_lengths = sentences[~done], max_lengths[~done]
+            live, ended = live.keep(~done), ended.keep(~done)
+        state = _follow(state, origins, width, ~done)
+    return found
+
+
+def _extend(live: _Beam, logits: Tensor, beam_size: int) -> _Candidates:
+    """The best 2K extensions: at most K of them are EOS, so at least K are words."""
+    batch_size = len(live.totals)
+    # Over a whole row this is faster than logsumexp, which saves the subtraction only.
+    gains = logits.log_softmax(1, dtype=torch.float32)
+    words = gains[:, FIRST_WORD:].topk(min(beam_size, gains.shape[1] - FIRST_WORD))
+    gains = torch.cat([gains[:, EOS, None], words.values], dim=1).double()
+    tokens = functional.pad(words.indices + FIRST_WORD, (1, 0), value=EOS).view(batch_size, -1)
+    totals = (live.totals.view(-1, 1) + gains).view(batch_size, -1)
+    best = totals.topk(min(2 * beam_size, totals.shape[1]))
+    return _Candidates(best.values, best.indices // gains.shape[1], tokens.gather(1, best.indices))
+
+
+def _end(ended: _Beam, live: _Beam, candidates: _Candidates, length_penalty: float) -> _Beam:
+    """The best K of those that had ended and those that end now."""
+    beam_size = ended.totals.shape[1]
+    ends = candidates.tokens[:, :beam_size] == EOS
+    if not ends.any():
+        return ended
+    now = live.pick(candidates.origins[:, :beam_size])
+    missing = now.tokens.shape[2] - ended.tokens.shape[2]
+    both = _Beam(
+        torch.cat([functional.pad(ended.tokens, (0, missing)), now.tokens], dim=1),
+        torch.cat(
+            [ended.totals, candidates.totals[:, :beam_size].masked_fill(~ends, NEVER)], dim=1
+        ),
+        torch.cat([ended.lengths, torch.full_like(now.lengths, now.tokens.shape[2])], dim=1),
+    )
+    return both.pick(both.scores(length_penalty).topk(beam_size).indices)
+
+
+def _go_on(live: _Beam, candidates: _Candidates, beam_size: int) -> tuple[_Beam, Tensor]:
+    """The best K that do not end, one word longer, and where each came from (B, K)."""
+    ends = candidates.tokens == EOS
+    # In a tiny vocabulary there may be fewer than K words: an EOS then fills the place, as dead.
+    places = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]
+    totals = candidates.totals.masked_fill(ends, NEVER).gather(1, places)
+    origins = candidates.origins.gather(1, places)
+    words = candidates.tokens.gather(1, places)
+    before = live.pick(origins).tokens
+    tokens = torch.cat([before, words[:, :, None]], dim=2)
+    return _Beam(tokens, totals, torch.full_like(words, before.shape[2])), origins
+
+
+def _follow(state: State, origins: Tensor, width: int, stay: Tensor) -> State:
+    """The state's rows that the new hypotheses come from, of the sentences that stay."""
+    batch_size = len(origins)
+    starts = torch.arange(batch_size, device=origins.device) * width
+    rows = (starts[:, None] + origins)[stay].flatten()
+    unmoved = torch.arange(batch_size * width, device=origins.device)
+    return state if torch.equal(rows, unmoved) else select(state, rows)
+
+
+def _read(beam: _Beam, length_penalty: float, finished: bool) -> list[list[Hypothesis]]:
+    fields = (beam.tokens, beam.totals, beam.scores(length_penalty), beam.lengths)
+    return [
+        [
+            Hypothesis(tokens[1 : length + (not finished)], total, score, finished)
+            for tokens, total, score, length in zip(*sentence, strict=True)
+            if total > NEVER
+        ]
+        for sentence in zip(*(field.tolist() for field in fields), strict=True)
+    ]

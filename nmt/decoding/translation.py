@@ -1,0 +1,68 @@
+"""What a translator gives back, as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nmt.vocab import Vocabulary
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One candidate translation.
+
+    Args:
+        text: without line breaks.
+        score: log_probability / length ** length_penalty, what candidates are ranked by.
+        log_probability: natural logarithm, over all tokens and the end of the sentence.
+        cut: True if it stopped at the length limit.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    cut: bool
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which source token each target token came from, as attention saw it.
+
+    Args:
+        source: (S) the source's tokens as pieces of its text, and `</s>`.
+        target: (T) the translation's tokens alike; without `</s>` if it was cut.
+        weights: (T, S) each row sums to 1.
+    """
+
+    source: list[str]
+    target: list[str]
+    weights: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Translation(Alternative):
+    """The best candidate, all that were asked for (the best first), and its alignment."""
+
+    alternatives: list[Alternative]
+    alignment: Alignment | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON; without an alignment where none was asked for."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def unchanged(text: str) -> Translation:
+    """A blank line's translation: the line itself."""
+    return Translation(text, 0.0, 0.0, False, [Alternative(text, 0.0, 0.0, False)])
+
+
+def pieces(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
+    """The part of the text that each token covers.
+
+    Tokens of bytes may share a character: then each of them is given the whole of it.
+    """
+    prefixes = vocabulary.decode([ids[:end] for end in range(len(ids) + 1)])
+    # A prefix that ends within a character decodes to a replacement character there.
+    starts = [len(prefix.rstrip("\ufffd")) for prefix in prefixes]
+    ends = [len(prefix) for prefix in prefixes[1:]]
+    return [prefixes[-1][start:end] for start, end in zip(starts, ends, strict=False)]

@@ -1,0 +1,243 @@
+"""Text in, text out: batches by length, order kept."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nmt import options
+from nmt.batch import Batch
+from nmt.checkpoint import load_run
+from nmt.config import Decoding
+from nmt.decoding import scoring
+from nmt.decoding.lines import one_line
+from nmt.decoding.scoring import Scored
+from nmt.decoding.search import Hypothesis, beam_search
+from nmt.decoding.translation import Alignment, Alternative, Translation, pieces, unchanged
+from nmt.errors import UserError
+from nmt.model.seq2seq import Seq2Seq
+from nmt.state import State
+from nmt.vocab import EOS, RESERVED, Vocabulary
+
+__all__ = ["Translation", "Translator"]
+
+
+class Translator:
+    """A trained model in use.
+
+    Args:
+        model: in evaluation mode.
+        source: the source language's vocabulary.
+        target: the target language's vocabulary.
+        decoding: how translations are searched for.
+        max_source_length: the longest source seen in training, in tokens; longer ones are
+            translated with a warning.
+        say: takes a warning; by default it becomes a Python warning.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        source: Vocabulary,
+        target: Vocabulary,
+        decoding: Decoding | None = None,
+        *,
+        max_source_length: int | None = None,
+        say: Callable[[str], None] = warnings.warn,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self.target = target
+        self.decoding = decoding or Decoding()
+        self.max_source_length = max_source_length
+        self.say = say
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, device: str = "cpu", say: Callable[[str], None] = warnings.warn
+    ) -> "Translator":
+        """The translator of a run's folder.
+
+        Raises:
+            UserError: the folder is no run of ours, or a file of it is missing or damaged.
+        """
+        run = load_run(Path(path), device)
+        longest = run.manifest.get("max_source_length")
+        return cls(
+            run.model,
+            run.source,
+            run.target,
+            run.config.decoding,
+            max_source_length=longest,
+            say=say,
+        )
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        *,
+        n_best: int = 1,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        alignments: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[Translation]:
+        """One translation for each text, in order; a blank text stays as it is.
+
+        Args:
+            texts: lines without their endings.
+            n_best: candidates for each text. Those that read the same are given once, so there may
+                be fewer.
+            beam_size: hypotheses kept at each step, if not the run's own setting.
+            length_penalty: exponent of the length, if not the run's own setting.
+            alignments: also give each translation's alignment.
+            progress: told how many more texts are done.
+
+        Raises:
+            UserError: a setting out of range.
+        """
+        decoding = self._settings(beam_size, length_penalty, n_best)
+        ids = self.source.encode(texts)
+        self._warn_of_long(texts, ids)
+        results = [unchanged(text) for text in texts]
+        rows = [row for row, text in enumerate(texts) if text.strip()]
+        if progress:
+            progress(len(texts) - len(rows))
+        budget = decoding.batch_tokens // decoding.beam_size
+        for batch in batches([len(ids[row]) + 1 for row in rows], budget):
+            here = [rows[i] for i in batch]
+            translations = self._translate([ids[row] for row in here], decoding, n_best, alignments)
+            for row, translation in zip(here, translations, strict=True):
+                results[row] = translation
+            if progress:
+                progress(len(here))
+        return results
+
+    def score(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[Scored]:
+        """The log-probability of each target as a translation of its source.
+
+        Raises:
+            UserError: unequal numbers of sources and targets.
+        """
+        if len(sources) != len(targets):
+            raise UserError(
+                f"expected as many targets as sources, found {len(targets)} for {len(sources)}"
+            )
+        pairs = list(zip(self.source.encode(sources), self.target.encode(targets), strict=True))
+        results = [Scored(0.0, 0)] * len(pairs)
+        lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
+        for rows in batches(lengths, self.decoding.batch_tokens):
+            batch = self._batch(*zip(*(pairs[row] for row in rows), strict=True))
+            for row, scored in zip(rows, scoring.score(self.model, batch), strict=True):
+                results[row] = scored
+            if progress:
+                progress(len(rows))
+        return results
+
+    def _settings(
+        self, beam_size: int | None, length_penalty: float | None, n_best: int
+    ) -> Decoding:
+        given = {"beam_size": beam_size, "length_penalty": length_penalty}
+        changed = {key: value for key, value in given.items() if value is not None}
+        decoding: Decoding = options.build(
+            Decoding, asdict(self.decoding) | changed, where="decoding"
+        )
+        if not 1 <= n_best <= decoding.beam_size:
+            raise UserError(
+                f"n_best: expected 1 to {decoding.beam_size} (the beam size), found {n_best}; "
+                "a larger beam gives more"
+            )
+        return decoding
+
+    def _warn_of_long(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
+        longest = self.max_source_length
+        for text, tokens in zip(texts, ids, strict=True):
+            if longest is not None and len(tokens) > longest:
+                self.say(
+                    f"'{text[:40]}...' has {len(tokens)} tokens, more than any sentence of the "
+                    f"training data ({longest}): check its translation, or split it"
+                )
+
+    def _translate(
+        self, sources: list[list[int]], decoding: Decoding, n_best: int, alignments: bool
+    ) -> list[Translation]:
+        found = self._search(sources, decoding)
+        best = [hypotheses[0] for hypotheses in found]
+        aligned = self._align(sources, best) if alignments else [None] * len(best)
+        return [
+            Translation(
+                **vars(candidates[0]), alternatives=candidates[:n_best], alignment=alignment
+            )
+            for candidates, alignment in zip(map(self._read, found), aligned, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _search(self, sources: list[list[int]], decoding: Decoding) -> list[list[Hypothesis]]:
+        batch = self._batch(sources, [[] for _ in sources])
+        source = self.model.encode(batch.source, batch.source_lengths)
+        limits = batch.source_lengths * decoding.max_length_ratio + decoding.max_length_extra
+
+        def step(tokens: Tensor, source: State, state: State) -> tuple[Tensor, State]:
+            features, state, _ = self.model.step(tokens, source, state)
+            return self.model.output(features), state
+
+        return beam_search(
+            step,
+            source,
+            self.model.start(source),
+            limits.long(),
+            beam_size=decoding.beam_size,
+            length_penalty=decoding.length_penalty,
+            n_best=decoding.beam_size,
+        )
+
+    def _read(self, hypotheses: Sequence[Hypothesis]) -> list[Alternative]:
+        """Candidates whose texts differ: the same text can be cut into tokens in several ways."""
+        texts = map(one_line, self.target.decode([one.tokens for one in hypotheses]))
+        candidates: dict[str, Alternative] = {}
+        for text, one in zip(texts, hypotheses, strict=True):
+            candidates.setdefault(
+                text, Alternative(text, one.score, one.log_probability, not one.finished)
+            )
+        return list(candidates.values())
+
+    def _align(self, sources: list[list[int]], best: Sequence[Hypothesis]) -> list[Alignment]:
+        """Search carries no alignments: one forced pass over its result gives the same."""
+        weights = scoring.align(self.model, self._batch(sources, [one.tokens for one in best]))
+        end = RESERVED[EOS]
+        aligned = []
+        for ids, one, table in zip(sources, best, weights.tolist(), strict=True):
+            source = [*pieces(self.source, ids), end]
+            target = pieces(self.target, one.tokens) + [end] * one.finished
+            rows = [[round(weight, 4) for weight in row[: len(source)]] for row in table]
+            aligned.append(Alignment(source, target, rows[: len(target)]))
+        return aligned
+
+    def _batch(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> Batch:
+        return Batch.of(sources, targets).to(next(self.model.parameters()).device)
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in batches of like lengths, longest first, so that too little memory shows at once.
+
+    Args:
+        lengths: of each sentence.
+        budget: the most positions of a batch, padding included; a single sentence may exceed it.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""How good translations are, and what they look like."""

@@ -1,0 +1,82 @@
+"""Validation BLEU while a model trains."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+
+from nmt.config import Decoding
+from nmt.decoding.translator import Translator
+from nmt.evaluation.metrics import References, Score, bleu
+from nmt.model.seq2seq import Seq2Seq
+from nmt.vocab import Vocabulary
+
+CHECKED = 4
+"""Sentences that are translated before training starts, to see that it works at all."""
+
+
+class ValidationBleu(pl.Callback):
+    """Translates the validation set at each validation, logs `val_bleu` and says how it went.
+
+    The module's `model` is used as it stands at the end of the validation epoch: with averaged
+    weights if they are swapped in.
+
+    Args:
+        sources: raw source sentences.
+        references: raw references of each.
+        vocabularies: the source language's and the target language's.
+        decoding: how translations are searched for.
+        say: takes what a reader of the log wants to see: one line of numbers, two samples.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        references: References,
+        vocabularies: tuple[Vocabulary, Vocabulary],
+        decoding: Decoding,
+        say: Callable[[str], None],
+    ) -> None:
+        self.sources = sources
+        self.references = references
+        self.vocabularies = vocabularies
+        self.decoding = decoding
+        self.say = say
+        self.samples = sorted({len(sources) // 3, 2 * len(sources) // 3})
+        self.hypotheses: list[str] = []
+        self.last: Score | None = None
+        self.loss = math.nan
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Translates and scores; before training starts, only a handful of sentences."""
+        model = pl_module.model
+        assert isinstance(model, Seq2Seq)
+        assert not model.training
+        translator = Translator(model, *self.vocabularies, self.decoding)
+        count = CHECKED if trainer.sanity_checking else len(self.sources)
+        hypotheses = [one.text for one in translator.translate(self.sources[:count])]
+        score = bleu(hypotheses, self.references[:count])
+        if not trainer.sanity_checking:
+            self.hypotheses, self.last = hypotheses, score
+            self.loss = float(trainer.callback_metrics["val_loss"])
+            pl_module.log("val_bleu", score.value, prog_bar=True)
+
+    def metrics(self) -> dict[str, Any]:
+        """Of the validation that has just ended."""
+        assert self.last is not None
+        return {"loss": self.loss, "bleu": self.last.value, "signature": self.last.signature}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says one line of numbers and the two samples; by now all metrics are known."""
+        if trainer.sanity_checking or self.last is None:
+            return
+        self.say(
+            f"update {trainer.global_step}: validation loss {self.loss:.3f}, "
+            f"perplexity {math.exp(self.loss):.2f}, BLEU {self.last.value:.1f} ({self.last.signature})"
+        )
+        for index in self.samples:
+            reference = next(text for text in self.references[index] if text is not None)
+            self.say(f"  source     {self.sources[index]}")
+            self.say(f"  reference  {reference}")
+            self.say(f"  output     {self.hypotheses[index]}")

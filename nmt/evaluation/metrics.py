@@ -1,0 +1,168 @@
+"""BLEU, chrF and TER by sacreBLEU, on detokenised text against raw references.
+
+Every number comes with sacreBLEU's signature (Post 2018) and a 95 % bootstrap interval (Koehn
+2004); several systems are compared by paired bootstrap.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from typing import Any
+
+from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+from sacrebleu.significance import PairedTest, Result
+
+from nmt.errors import UserError
+
+References = Sequence[Sequence[str | None]]
+"""For each sentence its references; None where one is missing (an empty text is a reference)."""
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric's value for one system.
+
+    Args:
+        name: as sacreBLEU calls it: BLEU, chrF2, TER.
+        value: 0 to 100; TER is better the lower it is, and may exceed 100.
+        signature: all that it takes to compute the same number again.
+        interval: half the width of the 95 % bootstrap interval, if there is one.
+        p_value: of the difference to the first system, in a comparison.
+    """
+
+    name: str
+    value: float
+    signature: str
+    interval: float | None = None
+    p_value: float | None = None
+
+    def __str__(self) -> str:
+        interval = "" if self.interval is None else f" ± {self.interval:.1f}"
+        return f"{self.name} {self.value:.1f}{interval} ({self.signature})"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One system's scores over one test set."""
+
+    sentences: int
+    bleu: Score
+    chrf: Score
+    ter: Score
+
+    def all(self) -> list[Score]:
+        """The three, in the order in which they are shown."""
+        return [self.bleu, self.chrf, self.ter]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    hypotheses: Sequence[str],
+    references: References,
+    *,
+    lowercase: bool = False,
+    tokenize: str = "13a",
+) -> Scores:
+    """One system's scores.
+
+    Args:
+        hypotheses: detokenised translations.
+        references: raw references of each.
+        lowercase: fold case in BLEU and chrF too, as older papers do; TER always folds it.
+        tokenize: BLEU's tokenizer, by sacreBLEU's name.
+
+    Raises:
+        UserError: unequal numbers of lines, none at all, or a sentence without a reference.
+    """
+    return compare({"": hypotheses}, references, lowercase=lowercase, tokenize=tokenize)[""]
+
+
+def compare(
+    systems: Mapping[str, Sequence[str]],
+    references: References,
+    *,
+    lowercase: bool = False,
+    tokenize: str = "13a",
+) -> dict[str, Scores]:
+    """Several systems side by side: the p-values are of a paired bootstrap against the first.
+
+    Raises:
+        UserError: unequal numbers of lines, none at all, or a sentence without a reference.
+    """
+    for name, hypotheses in systems.items():
+        _check(hypotheses, references, name or "the hypotheses")
+    metrics: dict[str, Metric] = {
+        "BLEU": BLEU(lowercase=lowercase, tokenize=tokenize),
+        "chrF": CHRF(lowercase=lowercase),
+        "TER": TER(),
+    }
+    test = PairedTest(
+        [(name, hypotheses) for name, hypotheses in systems.items()],
+        metrics,
+        by_stream(references),
+        test_type="bs",
+        n_samples=RESAMPLES,
+    )
+    signatures, table = test()
+    columns = [
+        [_score(name, result, str(signature)) for result in table[name]]
+        for name, signature in signatures.items()
+    ]
+    rows = zip(systems, zip(*columns, strict=True), strict=True)
+    return {name: Scores(len(references), *scores) for name, scores in rows}
+
+
+def bleu(hypotheses: Sequence[str], references: References) -> Score:
+    """BLEU alone and without its interval: what validation needs.
+
+    Raises:
+        UserError: unequal numbers of lines, none at all, or a sentence without a reference.
+    """
+    _check(hypotheses, references, "the hypotheses")
+    metric = BLEU()
+    value = metric.corpus_score(hypotheses, by_stream(references)).score
+    return Score("BLEU", value, str(metric.get_signature()))
+
+
+def sentence_chrf(hypotheses: Sequence[str], references: References) -> list[float]:
+    """chrF of each sentence, by which examples are ranked; BLEU is unstable on one sentence."""
+    metric = CHRF()
+    return [
+        float(metric.sentence_score(hypothesis, [text for text in texts if text is not None]).score)
+        for hypothesis, texts in zip(hypotheses, references, strict=True)
+    ]
+
+
+def by_stream(references: References) -> list[list[Any]]:
+    """References as sacreBLEU wants them: each list holds one reference of every sentence.
+
+    Where a sentence has fewer, None keeps the place: an empty text would count as a reference and
+    silently change the reference length and TER. (sacreBLEU's annotations do not know None.)
+    """
+    return [list(stream) for stream in zip_longest(*references)]
+
+
+def _check(hypotheses: Sequence[str], references: References, name: str) -> None:
+    if len(hypotheses) != len(references):
+        raise UserError(
+            f"{name}: expected as many lines as the references have ({len(references)}), "
+            f"found {len(hypotheses)}"
+        )
+    if not hypotheses:
+        raise UserError(f"{name}: expected at least one line, found none")
+    for number, texts in enumerate(references, start=1):
+        if all(text is None for text in texts):
+            raise UserError(f"line {number} of the references: expected a reference, found none")
+
+
+def _score(name: str, result: str | Result, signature: str) -> Score:
+    assert isinstance(result, Result)
+    return Score(name, result.score, signature, float(result.ci or 0.0), result.p_value)

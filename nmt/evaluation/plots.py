@@ -1,0 +1,99 @@
+"""Pictures: attention over one sentence, and the curves of a training run.
+
+matplotlib comes with the extra `plots` and is imported when a picture is drawn.
+"""
+
+import csv
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmt.files import write_atomically
+from nmt.decoding.translation import Alignment
+from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANELS: tuple[tuple[str, dict[str, str], Callable[[float], float]], ...] = (
+    ("loss (nats per token)", {"loss": "training", "val_loss": "validation"}, float),
+    ("perplexity", {"val_loss": "validation"}, math.exp),
+    ("BLEU", {"val_bleu": "validation"}, float),
+)
+"""What `plot_curves` draws: each panel's title, columns with their legends, and their scale."""
+
+
+def attention_picture(alignment: Alignment, path: Path) -> None:
+    """Draws attention weights as a grid: a row for each target token, dark is much.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    source = [piece.strip() for piece in alignment.source]
+    target = [piece.strip() for piece in alignment.target]
+    figure = _figure(2 + 0.35 * len(source), 1.5 + 0.3 * len(target))
+    axes = figure.add_subplot()
+    axes.imshow(alignment.weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(source)), source, rotation=90)
+    axes.set_yticks(range(len(target)), target)
+    axes.xaxis.tick_top()
+    _save(figure, path)
+
+
+def plot_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Draws training and validation loss, validation perplexity and BLEU over the updates.
+
+    Args:
+        rows: of a metrics file, as `read_metrics` gives them.
+        path: the PNG to write.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    figure = _figure(5 * len(PANELS), 4)
+    for index, (title, columns, scale) in enumerate(PANELS, start=1):
+        axes = figure.add_subplot(1, len(PANELS), index)
+        axes.set_title(title)
+        axes.set_xlabel("updates")
+        axes.grid(alpha=0.3)
+        for column, legend in columns.items():
+            points = [
+                (int(row["step"]), scale(float(row[column]))) for row in rows if row.get(column)
+            ]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=legend)
+                axes.legend()
+    _save(figure, path)
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a metrics file as Lightning's CSV logger writes it; empty cells are empty texts.
+
+    Raises:
+        UserError: no such file.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise UserError(f"{path}: expected a metrics file here, found none") from None
+
+
+def _figure(width: float, height: float) -> "Figure":
+    try:
+        # A figure of its own draws without a screen and leaves pyplot's global state alone.
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError(
+            "pictures need matplotlib, which is not installed; `pip install 'nmt[plots]'` adds it"
+        ) from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    with warnings.catch_warnings():
+        # The default font lacks some scripts; their letters become boxes, and that must do.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))

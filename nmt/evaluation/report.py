@@ -1,0 +1,160 @@
+"""A report that a reader can open: scores, the best, worst and random examples, attention."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nmt.files import write_atomically, write_json
+from nmt.decoding.translation import Alignment
+from nmt.errors import UserError
+from nmt.evaluation import plots
+from nmt.evaluation.metrics import References, Score, Scores, sentence_chrf
+
+EXAMPLES = 10
+PICTURES = 4
+LONGEST_PICTURE = 60
+"""Characters of a source sentence that still makes a readable picture."""
+
+Align = Callable[[Sequence[str]], Sequence[Alignment | None]]
+"""Sources -> alignments of their translations."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sentence of a test set.
+
+    Args:
+        line: its number in the test set, from 1.
+        source: None where only translations were given.
+        references: those that it has.
+        hypothesis: the translation.
+        chrf: of this sentence alone.
+    """
+
+    line: int
+    source: str | None
+    references: list[str]
+    hypothesis: str
+    chrf: float
+
+
+def examples_of(
+    sources: Sequence[str] | None, references: References, hypotheses: Sequence[str]
+) -> list[Example]:
+    """All sentences of a test set, with the score of each."""
+    return [
+        Example(
+            line=index + 1,
+            source=sources[index] if sources else None,
+            references=[text for text in references[index] if text is not None],
+            hypothesis=hypothesis,
+            chrf=chrf,
+        )
+        for index, (hypothesis, chrf) in enumerate(
+            zip(hypotheses, sentence_chrf(hypotheses, references), strict=True)
+        )
+    ]
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    scores: Scores,
+    examples: Sequence[Example],
+    align: Align | None = None,
+) -> None:
+    """Writes report.md, report.json and attention pictures; the same input gives the same report.
+
+    Args:
+        folder: made if missing; other files in it are left alone.
+        title: the report's heading.
+        scores: of the whole test set.
+        examples: all sentences of the test set, by `examples_of`; a few are shown.
+        align: gives alignments for the pictures; without it there are none.
+    """
+    shown = _choose(examples)
+    pictures = _pictures(folder, shown["Random"], align) if align else []
+    sections = [f"# {title}", f"{scores.sentences} sentences.", scores_table({"": scores})]
+    sections += ["\n".join(f"- {score.name}: `{score.signature}`" for score in scores.all())]
+    for name, chosen in shown.items():
+        sections += [f"## {name} examples", _examples_table(chosen)]
+    if pictures:
+        sections += ["## Attention", "A row for each target token; dark is much.", *pictures]
+    data = {
+        "title": title,
+        "scores": scores.as_dict(),
+        "examples": {name.lower(): [asdict(one) for one in some] for name, some in shown.items()},
+    }
+    write_json(folder / "report.json", data)
+    text = "\n\n".join(sections) + "\n"
+    write_atomically(folder / "report.md", lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def scores_table(systems: Mapping[str, Scores]) -> str:
+    """Systems side by side, in Markdown; p-values are of the difference to the first."""
+    rows = [
+        [name or "system", *(_cell(score) for score in scores.all())]
+        for name, scores in systems.items()
+    ]
+    names = [score.name for score in next(iter(systems.values())).all()]
+    return _table(["", *names], rows)
+
+
+def _cell(score: Score) -> str:
+    interval = "" if score.interval is None else f" ± {score.interval:.1f}"
+    chance = "" if score.p_value is None else f" (p = {score.p_value:.3f})"
+    return f"{score.value:.1f}{interval}{chance}"
+
+
+def _choose(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    ranked = sorted(examples, key=lambda example: -example.chrf)
+    # Its own generator with a fixed seed: runs over one test set show the same sentences.
+    drawn = random.Random(1).sample(range(len(examples)), min(EXAMPLES, len(examples)))
+    return {
+        "Best": ranked[:EXAMPLES],
+        "Worst": ranked[: -EXAMPLES - 1 : -1],
+        "Random": [examples[index] for index in drawn],
+    }
+
+
+def _pictures(folder: Path, examples: Sequence[Example], align: Align) -> list[str]:
+    """Draws a few short examples; gives the lines that show them, or why there are none."""
+    chosen = [one for one in examples if one.source and len(one.source) <= LONGEST_PICTURE]
+    chosen = chosen[:PICTURES]
+    lines = []
+    for example, alignment in zip(chosen, align([e.source or "" for e in chosen]), strict=True):
+        if alignment is None:
+            continue
+        name = f"attention-{example.line}.png"
+        try:
+            plots.attention_picture(alignment, folder / name)
+        except UserError as error:
+            return [f"No pictures: {error}."]
+        lines.append(f"![line {example.line}]({name})")
+    return lines
+
+
+def _examples_table(examples: Sequence[Example]) -> str:
+    rows = [
+        [
+            str(one.line),
+            f"{one.chrf:.1f}",
+            one.source or "",
+            " / ".join(one.references),
+            one.hypothesis,
+        ]
+        for one in examples
+    ]
+    return _table(["line", "chrF", "source", "reference", "translation"], rows)
+
+
+def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(map(_escape, line)) + " |" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """Text that stays what it is within a cell of a Markdown table."""
+    text = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")

@@ -1,0 +1,7 @@
+"""The network, free of Lightning: only tensors come in and go out.
+
+Dimension letters, one legend for the whole project: B batch, S source length, T target length,
+E embedding, H hidden, G gates (a cell's projected size), M encoder output, Q query, C context,
+A attention hidden, F features, V vocabulary, K beam, R rows (B * K), D directions.
+Masks are True at real tokens; every tensor is batch first.
+"""

@@ -1,0 +1,139 @@
+"""Recurrent cells: one step of a recurrence, in a contract that every encoder and decoder uses.
+
+A cell separates what depends on the past from what does not (Marian's applyInput and applyState):
+`project` takes all time steps in one product, `step` adds the past. `step` accepts any sum of
+projections, so a decoder can add its context's own projection. A cell's state is opaque.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from nmt.state import State
+
+
+class GRU(nn.Module):
+    """Gated recurrent unit (Cho et al. 2014).
+
+    Textbook form (`reset_after: false`): z, r = sigmoid(W [h, x] + b);
+    h~ = tanh(W_h [r * h, x] + b_h); h' = (1 - z) * h + z * h~.
+    torch's and cuDNN's form (`reset_after: true`): h~ = tanh(W x + b + r * (U h + c)) and
+    h' = (1 - z) * h~ + z * h: the reset gate comes after the product, and z is the complement.
+
+    Args:
+        reset_after: torch's form, whose products of one step are a single one.
+        layer_norm: normalise both sums that enter the gates (Ba et al. 2016).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        /,
+        *,
+        reset_after: bool = True,
+        layer_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.gates_size = 3 * hidden_size
+        self.reset_after = reset_after
+        self.input = nn.Linear(input_size, self.gates_size)  # gates in torch's order: r, z, h~
+        self.recurrent = nn.Linear(hidden_size, self.gates_size, bias=reset_after)
+        self.norm_input = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
+        self.norm_recurrent = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
+        self.fusible = reset_after and not layer_norm
+        nn.init.zeros_(self.input.bias)
+        if reset_after:
+            nn.init.zeros_(self.recurrent.bias)
+        elif layer_norm:
+            raise ValueError("layer_norm needs reset_after: true")
+
+    def start(self, output: Tensor) -> State:
+        return output
+
+    def project(self, inputs: Tensor) -> Tensor:
+        projected: Tensor = self.input(inputs)
+        return projected
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        assert isinstance(state, Tensor)
+        size = self.hidden_size
+        projected = self.norm_input(projected)
+        if self.reset_after:
+            past = self.norm_recurrent(self.recurrent(state))
+            reset, update = torch.sigmoid(projected[:, : 2 * size] + past[:, : 2 * size]).chunk(
+                2, 1
+            )
+            candidate = torch.tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
+            output = torch.lerp(candidate, state, update)
+        else:
+            gates, inner = self.recurrent.weight.split((2 * size, size))
+            sums = projected[:, : 2 * size] + state @ gates.T
+            reset, update = torch.sigmoid(sums).chunk(2, 1)
+            candidate = torch.tanh(projected[:, 2 * size :] + (reset * state) @ inner.T)
+            output = torch.lerp(state, candidate, update)
+        return output, output
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.step(self.project(inputs), state)
+
+
+class LSTM(nn.Module):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
+
+    i, f, o = sigmoid(W [h, x] + b); g = tanh(W_g [h, x] + b_g); c' = f * c + i * g;
+    h' = o * tanh(c').
+
+    Args:
+        forget_bias: the forget gate's initial bias; at 1 the cell starts by remembering
+            (Jozefowicz et al. 2015).
+        layer_norm: normalise both sums that enter the gates, and the memory on its way out
+            (Ba et al. 2016).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        /,
+        *,
+        forget_bias: float = 1.0,
+        layer_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.gates_size = 4 * hidden_size
+        # Order i, f, o, g: the three sigmoids are one slice, so one call computes them.
+        self.input = nn.Linear(input_size, self.gates_size)
+        self.recurrent = nn.Linear(hidden_size, self.gates_size, bias=False)
+        self.norm_input = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
+        self.norm_recurrent = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
+        self.norm_memory = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
+        self.fusible = not layer_norm
+        nn.init.zeros_(self.input.bias)
+        # The bias must survive the normalisation, which would take its mean out again.
+        forget = self.norm_recurrent.bias if layer_norm else self.input.bias
+        nn.init.constant_(forget[hidden_size : 2 * hidden_size], forget_bias)
+
+    def start(self, output: Tensor) -> State:
+        return output, torch.zeros_like(output)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        projected: Tensor = self.input(inputs)
+        return projected
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden, memory = state
+        assert isinstance(hidden, Tensor) and isinstance(memory, Tensor)
+        sums = self.norm_input(projected) + self.norm_recurrent(self.recurrent(hidden))
+        keep, write = sums.split((3 * self.hidden_size, self.hidden_size), dim=1)
+        enter, forget, leave = torch.sigmoid(keep).chunk(3, dim=1)
+        memory = forget * memory + enter * torch.tanh(write)
+        hidden = leave * torch.tanh(self.norm_memory(memory))
+        return hidden, (hidden, memory)
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.step(self.project(inputs), state)
+
+
+CELLS = {"gru": GRU, "lstm": LSTM}

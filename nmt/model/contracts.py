@@ -1,0 +1,64 @@
+"""The contracts between the parts of a model: what each family offers, and what passes between.
+
+A new variant implements one of these in its family's file and stands in the table at its foot.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from nmt.state import State
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A source sentence as the decoder sees it.
+
+    Args:
+        memory: (B, S, M) one vector for each token.
+        mask: (B, S) True at real tokens.
+        summary: (B, M) one vector for the whole sentence.
+    """
+
+    memory: Tensor
+    mask: Tensor
+    summary: Tensor
+
+
+class Cell(Protocol):
+    """What every entry of CELLS offers."""
+
+    gates_size: int
+    hidden_size: int
+    fusible: bool
+    """Whether the whole-sequence path of its family computes what these options say."""
+
+    def start(self, output: Tensor) -> State:
+        """The state whose last output is `output` (B, H), with an empty memory beside it."""
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """What does not depend on the past: (..., E) -> (..., G)."""
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: (B, G) and a state -> the output (B, H) and the next state."""
+
+    def __call__(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """`project` and `step` in one: (B, E) and a state -> (B, H) and the next state."""
+
+
+class Attention(Protocol):
+    """What every entry of ATTENTIONS offers."""
+
+    context_size: int
+
+    def prepare(self, memory: Tensor, mask: Tensor) -> State:
+        """What depends on the source alone: (B, S, M), (B, S) -> a state of B rows."""
+
+    def start(self, prepared: State) -> State:
+        """The variant's own state at the first step, B rows; () for a read-only memory."""
+
+    def __call__(
+        self, query: Tensor, prepared: State, state: State
+    ) -> tuple[Tensor, Tensor, State]:
+        """(R, Q) -> context (R, C), weights (R, S) and the next state; R = B * K."""

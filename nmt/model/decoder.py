@@ -1,0 +1,131 @@
+"""The attentional decoder and the output layer."""
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nmt import options
+from nmt.model import fused
+from nmt.model.attention import ATTENTIONS, AdditiveAttention
+from nmt.model.cells import CELLS, LSTM
+from nmt.model.contracts import Attention, Cell, Encoded
+from nmt.options import Part, PositiveInt, Settings
+from nmt.state import State
+
+
+class Decoder(nn.Module):
+    """A recurrent decoder that attends to the source before each step (Bahdanau et al. 2015).
+
+    c_i = attention(s_(i-1)); s_i = cell([y_(i-1), c_i], s_(i-1)); features_i = [s_i, c_i, y_(i-1)].
+    The start is s_0 = tanh(W summary + b).
+
+    Args:
+        cell: the recurrent cell.
+        attention: how the source is read.
+        hidden_size: the size H of the state.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        memory_size: int,
+        /,
+        *,
+        cell: Annotated[Settings | str, Part("nmt.model.cells:CELLS")] = "lstm",
+        attention: Annotated[Settings | str, Part("nmt.model.attention:ATTENTIONS")] = "additive",
+        hidden_size: PositiveInt = 512,
+    ) -> None:
+        super().__init__()
+        self.attention: Attention = options.build(ATTENTIONS, attention, memory_size, hidden_size)
+        self.cell: Cell = options.build(CELLS, cell, embedding_size, hidden_size)
+        context_size = self.attention.context_size
+        self.context = nn.Linear(context_size, self.cell.gates_size, bias=False)
+        self.bridge = nn.Linear(memory_size, hidden_size)
+        self.features_size = hidden_size + context_size + embedding_size
+        nn.init.zeros_(self.bridge.bias)
+
+    def prepare(self, encoded: Encoded) -> State:
+        """All that the decoder needs of the source, as a state of B rows."""
+        start = torch.tanh(self.bridge(encoded.summary))
+        return self.attention.prepare(encoded.memory, encoded.mask), start
+
+    def start(self, source: State) -> State:
+        """The state before the first word: the last output, the cell's and the attention's."""
+        prepared, output = source
+        assert isinstance(output, Tensor)
+        return output, self.cell.start(output), self.attention.start(prepared)
+
+    def step(self, embedded: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:
+        """One word further.
+
+        Args:
+            embedded: (R, E) the previous word; R = B * K, the K rows of a sentence side by side.
+            source: from `prepare`, B rows.
+            state: R rows.
+
+        Returns:
+            Features (R, F), the next state, and the attention weights (R, S).
+        """
+        return self._step(embedded, self.cell.project(embedded), source, state)
+
+    def _step(
+        self, embedded: Tensor, projected: Tensor, source: State, state: State
+    ) -> tuple[Tensor, State, Tensor]:
+        output, cell_state, attention_state = state
+        context, weights, attention_state = self.attention(output, source[0], attention_state)
+        output, cell_state = self.cell.step(projected + self.context(context), cell_state)
+        features = torch.cat([output, context, embedded], dim=1)
+        return features, (output, cell_state, attention_state), weights
+
+    def fused(self) -> bool:
+        """Whether `forward` has a whole-sequence path for this cell and attention."""
+        return (
+            isinstance(self.cell, LSTM)
+            and self.cell.fusible
+            and isinstance(self.attention, AdditiveAttention)
+        )
+
+    def forward(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
+        """Teacher forcing over a whole target: (B, T, E) -> features (B, T, F), weights (B, T, S)."""
+        if self.fused():
+            outputs, contexts, weights = fused.attentional_lstm(self, embedded, source)
+            return torch.cat([outputs, contexts, embedded], dim=2), weights
+        return self.forward_stepped(embedded, source)
+
+    def forward_stepped(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
+        """`forward` by single steps, for every variant."""
+        projected = self.cell.project(embedded)
+        state = self.start(source)
+        features, weights = [], []
+        for t in range(embedded.shape[1]):
+            feature, state, weight = self._step(embedded[:, t], projected[:, t], source, state)
+            features.append(feature)
+            weights.append(weight)
+        return torch.stack(features, dim=1), torch.stack(weights, dim=1)
+
+
+class Output(nn.Module):
+    """Deep output (Pascanu et al. 2014) and the projection to the vocabulary.
+
+    r = tanh(W features + b); logits = O r + d. O may be the target embedding itself (Press and
+    Wolf 2017).
+    """
+
+    def __init__(self, features_size: int, readout_size: int, vocabulary_size: int, dropout: float):
+        super().__init__()
+        self.hidden = nn.Linear(features_size, readout_size)
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(readout_size, vocabulary_size)
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.zeros_(self.projection.bias)
+
+    def readout(self, features: Tensor) -> Tensor:
+        """(..., F) -> (..., readout): what is left is one product with `projection`."""
+        hidden: Tensor = self.dropout(torch.tanh(self.hidden(features)))
+        return hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., F) -> logits (..., V)."""
+        logits: Tensor = self.projection(self.readout(features))
+        return logits

@@ -1,0 +1,104 @@
+"""Encoders: an embedded source sentence becomes a memory and a summary."""
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nmt import options
+from nmt.model import fused
+from nmt.model.cells import CELLS, GRU
+from nmt.model.contracts import Cell, Encoded
+from nmt.model.dropout import VariationalDropout
+from nmt.options import Fraction, Part, PositiveInt, Settings
+
+
+class RecurrentEncoder(nn.Module):
+    """A stack of recurrent layers, each reading left to right and, if bidirectional, right to left.
+
+    The states of both directions are concatenated (Schuster and Paliwal 1997; Bahdanau et al.
+    2015). The summary is the mean of the last layer over real tokens.
+
+    Args:
+        cell: the recurrent cell.
+        hidden_size: the size of each direction.
+        layers: how many layers.
+        bidirectional: read both ways.
+        dropout: share of values dropped between layers and from the memory, one mask for all
+            time steps.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        /,
+        *,
+        cell: Annotated[Settings | str, Part("nmt.model.cells:CELLS")] = "gru",
+        hidden_size: PositiveInt = 256,
+        layers: PositiveInt = 1,
+        bidirectional: bool = True,
+        dropout: Fraction = 0.2,
+    ) -> None:
+        super().__init__()
+        directions = 2 if bidirectional else 1
+        self.memory_size = directions * hidden_size
+        sizes = [embedding_size] + [self.memory_size] * (layers - 1)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(options.build(CELLS, cell, size, hidden_size) for _ in range(directions))
+            for size in sizes
+        )
+        self.dropout = VariationalDropout(dropout)
+
+    def fused(self) -> bool:
+        """Whether every layer has a whole-sequence path."""
+        cells = [cell for layer in self.layers for cell in layer.children()]
+        return all(_fusible(cell) for cell in cells)
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
+        """(B, S, E), (B,) -> the memory, its mask and its summary."""
+        positions = torch.arange(embedded.shape[1], device=embedded.device)
+        mask = positions < lengths.unsqueeze(1)  # (B, S)
+        # Within its length each sentence is reversed; padding stays on the right of both
+        # directions, so no state ever passes through it and no step needs a mask.
+        mirror = torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)
+        memory = embedded
+        for cells in self.layers:
+            assert isinstance(cells, nn.ModuleList)
+            memory = self.dropout(_bidirectional(list(cells), memory, mirror))
+        memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
+        summary = memory.sum(dim=1) / lengths.unsqueeze(1).to(memory.dtype)
+        return Encoded(memory, mask, summary)
+
+
+def _fusible(cell: nn.Module) -> bool:
+    return isinstance(cell, GRU) and cell.fusible
+
+
+def _mirrored(tensor: Tensor, mirror: Tensor) -> Tensor:
+    return tensor.gather(1, mirror.unsqueeze(2).expand(-1, -1, tensor.shape[2]))
+
+
+def _bidirectional(cells: list[nn.Module], inputs: Tensor, mirror: Tensor) -> Tensor:
+    """One layer over (B, S, E) in one or two directions -> (B, S, D * H)."""
+    readings = [inputs, _mirrored(inputs, mirror)][: len(cells)]
+    if all(_fusible(cell) for cell in cells):
+        outputs = fused.gru(cells, torch.stack(readings))
+    else:
+        outputs = [unroll(cell, x) for cell, x in zip(cells, readings, strict=True)]
+    if len(cells) == 2:
+        return torch.cat([outputs[0], _mirrored(outputs[1], mirror)], dim=2)
+    return outputs[0]
+
+
+def unroll(cell: Cell, inputs: Tensor) -> Tensor:
+    """A cell stepped over (B, S, E) from an empty state -> its outputs (B, S, H)."""
+    projected = cell.project(inputs)
+    state = cell.start(projected.new_zeros(len(inputs), cell.hidden_size))
+    outputs = []
+    for t in range(inputs.shape[1]):
+        output, state = cell.step(projected[:, t], state)
+        outputs.append(output)
+    return torch.stack(outputs, dim=1)
+
+
+ENCODERS = {"recurrent": RecurrentEncoder}

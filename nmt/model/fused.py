@@ -1,0 +1,279 @@
+"""Whole-sequence paths with a hand-written backward, for the combinations that can be a default.
+
+Autograd over a step loop makes, at every time step, one product for each weight's gradient and
+one addition into a buffer of the weight's size. Here the loop only collects the gradients of the
+pre-activations; every weight then takes ONE product over all time steps. The numbers are those of
+the stepped path (tests/model/test_fused.py: forward, backward, gradcheck in double).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nmt.state import State
+
+
+def _compute_dtype(tensor: Tensor) -> torch.dtype:
+    device = tensor.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return tensor.dtype
+
+
+def gru(cells: list[nn.Module], inputs: Tensor) -> Tensor:
+    """Runs D GRUs side by side from empty states: (D, B, S, E) -> outputs (D, B, S, H)."""
+    directions, batch, length, _ = inputs.shape
+    dtype = _compute_dtype(inputs)
+
+    def stacked(*path: str) -> Tensor:
+        return torch.stack([cell.get_parameter(".".join(path)) for cell in cells]).to(dtype)
+
+    projected = torch.baddbmm(
+        stacked("input", "bias").unsqueeze(1),
+        inputs.to(dtype).flatten(1, 2),
+        stacked("input", "weight").transpose(1, 2),
+    ).view(directions, batch, length, -1)
+    outputs: Tensor = _GruSequence.apply(  # type: ignore[no-untyped-call]
+        projected, stacked("recurrent", "weight"), stacked("recurrent", "bias")
+    )
+    return outputs
+
+
+class _GruSequence(torch.autograd.Function):
+    """The GRU's recurrence over projected inputs, from empty states.
+
+    r, z = sigmoid(x_rz + U_rz h + c_rz); p = U_n h + c_n; n = tanh(x_n + r * p);
+    h' = n + z * (h - n).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        directions, batch, length, gates = projected.shape
+        size = gates // 3
+        states = projected.new_empty(length + 1, directions, batch, size)
+        states[0].zero_()
+        resets, updates, candidates, pasts = projected.new_empty(
+            4, length, directions, batch, size
+        ).unbind()
+        transposed, bias_row = weight.transpose(1, 2), bias.unsqueeze(1)
+        for t in range(length):
+            x = projected[:, :, t]
+            past = torch.baddbmm(bias_row, states[t], transposed)  # (D, B, 3H)
+            keep = torch.sigmoid(x[..., : 2 * size] + past[..., : 2 * size])
+            resets[t], updates[t] = keep.chunk(2, dim=-1)
+            pasts[t] = past[..., 2 * size :]
+            torch.addcmul(x[..., 2 * size :], resets[t], pasts[t], out=candidates[t]).tanh_()
+            torch.lerp(candidates[t], states[t], updates[t], out=states[t + 1])
+        ctx.save_for_backward(states, resets, updates, candidates, pasts, weight)
+        return states[1:].permute(1, 2, 0, 3)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        states, resets, updates, candidates, pasts, weight = ctx.saved_tensors
+        length, directions, batch, size = resets.shape
+        grad_input = states.new_empty(directions, batch, length, 3 * size)
+        grad_past = states.new_empty(length, directions, batch, 3 * size)
+        carried = states.new_zeros(directions, batch, size)
+        for t in reversed(range(length)):
+            r, z, n, h = resets[t], updates[t], candidates[t], states[t]
+            carried = carried + grad[:, :, t]
+            g = grad_past[t]
+            grad_n = carried * (1 - z) * (1 - n * n)
+            torch.mul(grad_n, r, out=g[..., 2 * size :])
+            torch.mul(grad_n * pasts[t], r * (1 - r), out=g[..., :size])
+            torch.mul(carried * (h - n), z * (1 - z), out=g[..., size : 2 * size])
+            grad_input[:, :, t, : 2 * size] = g[..., : 2 * size]
+            grad_input[:, :, t, 2 * size :] = grad_n
+            carried = torch.baddbmm(carried * z, g, weight)
+        rows = grad_past.transpose(0, 1).flatten(1, 2)  # (D, S * B, 3H)
+        grad_weight = rows.transpose(1, 2) @ states[:-1].transpose(0, 1).flatten(1, 2)
+        return grad_input, grad_weight, rows.sum(dim=1)
+
+
+def attentional_lstm(
+    decoder: nn.Module, embedded: Tensor, source: State
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A Decoder with an LSTM cell and additive attention over a whole target.
+
+    Args:
+        decoder: its modules `cell`, `attention` and `context` hold the weights.
+        embedded: (B, T, E) the target input.
+        source: from the decoder's `prepare`.
+
+    Returns:
+        Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S); weights carry no gradient.
+    """
+    prepared, start = source
+    keys, memory, mask = prepared
+    assert isinstance(start, Tensor) and isinstance(keys, Tensor)
+    assert isinstance(memory, Tensor) and isinstance(mask, Tensor)
+    dtype = _compute_dtype(embedded)
+    get = decoder.get_parameter
+    stacked = torch.cat([get("cell.recurrent.weight"), get("attention.query.weight")])
+    tensors = (
+        decoder.get_submodule("cell.input")(embedded),
+        keys,
+        memory,
+        start,
+        stacked,
+        get("context.weight"),
+        get("attention.energy"),
+    )
+    outputs, contexts, weights = _AttentionalLstmSequence.apply(  # type: ignore[no-untyped-call]
+        mask, *(tensor.to(dtype) for tensor in tensors)
+    )
+    return outputs, contexts, weights
+
+
+class _AttentionalLstmSequence(torch.autograd.Function):
+    """The recurrence of an LSTM that attends with its previous output.
+
+    q = W_q h; e_j = v^T tanh(k_j + q); a = softmax(e); c = sum_j a_j m_j;
+    i, f, o, g = x + U h + W_c c; the rest is the LSTM's. `stacked` is U over W_q: one product
+    gives both. Shapes: projected (B, T, 4H), keys (B, S, A), memory (B, S, M), start (B, H),
+    stacked (4H + A, H), reader (4H, M), energy (A,).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mask: Tensor,
+        projected: Tensor,
+        keys: Tensor,
+        memory: Tensor,
+        start: Tensor,
+        stacked: Tensor,
+        reader: Tensor,
+        energy: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        batch, steps, gates = projected.shape
+        length, hidden, size = keys.shape[1], keys.shape[2], gates // 4
+        new = projected.new_empty
+        states, cells = new(batch, steps + 1, size), new(batch, steps + 1, size)
+        states[:, 0], cells[:, 0] = start, 0.0
+        contexts, weights = new(batch, steps, memory.shape[2]), new(batch, steps, length)
+        activations, squashed = new(steps, batch, gates), new(steps, batch, size)
+        energies = new(steps, batch, length, hidden)
+        blocked = torch.zeros_like(mask, dtype=keys.dtype).masked_fill_(~mask, -torch.inf)
+        for t in range(steps):
+            past = states[:, t] @ stacked.T  # (B, 4H + A)
+            tanh = torch.add(keys, past[:, gates:].unsqueeze(1), out=energies[t]).tanh_()
+            weights[:, t] = torch.softmax(
+                torch.mv(tanh.flatten(0, 1), energy).view_as(mask) + blocked, dim=1
+            )
+            contexts[:, t] = torch.bmm(weights[:, t : t + 1], memory).squeeze(1)
+            sums = activations[t]
+            torch.add(projected[:, t], past[:, :gates], out=sums)
+            sums.addmm_(contexts[:, t], reader.T)
+            i, f, o, g = _activate(sums)
+            torch.addcmul(f * cells[:, t], i, g, out=cells[:, t + 1])
+            torch.mul(o, torch.tanh(cells[:, t + 1], out=squashed[t]), out=states[:, t + 1])
+        ctx.save_for_backward(
+            states,
+            cells,
+            contexts,
+            weights,
+            activations,
+            squashed,
+            energies,
+            memory,
+            stacked,
+            reader,
+            energy,
+        )
+        ctx.mark_non_differentiable(weights)
+        return states[:, 1:], contexts, weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_states: Tensor, grad_contexts: Tensor, _: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        (
+            states,
+            cells,
+            contexts,
+            weights,
+            activations,
+            squashed,
+            energies,
+            memory,
+            stacked,
+            reader,
+            energy,
+        ) = ctx.saved_tensors
+        steps, batch, gates = activations.shape
+        size, hidden = gates // 4, energy.shape[0]
+        grad_past = states.new_empty(batch, steps, gates + hidden)
+        grad_context = states.new_empty(batch, steps, memory.shape[2])
+        grad_keys = torch.zeros_like(energies[0])
+        scores_sum = weights.new_zeros(weights.shape[0], weights.shape[2])
+        grad_energy = torch.zeros_like(energy)
+        carried, carried_cell = torch.zeros_like(states[:, 0]), torch.zeros_like(cells[:, 0])
+        for t in reversed(range(steps)):
+            sums = grad_past[:, t, :gates]
+            carried_cell = _lstm_backward(
+                carried + grad_states[:, t],
+                carried_cell,
+                cells[:, t],
+                activations[t],
+                squashed[t],
+                sums,
+            )
+            torch.addmm(grad_contexts[:, t], sums, reader, out=grad_context[:, t])
+            weight = weights[:, t]
+            grad_weight = torch.bmm(memory, grad_context[:, t].unsqueeze(2)).squeeze(2)
+            score = weight * (grad_weight - (weight * grad_weight).sum(dim=1, keepdim=True))
+            tanh = energies[t]
+            grad_energy.addmv_(tanh.flatten(0, 1).T, score.flatten())
+            # d tanh = 1 - tanh^2, and the scores' gradients of a softmax sum to zero over S:
+            # the query's gradient is -v * sum_j score_j tanh_j^2, and the keys' likewise.
+            square = tanh.mul_(tanh)
+            pulled = torch.bmm(score.unsqueeze(1), square).squeeze(1)
+            torch.mul(pulled, -energy, out=grad_past[:, t, gates:])
+            grad_keys.addcmul_(square, score.unsqueeze(2))
+            scores_sum += score
+            carried = grad_past[:, t] @ stacked
+        grad_keys = (scores_sum.unsqueeze(2) - grad_keys).mul_(energy)
+        rows = grad_past.flatten(0, 1)
+        grad_stacked = rows.T @ states[:, :-1].reshape(-1, size)
+        grad_reader = rows[:, :gates].T @ contexts.flatten(0, 1)
+        grad_memory = torch.bmm(weights.transpose(1, 2), grad_context)
+        return (
+            None,
+            grad_past[:, :, :gates],
+            grad_keys,
+            grad_memory,
+            carried,
+            grad_stacked,
+            grad_reader,
+            grad_energy,
+        )
+
+
+def _activate(sums: Tensor) -> tuple[Tensor, ...]:
+    """(B, 4H) pre-activations to i, f, o, g, in place."""
+    keep, write = sums.split((sums.shape[1] // 4 * 3, sums.shape[1] // 4), dim=1)
+    return (*keep.sigmoid_().chunk(3, dim=1), write.tanh_())
+
+
+def _lstm_backward(
+    grad: Tensor,
+    grad_cell: Tensor,
+    cell: Tensor,
+    activations: Tensor,
+    squashed: Tensor,
+    out: Tensor,
+) -> Tensor:
+    """Writes the gradient of the pre-activations to `out` (B, 4H); returns the cell's."""
+    i, f, o, g = activations.chunk(4, dim=1)
+    out_i, out_f, out_o, out_g = out.chunk(4, dim=1)
+    grad_cell = torch.addcmul(grad_cell, grad * o, 1 - squashed * squashed)
+    torch.mul(grad_cell * g, i * (1 - i), out=out_i)
+    torch.mul(grad_cell * cell, f * (1 - f), out=out_f)
+    torch.mul(grad * squashed, o * (1 - o), out=out_o)
+    torch.mul(grad_cell * i, 1 - g * g, out=out_g)
+    return grad_cell * f

@@ -1,0 +1,51 @@
+"""Initial weights as named rules."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import init
+
+
+def uniform(weight: Tensor) -> None:
+    """U(-0.1, 0.1), as in Sutskever et al. 2014."""
+    init.uniform_(weight, -0.1, 0.1)
+
+
+def identity(weight: Tensor) -> None:
+    """The identity matrix (Le et al. 2015, for recurrent weights)."""
+    init.eye_(weight)
+
+
+INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
+    "uniform": uniform,
+    "xavier_uniform": init.xavier_uniform_,
+    "xavier_normal": init.xavier_normal_,
+    "kaiming": lambda weight: init.kaiming_uniform_(weight, nonlinearity="relu"),
+    "orthogonal": init.orthogonal_,
+    "identity": identity,
+}
+
+
+def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
+    """Initialises every parameter below a module by its role, which its name tells.
+
+    Recurrent weights are square blocks, one for each gate, and each block is initialised by
+    itself: an orthogonal (4H, H) matrix would not be orthogonal gate by gate. Embeddings are
+    N(0, 1/E), so that an embedded word has unit length whatever E, which also suits an output
+    layer tied to them. Vectors (biases, gains) keep the values their modules gave them.
+
+    Args:
+        module: whose parameters to set, in place.
+        weights: the rule for input and output matrices, a key of INITIALIZERS.
+        recurrent: the rule for recurrent matrices, a key of INITIALIZERS.
+    """
+    for name, parameter in module.named_parameters():
+        if parameter.dim() < 2:
+            continue
+        if name.endswith("embedding.weight"):
+            init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+        elif name.endswith("recurrent.weight"):
+            for block in parameter.detach().split(parameter.shape[1]):
+                INITIALIZERS[recurrent](block)
+        else:
+            INITIALIZERS[weights](parameter)

@@ -1,0 +1,105 @@
+"""The whole network: embeddings, encoder, decoder and output."""
+
+from typing import Annotated, Literal
+
+from torch import Tensor, nn
+
+from nmt import options
+from nmt.model.decoder import Decoder, Output
+from nmt.model.dropout import VariationalDropout, WordDropout
+from nmt.model.encoders import ENCODERS
+from nmt.model.initialization import initialize
+from nmt.options import Fraction, Part, PositiveInt, Settings
+from nmt.state import State
+
+Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal", "identity"]
+
+
+class Seq2Seq(nn.Module):
+    """An encoder-decoder with attention; this signature is the schema of a YAML's `model:`.
+
+    Args:
+        embedding_size: the size E of a word's vector on both sides.
+        encoder: how the source is read.
+        decoder: how the target is written.
+        readout_size: the size of the deep output layer; null is the embedding's.
+        tie_embeddings: none; target (the output layer is the target embedding); all (the source
+            embedding too: needs a joint vocabulary).
+        dropout: share of values dropped from embeddings (one mask for all time steps) and from
+            the deep output layer.
+        word_dropout: share of words whose embedding is dropped whole, on both sides.
+        initialization: the rule for input and output matrices.
+        recurrent_initialization: the rule for recurrent matrices, gate by gate.
+    """
+
+    def __init__(
+        self,
+        source_vocabulary: int,
+        target_vocabulary: int,
+        /,
+        *,
+        embedding_size: PositiveInt = 256,
+        encoder: Annotated[Settings | str, Part("nmt.model.encoders:ENCODERS")] = "recurrent",
+        decoder: Annotated[Settings | None, Part("nmt.model.decoder:Decoder")] = None,
+        readout_size: PositiveInt | None = None,
+        tie_embeddings: Literal["none", "target", "all"] = "target",
+        dropout: Fraction = 0.2,
+        word_dropout: Fraction = 0.0,
+        initialization: Rule = "xavier_uniform",
+        recurrent_initialization: Rule = "orthogonal",
+    ) -> None:
+        super().__init__()
+        readout_size = readout_size or embedding_size
+        if tie_embeddings != "none" and readout_size != embedding_size:
+            raise ValueError(
+                f"tie_embeddings: {tie_embeddings} needs readout_size = embedding_size "
+                f"({embedding_size}), found {readout_size}"
+            )
+        if tie_embeddings == "all" and source_vocabulary != target_vocabulary:
+            raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
+        self.source_embedding = nn.Embedding(source_vocabulary, embedding_size)
+        self.target_embedding = nn.Embedding(target_vocabulary, embedding_size)
+        self.encoder = options.build(ENCODERS, encoder, embedding_size)
+        self.decoder: Decoder = options.build(
+            Decoder, decoder or {}, embedding_size, self.encoder.memory_size
+        )
+        self.output = Output(self.decoder.features_size, readout_size, target_vocabulary, dropout)
+        self.dropout = nn.Sequential(VariationalDropout(dropout), WordDropout(word_dropout))
+        initialize(self, initialization, recurrent_initialization)
+        if tie_embeddings != "none":
+            self.output.projection.weight = self.target_embedding.weight
+        if tie_embeddings == "all":
+            self.source_embedding.weight = self.target_embedding.weight
+
+    def encode(self, source: Tensor, lengths: Tensor) -> State:
+        """Reads sentences: (B, S), (B,) -> all that the decoder needs of them, B rows."""
+        encoded = self.encoder(self.dropout(self.source_embedding(source)), lengths)
+        return self.decoder.prepare(encoded)
+
+    def start(self, source: State) -> State:
+        """The decoder's state before the first word, B rows."""
+        return self.decoder.start(source)
+
+    def step(self, tokens: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:
+        """One word further: (R,) previous words -> features (R, F), state, weights (R, S).
+
+        R = B * K: row b * K + k is hypothesis k of sentence b; `source` is not repeated.
+        """
+        return self.decoder.step(self.target_embedding(tokens), source, state)
+
+    def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: (B, S), (B,), (B, T) -> features (B, T, F), weights (B, T, S)."""
+        embedded = self.dropout(self.target_embedding(target))
+        return self.decoder(embedded, self.encode(source, lengths))
+
+    def parameters_count(self) -> int:
+        """How many numbers are learnt; tied ones count once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def paths(self) -> str:
+        """Which parts run as whole sequences and which step by step, for the start-up line."""
+        encoder, decoder = self.encoder.fused(), self.decoder.fused()
+        if encoder and decoder:
+            return "fused encoder and decoder"
+        slow = [name for name, fast in (("encoder", encoder), ("decoder", decoder)) if not fast]
+        return f"{' and '.join(slow)} step by step (no fused path for these options)"

@@ -1,0 +1,205 @@
+"""A constructor is a schema: settings are checked against the keyword-only parameters of a class.
+
+An option stands in one place, the signature of the class that reads it, with its meaning in that
+class's docstring (section ``Args:``). Sizes that come from neighbouring parts are positional-only
+and so are never settings. Values are checked by pydantic; keys are checked here, because a reader
+needs to hear the allowed ones.
+"""
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Lt
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from nmt.errors import UserError
+
+Settings = dict[str, Any]
+PositiveInt = Annotated[int, Gt(0)]
+Count = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Marks a parameter whose value is the settings of another class.
+
+    Args:
+        target: ``"module:NAME"``; a class, or a table of classes from which the key ``kind``
+            chooses. A string, so that naming a part imports nothing.
+    """
+
+    target: str
+
+    def resolve(self) -> Any:
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: where it stands, what it may be, and what it means."""
+
+    key: str
+    annotation: Any
+    default: Any
+    help: str
+
+
+def _part_of(annotation: Any) -> Part | None:
+    if get_origin(annotation) is Annotated:
+        return next((m for m in get_args(annotation)[1:] if isinstance(m, Part)), None)
+    return None
+
+
+@cache
+def _help_of(constructor: Callable[..., Any]) -> dict[str, str]:
+    """The ``Args:`` section of a class's docstring as {name: meaning}."""
+    text = inspect.getdoc(constructor) or ""
+    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", text, re.MULTILINE)
+    entries = re.split(r"^ {4}(\w+): ", section.group(1), flags=re.MULTILINE) if section else [""]
+    return {
+        name: " ".join(body.split())
+        for name, body in zip(entries[1::2], entries[2::2], strict=True)
+    }
+
+
+@cache
+def parameters(constructor: Callable[..., Any]) -> dict[str, Option]:
+    """The settings of a class: keyword-only parameters, or the fields of a dataclass."""
+    hints = get_type_hints(
+        constructor.__init__ if inspect.isclass(constructor) else constructor,
+        include_extras=True,
+    )
+    fields_made = (
+        {f.name for f in fields(constructor) if f.default_factory is not MISSING}
+        if is_dataclass(constructor)
+        else set()
+    )
+    return {
+        name: Option(
+            name,
+            hints[name],
+            {} if name in fields_made else parameter.default,
+            _help_of(constructor).get(name, ""),
+        )
+        for name, parameter in inspect.signature(constructor).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def check(target: Any, settings: Any, where: str) -> Settings:
+    """Settings with every default filled in, as plain data.
+
+    Args:
+        target: a class, or a table ``{kind: class}``.
+        settings: a mapping as read from YAML; for a table a bare string is short for
+            ``{"kind": string}``.
+        where: the dotted key that the settings stand under, for messages.
+
+    Raises:
+        UserError: an unknown key or kind, a value of the wrong type or range.
+    """
+    if isinstance(target, Mapping):
+        return _check_kind(target, settings, where)
+    if not isinstance(settings, Mapping):
+        raise UserError(f"{where or 'the file'}: expected keys and values, found {settings!r}")
+    options = parameters(target)
+    for key in settings:
+        if key not in options:
+            raise UserError(f"{_join(where, key)}: unknown key; {_allowed(str(key), options)}")
+    return {
+        key: _check_value(option, settings, _join(where, key)) for key, option in options.items()
+    }
+
+
+def _check_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings:
+    settings = {"kind": settings} if isinstance(settings, str) else settings
+    if not isinstance(settings, Mapping) or "kind" not in settings:
+        raise UserError(f"{where}: expected a key 'kind', one of {', '.join(table)}")
+    kind = settings["kind"]
+    if kind not in table:
+        raise UserError(f"{where}.kind: unknown value {kind!r}; {_allowed(str(kind), table)}")
+    rest = {key: value for key, value in settings.items() if key != "kind"}
+    return {"kind": kind, **check(table[kind], rest, where)}
+
+
+def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any:
+    part = _part_of(option.annotation)
+    required = option.default is inspect.Parameter.empty
+    if required and option.key not in settings:
+        raise UserError(f"{where}: this key is required ({option.help})")
+    value = settings.get(option.key, option.default)
+    target = part.resolve() if part else option.annotation
+    if part or is_dataclass(target):
+        return check(target, {} if value is None else value, where)
+    try:
+        return _adapter(option.annotation).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        what = problem["msg"][0].lower() + problem["msg"][1:]
+        raise UserError(f"{where}: {what}, found {value!r}") from None
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    # A number where a word belongs is a typing mistake, not a word: nothing becomes a string.
+    return TypeAdapter(annotation, config=ConfigDict(coerce_numbers_to_str=False))
+
+
+def build(target: Any, settings: Any, *sizes: Any, where: str = "") -> Any:
+    """Constructs the class that checked settings describe; nested dataclasses are built too."""
+    settings = check(target, settings, where)
+    constructor = target[settings.pop("kind")] if isinstance(target, Mapping) else target
+    for key, option in parameters(constructor).items():
+        if is_dataclass(option.annotation):
+            settings[key] = build(option.annotation, settings[key], where=_join(where, key))
+    try:
+        return constructor(*sizes, **settings)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{where or constructor.__name__}: {error}") from None
+
+
+def walk(target: Any, settings: Any, where: str = "") -> Iterator[Option]:
+    """Every option below a class, in order, with its dotted key; for help texts."""
+    if isinstance(target, Mapping):
+        settings = {"kind": settings} if isinstance(settings, str) else settings
+        kinds = " | ".join(target)
+        yield Option(_join(where, "kind"), str, settings["kind"], f"one of: {kinds}")
+        target = target[settings["kind"]]
+    settings = settings or {}
+    for key, option in parameters(target).items():
+        value = settings.get(key, option.default)
+        part = _part_of(option.annotation)
+        inner = part.resolve() if part else option.annotation
+        if part or is_dataclass(inner):
+            yield from walk(inner, value, _join(where, key))
+        else:
+            yield Option(_join(where, key), option.annotation, value, option.help)
+
+
+def _join(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _allowed(found: str, allowed: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(found, allowed, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}allowed: {', '.join(sorted(allowed))}"
+
+
+def show(value: Any) -> str:
+    """A default as a user would write it."""
+    if value is inspect.Parameter.empty:
+        return "none, required"
+    return "null" if value is None else str(value).lower() if value in (True, False) else str(value)

@@ -1,0 +1,88 @@
+"""Label-smoothed cross-entropy from the last hidden layer, without the full logits in memory."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK_ELEMENTS = 1 << 21
+"""Logits that exist at once; larger chunks are no faster and cost memory."""
+
+
+def smoothed_cross_entropy(
+    hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of softmax(hidden @ weight.T + bias) against smoothed labels.
+
+    The target distribution is (1 - smoothing) on the label plus smoothing / V on every word
+    (Szegedy et al. 2016).
+
+    Args:
+        hidden: (N, F), one row for each real token.
+        weight: (V, F).
+        bias: (V,).
+        labels: (N,) in [0, V).
+        smoothing: in [0, 1).
+
+    Returns:
+        The summed loss, which carries the gradient, and the summed negative log likelihood of
+        the labels, which does not; both in nats, scalars, fp32 (fp64 for fp64 input).
+    """
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        hidden, weight, bias = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
+    loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, bias, labels, smoothing
+    )
+    return loss, nll.detach()
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """The product, the softmax and the loss in one, chunk by chunk.
+
+    The gradient of the logits, softmax - target, is at hand as soon as the loss is, so forward
+    computes the gradients as well and backward only scales them: each chunk's logits are
+    written once, overwritten by their gradient and dropped.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        wanted = any(ctx.needs_input_grad)
+        vocabulary = weight.shape[0]
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        grad_hidden = torch.empty_like(hidden) if wanted else hidden
+        grad_weight = torch.zeros_like(weight)
+        grad_bias = torch.zeros(vocabulary, dtype=wide, device=weight.device)
+        loss = torch.zeros((), dtype=wide, device=hidden.device)
+        nll = torch.zeros_like(loss)
+        rows = max(1, CHUNK_ELEMENTS // vocabulary)
+        for start in range(0, len(hidden), rows):
+            part = slice(start, start + rows)
+            logits = torch.addmm(bias, hidden[part], weight.T).to(wide)  # (rows, V)
+            label = labels[part].unsqueeze(1)
+            normaliser = torch.logsumexp(logits, dim=1, keepdim=True)
+            true = logits.gather(1, label)
+            nll += (normaliser - true).sum()
+            loss += (normaliser - (1 - smoothing) * true).sum()
+            if smoothing:
+                loss -= smoothing / vocabulary * logits.sum()
+            if wanted:
+                grad = logits.sub_(normaliser).exp_().sub_(smoothing / vocabulary)
+                grad.scatter_add_(1, label, torch.full_like(true, smoothing - 1.0))
+                narrow = grad.to(hidden.dtype)
+                torch.mm(narrow, weight, out=grad_hidden[part])
+                grad_weight.addmm_(narrow.T, hidden[part])
+                grad_bias += grad.sum(dim=0)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias.to(bias.dtype))
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        grads = (saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
+        return (*grads, None, None)

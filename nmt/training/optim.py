@@ -1,0 +1,49 @@
+"""The optimiser and its schedule."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from nmt.config import Training
+
+
+def make_optimizer(model: nn.Module, training: Training) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019); weight decay acts on matrices, not on vectors."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    # Beta 0.98, as in Vaswani et al. 2017, forgets the large early gradients sooner.
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def rate_factor(step: int, training: Training, steps: int) -> float:
+    """The share of the peak learning rate at an update, from 0.
+
+    Args:
+        step: updates done.
+        training: its `warmup_steps`, `schedule` and `final_rate`.
+        steps: updates in all.
+    """
+    warmup = training.warmup_steps
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    floor = training.final_rate
+    match training.schedule:
+        case "linear":
+            return 1.0 - (1.0 - floor) * progress
+        case "cosine":
+            return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
+        case "inverse_sqrt":
+            return math.sqrt(max(1, warmup) / max(1, step + 1))
+        case "constant":
+            return 1.0
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, training: Training, steps: int) -> LambdaLR:
+    """Warm-up, then the decay that the settings name; advances once an update."""
+    return LambdaLR(optimizer, lambda step: rate_factor(step, training, steps))

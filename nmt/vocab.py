@@ -1,0 +1,75 @@
+"""Text <-> ids: a trained tokenizer file and the four reserved ids."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from nmt.errors import UserError
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3
+"""Reserved ids. No text can reach them; UNK stands only for words dropped in training."""
+
+RESERVED = ("<pad>", "<s>", "</s>", "<unk>")
+
+
+class Vocabulary:
+    """A tokenizer file in use: ids for text and text for ids, exactly.
+
+    Args:
+        path: a `tokenizer.json` written by `nmt prepare`.
+
+    Raises:
+        UserError: no such file, or not a tokenizer of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path}: expected a tokenizer here, found no file") from None
+        except Exception as error:  # the library raises a bare Exception for a malformed file
+            raise UserError(f"{path}: not a tokenizer file ({error})") from None
+        found = tuple(self.tokenizer.id_to_token(i) for i in range(len(RESERVED)))
+        if found != RESERVED:
+            raise UserError(f"{path}: expected the ids 0 to 3 to be {RESERVED}, found {found}")
+
+    def __len__(self) -> int:
+        return int(self.tokenizer.get_vocab_size())
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, without sentence marks. Nothing is ever unknown."""
+        # Lone surrogates cannot be encoded as UTF-8; they come from undecodable bytes only.
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        encodings = self.tokenizer.encode_batch_fast(clean, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each sequence of ids; reserved ids are left out."""
+        kept = [[i for i in sequence if i >= len(RESERVED)] for sequence in ids]
+        return list(self.tokenizer.decode_batch(kept, skip_special_tokens=False))
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """For each id of `encode([text])` the characters (start, end) it covers in the text."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False).offsets)
+
+
+def load_vocabularies(folder: Path) -> tuple[Vocabulary, Vocabulary]:
+    """(source, target) of a prepared data set or a run.
+
+    A joint vocabulary is the one file `tokenizer.json`; separate ones are
+    `tokenizer.source.json` and `tokenizer.target.json`.
+    """
+    if (folder / JOINT).exists():
+        joint = Vocabulary(folder / JOINT)
+        return joint, joint
+    return Vocabulary(folder / SEPARATE[0]), Vocabulary(folder / SEPARATE[1])
+
+
+JOINT = "tokenizer.json"
+SEPARATE = ("tokenizer.source.json", "tokenizer.target.json")
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The tokenizer files that a folder holds."""
+    return [folder / name for name in (JOINT, *SEPARATE) if (folder / name).exists()]

@@ -1,0 +1,164 @@
+"""Where training meets decoding and evaluation: the jobs that need more than one of them."""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nmt import checkpoint
+from nmt.config import Config
+from nmt.decoding.lines import read_texts
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.evaluation import metrics, report
+from nmt.evaluation.metrics import References
+from nmt.files import read_json
+
+Say = Callable[[str], None]
+
+
+def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) -> Path:
+    """Trains with validation BLEU wired in, then draws the curves."""
+    import datasets
+
+    from nmt.evaluation.callback import ValidationBleu
+    from nmt.evaluation.plots import plot_curves
+    from nmt.training.run import Validation, train
+    from nmt.vocab import Vocabulary
+
+    decoding = replace(config.decoding, beam_size=config.training.validation_beam)
+
+    def validation(split: datasets.Dataset, source: Vocabulary, target: Vocabulary) -> Validation:
+        callback = ValidationBleu(
+            split["source"][:], split["references"][:], (source, target), decoding, say
+        )
+        return Validation(callback, callback.metrics)
+
+    folder = train(config, validation, say, fresh, init_from)
+    history = read_json(folder / checkpoint.METRICS)["history"]
+    try:
+        plot_curves(history, folder / "curves.png")
+    except UserError as error:  # pictures are an extra
+        say(str(error))
+    return folder
+
+
+def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
+    """Translates where there is a model, scores, compares, prints and writes reports."""
+    hypotheses = {str(path): read_texts(path) for path in arguments.hyp or []}
+    if not hypotheses and not arguments.runs:
+        raise UserError("expected the folder of a run, or --hyp FILE; found neither")
+    if arguments.src and not arguments.ref:
+        raise UserError("--src: expected --ref FILE beside it, found none")
+    if arguments.runs and arguments.ref and not arguments.src:
+        raise UserError("--ref: expected --src FILE beside it, to be translated; found none")
+    if hypotheses and not arguments.ref:
+        raise UserError("--hyp: expected --ref FILE beside it, found none")
+    sources, references = _test_set(arguments)
+    translators = {}
+    for path in arguments.runs:
+        assert sources is not None
+        translators[str(path)] = translator = Translator.load(
+            path, device=arguments.device, say=say
+        )
+        say(f"translating {len(sources):,} sentences with {path}")
+        found = translator.translate(
+            sources, beam_size=arguments.beam_size, length_penalty=arguments.length_penalty
+        )
+        hypotheses[str(path)] = [one.text for one in found]
+    systems = metrics.compare(
+        hypotheses, references, lowercase=arguments.lowercase, tokenize=arguments.tokenize
+    )
+    _show(systems, show)
+    for name in hypotheses:
+        folder = _report_folder(arguments, name, name in translators)
+        if folder:
+            examples = report.examples_of(sources, references, hypotheses[name])
+            align = _aligner(translators[name]) if name in translators else None
+            report.write_report(folder, name, systems[name], examples, align)
+            say(f"report: {folder / 'report.md'}")
+
+
+def _show(systems: dict[str, metrics.Scores], show: Say) -> None:
+    if len(systems) > 1:
+        show(report.scores_table(systems))
+        show("p: paired bootstrap against the first system")
+    for name, scores in systems.items():
+        show(f"{name}: {scores.sentences:,} sentences")
+        for score in scores.all():
+            show(f"  {score}")
+
+
+def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
+    """Sources, if there are any, and references: of the named files or of the run's own data."""
+    if arguments.ref:
+        texts = [read_texts(path) for path in arguments.ref]
+        for path, text in zip(arguments.ref, texts, strict=True):
+            if len(text) != len(texts[0]):
+                raise UserError(
+                    f"{path}: expected {len(texts[0])} lines as in {arguments.ref[0]}, "
+                    f"found {len(text)}"
+                )
+        sources = read_texts(arguments.src) if arguments.src else None
+        if sources is not None and len(sources) != len(texts[0]):
+            raise UserError(
+                f"{arguments.src}: expected {len(texts[0])} lines as in {arguments.ref[0]}, "
+                f"found {len(sources)}"
+            )
+        return sources, list(zip(*texts, strict=True))
+    return _own_test_set(arguments.runs)
+
+
+def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
+    from nmt.data.datamodule import open_dataset
+
+    found = set()
+    for run in runs:
+        manifest = checkpoint.read_manifest(run)
+        config = checkpoint.read_config(run)
+        found.add((config.data.folder, manifest["data_hash"]))
+    if len(found) > 1:
+        raise UserError(
+            "these runs were trained on different data: name a test set by --src, --ref"
+        )
+    folder, data_hash = found.pop()
+    dataset = open_dataset(Path(folder))
+    if read_json(Path(folder) / checkpoint.MANIFEST)["data_hash"] != data_hash:
+        raise UserError(
+            f"{folder}: its data has changed since {runs[0]} was trained, so its test split may "
+            "hold sentences that the run has learnt; name a test set by --src and --ref"
+        )
+    return dataset["test"]["source"][:], dataset["test"]["references"][:]
+
+
+def _report_folder(arguments: Namespace, name: str, is_run: bool) -> Path | None:
+    if arguments.report:
+        several = len(arguments.runs) + len(arguments.hyp or []) > 1
+        return Path(arguments.report) / (Path(name).name if several else "")
+    return Path(name) / "evaluation" if is_run else None
+
+
+def _aligner(translator: Translator) -> report.Align:
+    return lambda sources: [one.alignment for one in translator.translate(sources, alignments=True)]
+
+
+def describe(folder: Path) -> Iterator[str]:
+    """What a run's folder holds, line by line."""
+    run = checkpoint.load_run(folder)
+    manifest: dict[str, Any] = run.manifest
+    best = read_json(folder / checkpoint.METRICS)["validation"]
+    finished = manifest.get("finished")
+    yield f"run           {folder}"
+    yield f"languages     {' -> '.join(manifest['languages'])}"
+    yield f"parameters    {manifest['parameters']:,}"
+    yield f"vocabularies  {len(run.source):,} source, {len(run.target):,} target"
+    yield f"validation    BLEU {best['bleu']:.2f} ({best['signature']})"
+    yield f"              at update {best['step']:,}, loss {best['loss']:.3f} nats a token"
+    yield f"training      {'finished' if finished else 'not finished: train again to resume'}"
+    yield f"choices       {', '.join(f'{k} {v}' for k, v in manifest['choices'].items())}"
+    yield f"versions      {', '.join(f'{k} {v}' for k, v in manifest['versions'].items())}"
+    yield f"data          {manifest['data_hash'][:16]}... ({run.config.data.folder})"
+    for name, digest in manifest["files"].items():
+        size = (folder / name).stat().st_size
+        yield f"file          {name}, {size:,} bytes, sha256 {digest[:16]}..."

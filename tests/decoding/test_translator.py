@@ -1,0 +1,213 @@
+"""Text in, text out."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from nmt.config import Decoding
+from nmt.decoding.search import Hypothesis
+from nmt.decoding.translation import pieces
+from nmt.decoding.translator import Translator, batches
+from nmt.errors import UserError
+from nmt.vocab import EOS
+from tests.decoding import tiny
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("budget", [1, 100, 8000])
+def test_a_line_has_the_same_translation_whatever_is_in_its_batch(
+    beam_size: int, budget: int
+) -> None:
+    together = tiny.translator(Decoding(beam_size=beam_size, batch_tokens=budget)).translate(
+        tiny.SENTENCES, n_best=beam_size
+    )
+    for text, found in zip(tiny.SENTENCES, together, strict=True):
+        (alone,) = tiny.translator().translate([text], n_best=beam_size, beam_size=beam_size)
+        assert [one.text for one in found.alternatives] == [o.text for o in alone.alternatives]
+        for one, other in zip(found.alternatives, alone.alternatives, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-4)
+            assert one.log_probability == pytest.approx(other.log_probability, abs=1e-4)
+
+
+def test_translations_come_in_the_order_of_the_texts() -> None:
+    forwards = tiny.translator().translate(tiny.SENTENCES)
+    backwards = tiny.translator().translate(tiny.SENTENCES[::-1])
+    assert len({one.text for one in forwards}) > 3
+    assert [one.text for one in forwards] == [one.text for one in backwards[::-1]]
+
+
+def test_blank_lines_stay_as_they_are() -> None:
+    texts = ["", "a dog", " \t ", "no", "\u00a0"]
+    found = tiny.translator().translate(texts, alignments=True)
+    plain = tiny.translator().translate(["a dog", "no"])
+    assert [one.text for one in found] == ["", plain[0].text, " \t ", plain[1].text, "\u00a0"]
+    assert [one.alternatives[0].text for one in found] == [one.text for one in found]
+    assert tiny.translator().translate([]) == []
+    assert tiny.translator().translate([""])[0].text == ""
+
+
+def test_n_best_starts_with_the_translation_and_repeats_nothing() -> None:
+    for one in tiny.translator().translate(tiny.SENTENCES, n_best=4, beam_size=6):
+        assert (one.text, one.score) == (one.alternatives[0].text, one.alternatives[0].score)
+        texts = [alternative.text for alternative in one.alternatives]
+        assert 1 < len(texts) == len(set(texts)) <= 4
+
+
+def test_the_penalty_and_the_beam_can_be_chosen_for_one_call() -> None:
+    translator = tiny.translator(Decoding(beam_size=2, length_penalty=0.0))
+    own = translator.translate(tiny.SENTENCES)
+    assert all(one.score == one.log_probability for one in own)
+    greedy = translator.translate(tiny.SENTENCES, beam_size=1)
+    assert greedy == tiny.translator(Decoding(beam_size=1, length_penalty=0.0)).translate(
+        tiny.SENTENCES
+    )
+    assert [one.text for one in greedy] != [one.text for one in own]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_best": 6}, "n_best: expected 1 to 5 .* found 6"),
+        ({"n_best": 0}, "n_best: expected 1 to 5 .* found 0"),
+        ({"beam_size": 0}, "decoding.beam_size: .* found 0"),
+        ({"length_penalty": -1.0}, "decoding.length_penalty: .* found -1.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        tiny.translator().translate(["a"], **options)
+
+
+def test_a_translation_at_the_length_limit_says_so() -> None:
+    texts = ["a dog", "no", "mat"]
+    short = tiny.translator(Decoding(max_length_ratio=0.01, max_length_extra=2))
+    for one in short.translate(texts, n_best=5, alignments=True):
+        assert any(candidate.cut for candidate in one.alternatives)
+        assert one.alignment is not None
+        assert len(one.alignment.target) <= 2
+    assert not any(one.cut for one in tiny.translator().translate(texts))
+
+
+def test_alignments_come_with_the_pieces_of_both_texts() -> None:
+    translator = tiny.translator(Decoding(batch_tokens=200))
+    found = translator.translate(tiny.SENTENCES, alignments=True)
+    for text, one in zip(tiny.SENTENCES, found, strict=True):
+        assert one.alignment is not None
+        *source, end = one.alignment.source
+        spans = tiny.vocabulary().spans(text)
+        assert source == [text[start:stop] for start, stop in spans]
+        assert end == "</s>"
+        assert (one.alignment.target[-1:] == ["</s>"]) != one.cut
+        assert len(one.alignment.weights) == len(one.alignment.target)
+        for row in one.alignment.weights:
+            assert len(row) == len(one.alignment.source)
+            assert sum(row) == pytest.approx(1, abs=1e-2)
+
+
+def test_an_alignment_is_what_search_saw() -> None:
+    translator = tiny.translator(Decoding(beam_size=1))
+    (found,) = translator.translate(["a dog"], alignments=True)
+    batch = translator._batch(tiny.vocabulary().encode(["a dog"]), [[]])
+    source = tiny.model().encode(batch.source, batch.source_lengths)
+    _, _, weights = tiny.model().step(batch.target[:, 0], source, tiny.model().start(source))
+    assert found.alignment is not None
+    assert found.alignment.weights[0] == pytest.approx(weights[0].tolist(), abs=1e-4)
+
+
+def test_pieces_of_characters_that_several_tokens_share() -> None:
+    text = "a 🦜é"
+    ids = tiny.byte_level(size=260).encode(text).ids
+    found = pieces(tiny.vocabulary(), ids)
+    assert found == ["a", " ", "🦜", "🦜", "🦜", "🦜", "é", "é"]
+    assert pieces(tiny.vocabulary(), []) == []
+
+
+def test_a_translation_is_ready_for_json() -> None:
+    (plain,) = tiny.translator().translate(["a dog"], n_best=2)
+    data = json.loads(json.dumps(plain.as_dict()))
+    assert list(data) == ["text", "score", "log_probability", "cut", "alternatives"]
+    assert list(data["alternatives"][1]) == ["text", "score", "log_probability", "cut"]
+    (aligned,) = tiny.translator().translate(["a dog"], alignments=True)
+    assert set(aligned.as_dict()["alignment"]) == {"source", "target", "weights"}
+
+
+def test_line_breaks_in_a_translation_become_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    (ids,) = tiny.vocabulary().encode(["one\ntwo\r\nthree"])
+    translator = tiny.translator()
+
+    def produce(sources: Sequence[list[int]], _: Decoding) -> list[list[Hypothesis]]:
+        return [[Hypothesis(ids, -1.0, -1.0, True)] for _ in sources]
+
+    monkeypatch.setattr(translator, "_search", produce)
+    assert translator.translate(["x"])[0].text == "one two three"
+
+
+def test_a_longer_line_than_the_model_saw_is_translated_with_a_warning() -> None:
+    said: list[str] = []
+    vocabulary = tiny.vocabulary()
+    translator = Translator(
+        tiny.model(), vocabulary, vocabulary, max_source_length=9, say=said.append
+    )
+    found = translator.translate(["no", tiny.SENTENCES[-1]])
+    assert found == tiny.translator().translate(["no", tiny.SENTENCES[-1]])
+    (message,) = said
+    assert "she said that" in message
+    assert "(9)" in message
+    with pytest.warns(UserWarning, match="tokens, more than any"):
+        Translator(tiny.model(), vocabulary, vocabulary, max_source_length=1).translate(["a dog"])
+
+
+def test_progress_counts_every_line_once() -> None:
+    done: list[int] = []
+    tiny.translator(Decoding(batch_tokens=60)).translate(
+        ["", *tiny.SENTENCES], progress=done.append
+    )
+    assert sum(done) == len(tiny.SENTENCES) + 1
+    assert len(done) > 3
+
+
+def test_scores_of_given_translations_come_in_order() -> None:
+    translator = tiny.translator(Decoding(batch_tokens=60))
+    sources, targets = list(tiny.SENTENCES), [*tiny.SENTENCES[1:], ""]
+    scored = translator.score(sources, targets)
+    for source, target, one in zip(sources, targets, scored, strict=True):
+        (alone,) = translator.score([source], [target])
+        assert one.tokens == len(tiny.vocabulary().encode([target])[0]) + 1
+        assert one.log_probability == pytest.approx(alone.log_probability, abs=1e-4)
+    with pytest.raises(UserError, match="as many targets as sources, found 1 for 2"):
+        translator.score(["a", "b"], ["c"])
+
+
+def test_a_translation_has_the_score_that_it_gets_when_given() -> None:
+    translator = tiny.translator()
+    found = translator.translate(tiny.SENTENCES)
+    ids = tiny.vocabulary().encode([one.text for one in found])
+    compared = 0
+    for text, one, tokens in zip(tiny.SENTENCES, found, ids, strict=True):
+        (forced,) = translator.score([text], [one.text])
+        # The same text may be cut into other tokens than those that search chose.
+        if not one.cut and math.isclose(one.log_probability / one.score, len(tokens) + 1):
+            compared += math.isclose(one.log_probability, forced.log_probability, abs_tol=1e-4)
+    assert compared > 0
+
+
+def test_batches_are_of_like_lengths_within_the_budget() -> None:
+    lengths = [3, 9, 1, 4, 9, 2, 30]
+    found = list(batches(lengths, 18))
+    assert found == [[6], [1, 4], [3, 0, 5, 2]]
+    assert list(batches([], 18)) == []
+
+
+def test_translating_imports_neither_lightning_nor_datasets() -> None:
+    heavy = "{'pytorch_lightning', 'datasets'}"
+    code = f"import nmt, sys; nmt.Translator; assert not {heavy} & {{*sys.modules}}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_end_of_a_sentence_is_never_part_of_its_text() -> None:
+    found = tiny.translator()._search(tiny.vocabulary().encode(["a dog"]), Decoding())
+    assert all(EOS not in one.tokens for one in found[0])

@@ -1,0 +1,77 @@
+"""A tiny, untrained translator: its translations are nonsense, but always the same nonsense."""
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+
+from nmt.config import Decoding
+from nmt.decoding.translator import Translator
+from nmt.model.seq2seq import Seq2Seq
+from nmt.vocab import EOS, RESERVED, Vocabulary
+
+SENTENCES = (
+    "the cat sat on the mat",
+    "a dog",
+    "where is the nearest station, please?",
+    "I do not know.",
+    "café über 東京 🦜",
+    "no",
+    "she said that the train had left an hour ago and that we should wait for the next one",
+)
+
+
+def byte_level(size: int = 300) -> Tokenizer:
+    """A byte-level BPE trained on a few sentences; text can reach no reserved id."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(RESERVED),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES * 3, trainer)
+    return Tokenizer.from_str(json.dumps(json.loads(tokenizer.to_str()) | {"added_tokens": []}))
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tokenizer.json"
+        byte_level().save(str(path))
+        return Vocabulary(path)
+
+
+@cache
+@torch.inference_mode(False)
+def model() -> Seq2Seq:
+    """What it says depends on the source and on every word before; most of it comes to an end."""
+    torch.manual_seed(2)
+    network = Seq2Seq(
+        len(vocabulary()),
+        len(vocabulary()),
+        embedding_size=16,
+        encoder={"kind": "recurrent", "hidden_size": 16},
+        decoder={"hidden_size": 24},
+        tie_embeddings="none",
+    ).eval()
+    with torch.no_grad():
+        # Not far enough from where training starts to turn rounding errors into chaos.
+        for parameter in network.parameters():
+            parameter *= 3 if parameter.dim() == 2 else 1
+        network.source_embedding.weight.normal_()
+        network.target_embedding.weight.normal_()
+        network.output.projection.weight.normal_()
+        network.output.projection.bias[EOS] += 4
+    return network
+
+
+def translator(decoding: Decoding | None = None) -> Translator:
+    return Translator(model(), vocabulary(), vocabulary(), decoding)
