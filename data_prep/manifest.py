@@ -11,6 +11,7 @@ from typing import Any
 
 from nmt.config import Data
 from nmt.errors import UserError
+from nmt.files import sha256, write_json
 
 FORMAT = 1
 KIND = "prepared data"
@@ -61,8 +62,7 @@ def make(
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Writes the manifest; the folder itself is put in place atomically afterwards."""
-    text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    (folder / NAME).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / NAME, manifest)
 
 
 def read(folder: Path) -> Manifest | None:
@@ -109,12 +109,6 @@ def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) 
         for name, digest in old["files"].items()
         if not (folder / name).is_file() or sha256(folder / name) != digest
     ]
-
-
-def sha256(path: Path) -> str:
-    """The sha256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flat(settings: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:

@@ -148,7 +148,7 @@ def _say_sample(folder: Path, test: HeldOut, say: Say) -> None:
     for vocabulary, text in zip(
         load_vocabularies(folder), (test.sources[0], test.targets[0]), strict=True
     ):
-        pieces = [text[start:end] for start, end in vocabulary.spans(text)]
+        pieces = vocabulary.pieces(vocabulary.encode([text])[0])
         say(f"sample: {'|'.join(pieces)}")
 
 

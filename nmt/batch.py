@@ -14,7 +14,8 @@ def pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     lengths = [len(sequence) for sequence in sequences]
     width = max(lengths, default=0)
     rows = [[*sequence, *[PAD] * (width - len(sequence))] for sequence in sequences]
-    return torch.tensor(rows, dtype=torch.long).reshape(len(rows), width), torch.tensor(lengths)
+    ids = torch.tensor(rows, dtype=torch.long).reshape(len(rows), width)
+    return ids, torch.tensor(lengths, dtype=torch.long)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from nmt import __version__, options
 from nmt.config import Config, from_dict, read_yaml
@@ -60,7 +60,8 @@ def write_weights(folder: Path, model: Seq2Seq) -> None:
         if tensor.data_ptr() not in seen:
             tensors[name] = tensor.detach().cpu().contiguous()
         seen.add(tensor.data_ptr())
-    write_atomically(folder / WEIGHTS, lambda file: save_file(tensors, file))
+    # The library's own `save_file` makes a file that only its owner can read.
+    write_atomically(folder / WEIGHTS, lambda file: file.write_bytes(save(tensors)))
 
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
@@ -81,20 +82,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder holds no run, or one of another format.
     """
-    if not (folder / MANIFEST).is_file():
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    if not isinstance(manifest, dict) or "format_version" not in manifest:
         hint = "; its training has not yet saved a model" if (folder / CONFIG).exists() else ""
         raise UserError(
-            f"{folder}: expected the folder of a trained run (with {MANIFEST}), found none{hint}; "
+            f"{folder}: expected the folder of a trained run, found none{hint}; "
             "`nmt train` makes one"
         )
-    manifest = read_json(folder / MANIFEST)
-    found = manifest.get("format_version") if isinstance(manifest, dict) else None
+    found = manifest["format_version"]
     if found != FORMAT_VERSION:
         raise UserError(
             f"{folder / MANIFEST}: expected format_version {FORMAT_VERSION}, found {found!r}; "
             "use the version of nmt that wrote it, or train again"
         )
-    return dict(manifest)
+    return manifest
 
 
 def read_config(folder: Path) -> Config:

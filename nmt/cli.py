@@ -7,31 +7,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from nmt import __version__
+from nmt.arguments import Formatter, Overrides, Parser, read_overrides, settings_help
 from nmt.errors import UserError
-
-Overrides = list[tuple[str, list[str]]]
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence instead of printing the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see `{self.prog} --help`")
-
-
-class Formatter(argparse.HelpFormatter):
-    """Help with each option's default."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=32, width=100)
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        text = action.help or ""
-        plain = action.default in (None, False, argparse.SUPPRESS) or "%(default)" in text
-        return text if plain or not action.option_strings else f"{text} (default: %(default)s)"
 
 
 def say(line: str) -> None:
@@ -94,7 +73,7 @@ def _add_search(parser: Parser) -> None:
 
 def _add_machine(parser: Parser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
 
 
 def add_translate(parser: Parser) -> None:
@@ -139,10 +118,9 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt translate`."""
     from nmt.decoding.files import translate_file
 
-    _refuse(overrides)
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
-    _use_threads(arguments.threads)
+    _use_machine(arguments)
     translate_file(arguments, say)
 
 
@@ -188,8 +166,7 @@ def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt evaluate`."""
     from nmt.wiring import run_evaluation
 
-    _refuse(overrides)
-    _use_threads(arguments.threads)
+    _use_machine(arguments)
     run_evaluation(arguments, print, say)
 
 
@@ -205,8 +182,7 @@ def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt score`."""
     from nmt.decoding.files import score_files
 
-    _refuse(overrides)
-    _use_threads(arguments.threads)
+    _use_machine(arguments)
     for line in score_files(arguments, say):
         print(line)
 
@@ -220,7 +196,6 @@ def info(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt info`."""
     from nmt.wiring import describe
 
-    _refuse(overrides)
     for line in describe(arguments.run):
         print(line)
 
@@ -255,10 +230,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         add_options(parser)
         if verb in CONFIGURABLE and {"-h", "--help"} & set(words):
-            _print_settings_help(parser, words)
+            keys = "\n".join(settings_help(words))
+            parser.print_help()
+            print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
             return 0
         arguments, rest = parser.parse_known_args(words[1:])
-        run(arguments, _overrides(rest))
+        if rest and verb not in CONFIGURABLE:
+            parser.error(f"unexpected {rest[0]!r}")
+        run(arguments, read_overrides(rest))
     except UserError as error:
         say(f"nmt {verb}: {error}" if verb else f"nmt: {error}")
         return 2
@@ -268,6 +247,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
         return 141
+    except OSError as error:  # a full disk, a folder that may not be written to
+        if error.filename is None:
+            raise
+        say(f"nmt {verb}: {error.filename}: {error.strerror}")
+        return 2
     return 0
 
 
@@ -286,47 +270,15 @@ def _top_level(words: list[str]) -> None:
     parser.parse_args(words or ["--help"])
 
 
-def _print_settings_help(parser: Parser, words: list[str]) -> None:
-    """A verb's help with every key of the YAML: of the given file's kinds, or of the defaults."""
-    from nmt import config, options
+def _use_machine(arguments: argparse.Namespace) -> None:
+    import torch
 
-    files = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
-    settings = config.read_yaml(files[0]) if files else config.EXAMPLE
-    parser.print_help()
-    print("\nEvery key of the YAML can be given as an option too, with its dotted name:\n")
-    for option in options.walk(config.Config, settings):
-        print(f"  --{option.key}  {option.help} (default: {options.show(option.default)})")
-
-
-def _overrides(words: list[str]) -> Overrides:
-    """`--a.b c d` or `--a.b=c` as (key, words) pairs."""
-    found: Overrides = []
-    for word in words:
-        if word.startswith("--"):
-            key, equals, value = word[2:].partition("=")
-            found.append((key, [value] if equals else []))
-        elif found:
-            found[-1][1].append(word)
-        else:
-            raise UserError(f"unexpected argument {word!r}")
-    for key, values in found:
-        if not values:
-            raise UserError(f"--{key}: expected a value after it, found none")
-    return found
-
-
-def _refuse(overrides: Overrides) -> None:
-    if overrides:
-        raise UserError(f"unknown option --{overrides[0][0]}; see --help for those there are")
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        if threads < 1:
-            raise UserError(f"--threads: expected 1 or more, found {threads}")
-        torch.set_num_threads(threads)
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise UserError(f"--threads: expected 1 or more, found {arguments.threads}")
+        torch.set_num_threads(arguments.threads)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device: expected cpu where torch sees no CUDA device, found cuda")
 
 
 if __name__ == "__main__":

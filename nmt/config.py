@@ -194,7 +194,7 @@ def load(path: Path, overrides: Sequence[tuple[str, Sequence[str]]] = ()) -> Con
     # A kind comes before its options, wherever it stood on the command line.
     for key, words in sorted(overrides, key=lambda pair: not pair[0].endswith(".kind")):
         _override(raw, key, words)
-    return from_dict(raw, str(path))
+    return from_dict(raw, f"{path} and the command line" if overrides else str(path))
 
 
 def from_dict(raw: Any, where: str) -> Config:

@@ -126,7 +126,7 @@ def _check_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings
     if not isinstance(settings, Mapping) or "kind" not in settings:
         raise UserError(f"{where}: expected a key 'kind', one of {', '.join(table)}")
     kind = settings["kind"]
-    if kind not in table:
+    if not isinstance(kind, str) or kind not in table:
         raise UserError(f"{where}.kind: unknown value {kind!r}; {_allowed(str(kind), table)}")
     rest = {key: value for key, value in settings.items() if key != "kind"}
     return {"kind": kind, **check(table[kind], rest, where)}

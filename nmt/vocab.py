@@ -49,9 +49,16 @@ class Vocabulary:
         kept = [[i for i in sequence if i >= len(RESERVED)] for sequence in ids]
         return list(self.tokenizer.decode_batch(kept, skip_special_tokens=False))
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """For each id of `encode([text])` the characters (start, end) it covers in the text."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False).offsets)
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The part of the text that each id covers.
+
+        Units of bytes may share a character: then each of them is given the whole of it.
+        """
+        prefixes = self.decode([ids[:end] for end in range(len(ids) + 1)])
+        # A prefix that ends within a character decodes to a replacement character there.
+        starts = [len(prefix.rstrip("\ufffd")) for prefix in prefixes]
+        ends = [len(prefix) for prefix in prefixes[1:]]
+        return [prefixes[-1][start:end] for start, end in zip(starts, ends, strict=False)]
 
 
 def load_vocabularies(folder: Path) -> tuple[Vocabulary, Vocabulary]:

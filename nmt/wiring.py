@@ -6,14 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sacrebleu.metrics.bleu import BLEU
+from tqdm import tqdm
+
 from nmt import checkpoint
 from nmt.config import Config
-from nmt.decoding.lines import read_texts
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import metrics, report
 from nmt.evaluation.metrics import References
 from nmt.files import read_json
+from nmt.lines import read_texts
 
 Say = Callable[[str], None]
 
@@ -46,26 +49,22 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
 
 def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
     """Translates where there is a model, scores, compares, prints and writes reports."""
+    _check_evaluation(arguments)
     hypotheses = {str(path): read_texts(path) for path in arguments.hyp or []}
-    if not hypotheses and not arguments.runs:
-        raise UserError("expected the folder of a run, or --hyp FILE; found neither")
-    if arguments.src and not arguments.ref:
-        raise UserError("--src: expected --ref FILE beside it, found none")
-    if arguments.runs and arguments.ref and not arguments.src:
-        raise UserError("--ref: expected --src FILE beside it, to be translated; found none")
-    if hypotheses and not arguments.ref:
-        raise UserError("--hyp: expected --ref FILE beside it, found none")
     sources, references = _test_set(arguments)
     translators = {}
     for path in arguments.runs:
         assert sources is not None
-        translators[str(path)] = translator = Translator.load(
-            path, device=arguments.device, say=say
-        )
+        translator = Translator.load(path, device=arguments.device, say=say)
         say(f"translating {len(sources):,} sentences with {path}")
-        found = translator.translate(
-            sources, beam_size=arguments.beam_size, length_penalty=arguments.length_penalty
-        )
+        with tqdm(total=len(sources), unit=" sentences", disable=None) as bar:
+            found = translator.translate(
+                sources,
+                beam_size=arguments.beam_size,
+                length_penalty=arguments.length_penalty,
+                progress=bar.update,
+            )
+        translators[str(path)] = translator
         hypotheses[str(path)] = [one.text for one in found]
     systems = metrics.compare(
         hypotheses, references, lowercase=arguments.lowercase, tokenize=arguments.tokenize
@@ -78,6 +77,22 @@ def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
             align = _aligner(translators[name]) if name in translators else None
             report.write_report(folder, name, systems[name], examples, align)
             say(f"report: {folder / 'report.md'}")
+
+
+def _check_evaluation(arguments: Namespace) -> None:
+    if not arguments.hyp and not arguments.runs:
+        raise UserError("expected the folder of a run, or --hyp FILE; found neither")
+    if arguments.src and not arguments.ref:
+        raise UserError("--src: expected --ref FILE beside it, found none")
+    if arguments.runs and arguments.ref and not arguments.src:
+        raise UserError("--ref: expected --src FILE beside it, to be translated; found none")
+    if arguments.hyp and not arguments.ref:
+        raise UserError("--hyp: expected --ref FILE beside it, found none")
+    if arguments.tokenize not in BLEU.TOKENIZERS:
+        raise UserError(
+            f"--tokenize: expected one of {', '.join(BLEU.TOKENIZERS)}, "
+            f"found {arguments.tokenize!r}"
+        )
 
 
 def _show(systems: dict[str, metrics.Scores], show: Say) -> None:

@@ -2,8 +2,11 @@
 
 import os
 import tempfile
+from dataclasses import replace
 
 import pytest
+
+from tests.toy import Toy, command, make
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,3 +27,22 @@ def few_threads() -> None:
     import torch
 
     torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A small project whose data are prepared; tests change nothing in it."""
+    made = make(tmp_path_factory.mktemp("toy"))
+    return _after("prepare", made)
+
+
+@pytest.fixture(scope="session")
+def trained(toy: Toy) -> Toy:
+    """The same project with a finished run; tests change nothing in it."""
+    return _after("train", toy)
+
+
+def _after(verb: str, project: Toy) -> Toy:
+    done = command([verb, str(project.config)])
+    assert done.returncode == 0, done.stderr
+    return replace(project, said=done.stderr, answered=done.stdout)

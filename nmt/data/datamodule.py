@@ -32,7 +32,7 @@ def open_dataset(folder: Path) -> datasets.DatasetDict:
 def lengths_of(split: datasets.Dataset, column: str) -> Indices:
     """(N,) list lengths of a column, read through Arrow without touching Python objects."""
     column_lengths = pc.list_value_length(split.data.column(column))
-    return column_lengths.to_numpy().astype(np.int64)
+    return np.asarray(column_lengths, dtype=np.int64)
 
 
 def read_batch(split: datasets.Dataset, indices: Indices) -> Batch:

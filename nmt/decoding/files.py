@@ -1,7 +1,6 @@
 """Whole files: streamed block by block, in order, N lines in and N lines out."""
 
 import json
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -12,11 +11,11 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from nmt.decoding.lines import Line, read_lines, read_texts
 from nmt.decoding.scoring import perplexity
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.lines import Line, read_lines, read_texts
 
 BLOCK = 4000
 """Lines in memory at once: enough to sort by length, few enough for a file of any size."""
@@ -88,7 +87,7 @@ def _output(path: Path | None) -> Iterator[BinaryIO]:
     try:
         with stream:
             yield stream
-        os.replace(partial, path)
+        partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -98,7 +97,7 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     """`nmt score`: a line for each pair, its log-probability and tokens; then says the perplexity.
 
     Raises:
-        UserError: no run, a missing file, files of unequal length.
+        UserError: no run, a missing or empty file, files of unequal length.
     """
     translator = Translator.load(arguments.run, device=arguments.device, say=say)
     sources, targets = read_texts(arguments.src), read_texts(arguments.tgt)
@@ -107,6 +106,8 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
             f"{arguments.tgt}: expected {len(sources)} lines as in {arguments.src}, "
             f"found {len(targets)}"
         )
+    if not sources:
+        raise UserError(f"{arguments.src}: expected at least one line, found none")
     scored = translator.score(sources, targets)
     for one in scored:
         yield f"{one.log_probability:.4f}\t{one.tokens}"

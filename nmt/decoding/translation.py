@@ -1,10 +1,7 @@
 """What a translator gives back, as plain data."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from nmt.vocab import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -54,15 +51,3 @@ class Translation(Alternative):
 def unchanged(text: str) -> Translation:
     """A blank line's translation: the line itself."""
     return Translation(text, 0.0, 0.0, False, [Alternative(text, 0.0, 0.0, False)])
-
-
-def pieces(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
-    """The part of the text that each token covers.
-
-    Tokens of bytes may share a character: then each of them is given the whole of it.
-    """
-    prefixes = vocabulary.decode([ids[:end] for end in range(len(ids) + 1)])
-    # A prefix that ends within a character decodes to a replacement character there.
-    starts = [len(prefix.rstrip("\ufffd")) for prefix in prefixes]
-    ends = [len(prefix) for prefix in prefixes[1:]]
-    return [prefixes[-1][start:end] for start, end in zip(starts, ends, strict=False)]

@@ -13,11 +13,11 @@ from nmt.batch import Batch
 from nmt.checkpoint import load_run
 from nmt.config import Decoding
 from nmt.decoding import scoring
-from nmt.decoding.lines import one_line
 from nmt.decoding.scoring import Scored
 from nmt.decoding.search import Hypothesis, beam_search
-from nmt.decoding.translation import Alignment, Alternative, Translation, pieces, unchanged
+from nmt.decoding.translation import Alignment, Alternative, Translation, unchanged
 from nmt.errors import UserError
+from nmt.lines import one_line
 from nmt.model.seq2seq import Seq2Seq
 from nmt.state import State
 from nmt.vocab import EOS, RESERVED, Vocabulary
@@ -216,8 +216,8 @@ class Translator:
         end = RESERVED[EOS]
         aligned = []
         for ids, one, table in zip(sources, best, weights.tolist(), strict=True):
-            source = [*pieces(self.source, ids), end]
-            target = pieces(self.target, one.tokens) + [end] * one.finished
+            source = [*self.source.pieces(ids), end]
+            target = self.target.pieces(one.tokens) + [end] * one.finished
             rows = [[round(weight, 4) for weight in row[: len(source)]] for row in table]
             aligned.append(Alignment(source, target, rows[: len(target)]))
         return aligned

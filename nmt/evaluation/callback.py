@@ -73,7 +73,7 @@ class ValidationBleu(pl.Callback):
             return
         self.say(
             f"update {trainer.global_step}: validation loss {self.loss:.3f}, "
-            f"perplexity {math.exp(self.loss):.2f}, BLEU {self.last.value:.1f} ({self.last.signature})"
+            f"perplexity {math.exp(self.loss):.2f}, {self.last}"
         )
         for index in self.samples:
             reference = next(text for text in self.references[index] if text is not None)

@@ -113,7 +113,7 @@ def compare(
     )
     signatures, table = test()
     columns = [
-        [_score(name, result, str(signature)) for result in table[name]]
+        [_score(name, str(signature), result, table[name][0]) for result in table[name]]
         for name, signature in signatures.items()
     ]
     rows = zip(systems, zip(*columns, strict=True), strict=True)
@@ -163,6 +163,11 @@ def _check(hypotheses: Sequence[str], references: References, name: str) -> None
             raise UserError(f"line {number} of the references: expected a reference, found none")
 
 
-def _score(name: str, result: str | Result, signature: str) -> Score:
+def _score(name: str, signature: str, result: str | Result, first: str | Result) -> Score:
     assert isinstance(result, Result)
-    return Score(name, result.score, signature, float(result.ci or 0.0), result.p_value)
+    assert isinstance(first, Result)
+    p_value = result.p_value
+    if p_value is not None and result.score == first.score:
+        # Where no resample differs either, sacreBLEU calls two equal systems different at 0.001.
+        p_value = 1.0
+    return Score(name, result.score, signature, float(result.ci or 0.0), p_value)

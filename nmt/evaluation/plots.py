@@ -3,24 +3,23 @@
 matplotlib comes with the extra `plots` and is imported when a picture is drawn.
 """
 
-import csv
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nmt.files import write_atomically
 from nmt.decoding.translation import Alignment
 from nmt.errors import UserError
+from nmt.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS: tuple[tuple[str, dict[str, str], Callable[[float], float]], ...] = (
-    ("loss (nats per token)", {"loss": "training", "val_loss": "validation"}, float),
-    ("perplexity", {"val_loss": "validation"}, math.exp),
-    ("BLEU", {"val_bleu": "validation"}, float),
+    ("loss (nats per token)", {"train_loss": "training", "loss": "validation"}, float),
+    ("perplexity", {"loss": "validation"}, math.exp),
+    ("BLEU", {"bleu": "validation"}, float),
 )
 """What `plot_curves` draws: each panel's title, columns with their legends, and their scale."""
 
@@ -42,11 +41,11 @@ def attention_picture(alignment: Alignment, path: Path) -> None:
     _save(figure, path)
 
 
-def plot_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draws training and validation loss, validation perplexity and BLEU over the updates.
 
     Args:
-        rows: of a metrics file, as `read_metrics` gives them.
+        rows: the history of a run, one row for each validation: `metrics.json` holds it.
         path: the PNG to write.
 
     Raises:
@@ -59,26 +58,11 @@ def plot_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
         axes.set_xlabel("updates")
         axes.grid(alpha=0.3)
         for column, legend in columns.items():
-            points = [
-                (int(row["step"]), scale(float(row[column]))) for row in rows if row.get(column)
-            ]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=legend)
+            drawn = [(row["step"], scale(row[column])) for row in rows if column in row]
+            if drawn:
+                axes.plot(*zip(*drawn, strict=True), label=legend)
                 axes.legend()
     _save(figure, path)
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file as Lightning's CSV logger writes it; empty cells are empty texts.
-
-    Raises:
-        UserError: no such file.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected a metrics file here, found none") from None
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nmt.files import write_atomically, write_json
 from nmt.decoding.translation import Alignment
 from nmt.errors import UserError
 from nmt.evaluation import plots
 from nmt.evaluation.metrics import References, Score, Scores, sentence_chrf
+from nmt.files import write_atomically, write_json
 
 EXAMPLES = 10
 PICTURES = 4

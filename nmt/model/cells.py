@@ -5,9 +5,12 @@ A cell separates what depends on the past from what does not (Marian's applyInpu
 projections, so a decoder can add its context's own projection. A cell's state is opaque.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from nmt.model.contracts import Cell
 from nmt.state import State
 
 
@@ -67,7 +70,7 @@ class GRU(nn.Module):
             candidate = torch.tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
             output = torch.lerp(candidate, state, update)
         else:
-            gates, inner = self.recurrent.weight.split((2 * size, size))
+            gates, inner = torch.split(self.recurrent.weight, [2 * size, size])
             sums = projected[:, : 2 * size] + state @ gates.T
             reset, update = torch.sigmoid(sums).chunk(2, 1)
             candidate = torch.tanh(projected[:, 2 * size :] + (reset * state) @ inner.T)
@@ -112,7 +115,8 @@ class LSTM(nn.Module):
         self.fusible = not layer_norm
         nn.init.zeros_(self.input.bias)
         # The bias must survive the normalisation, which would take its mean out again.
-        forget = self.norm_recurrent.bias if layer_norm else self.input.bias
+        norm = self.norm_recurrent
+        forget = norm.bias if isinstance(norm, nn.LayerNorm) else self.input.bias
         nn.init.constant_(forget[hidden_size : 2 * hidden_size], forget_bias)
 
     def start(self, output: Tensor) -> State:
@@ -126,7 +130,7 @@ class LSTM(nn.Module):
         hidden, memory = state
         assert isinstance(hidden, Tensor) and isinstance(memory, Tensor)
         sums = self.norm_input(projected) + self.norm_recurrent(self.recurrent(hidden))
-        keep, write = sums.split((3 * self.hidden_size, self.hidden_size), dim=1)
+        keep, write = torch.split(sums, [3 * self.hidden_size, self.hidden_size], dim=1)
         enter, forget, leave = torch.sigmoid(keep).chunk(3, dim=1)
         memory = forget * memory + enter * torch.tanh(write)
         hidden = leave * torch.tanh(self.norm_memory(memory))
@@ -136,4 +140,4 @@ class LSTM(nn.Module):
         return self.step(self.project(inputs), state)
 
 
-CELLS = {"gru": GRU, "lstm": LSTM}
+CELLS: dict[str, Callable[..., Cell]] = {"gru": GRU, "lstm": LSTM}

@@ -73,6 +73,7 @@ class Decoder(nn.Module):
         self, embedded: Tensor, projected: Tensor, source: State, state: State
     ) -> tuple[Tensor, State, Tensor]:
         output, cell_state, attention_state = state
+        assert isinstance(output, Tensor)
         context, weights, attention_state = self.attention(output, source[0], attention_state)
         output, cell_state = self.cell.step(projected + self.context(context), cell_state)
         features = torch.cat([output, context, embedded], dim=1)
@@ -87,7 +88,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
-        """Teacher forcing over a whole target: (B, T, E) -> features (B, T, F), weights (B, T, S)."""
+        """Teacher forcing: (B, T, E) -> features (B, T, F), attention weights (B, T, S)."""
         if self.fused():
             outputs, contexts, weights = fused.attentional_lstm(self, embedded, source)
             return torch.cat([outputs, contexts, embedded], dim=2), weights

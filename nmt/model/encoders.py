@@ -1,6 +1,6 @@
 """Encoders: an embedded source sentence becomes a memory and a summary."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,7 @@ class RecurrentEncoder(nn.Module):
         return Encoded(memory, mask, summary)
 
 
-def _fusible(cell: nn.Module) -> bool:
+def _fusible(cell: object) -> bool:
     return isinstance(cell, GRU) and cell.fusible
 
 
@@ -78,11 +78,11 @@ def _mirrored(tensor: Tensor, mirror: Tensor) -> Tensor:
     return tensor.gather(1, mirror.unsqueeze(2).expand(-1, -1, tensor.shape[2]))
 
 
-def _bidirectional(cells: list[nn.Module], inputs: Tensor, mirror: Tensor) -> Tensor:
+def _bidirectional(cells: list[Any], inputs: Tensor, mirror: Tensor) -> Tensor:
     """One layer over (B, S, E) in one or two directions -> (B, S, D * H)."""
     readings = [inputs, _mirrored(inputs, mirror)][: len(cells)]
     if all(_fusible(cell) for cell in cells):
-        outputs = fused.gru(cells, torch.stack(readings))
+        outputs: list[Tensor] = list(fused.gru(cells, torch.stack(readings)))
     else:
         outputs = [unroll(cell, x) for cell, x in zip(cells, readings, strict=True)]
     if len(cells) == 2:

@@ -256,7 +256,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
 
 def _activate(sums: Tensor) -> tuple[Tensor, ...]:
     """(B, 4H) pre-activations to i, f, o, g, in place."""
-    keep, write = sums.split((sums.shape[1] // 4 * 3, sums.shape[1] // 4), dim=1)
+    keep, write = torch.split(sums, [sums.shape[1] // 4 * 3, sums.shape[1] // 4], dim=1)
     return (*keep.sigmoid_().chunk(3, dim=1), write.tanh_())
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import init
 
@@ -45,7 +46,7 @@ def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
         if name.endswith("embedding.weight"):
             init.normal_(parameter, std=parameter.shape[1] ** -0.5)
         elif name.endswith("recurrent.weight"):
-            for block in parameter.detach().split(parameter.shape[1]):
+            for block in torch.split(parameter.detach(), parameter.shape[1]):
                 INITIALIZERS[recurrent](block)
         else:
             INITIALIZERS[weights](parameter)

@@ -12,7 +12,9 @@ from nmt.model.initialization import initialize
 from nmt.options import Fraction, Part, PositiveInt, Settings
 from nmt.state import State
 
-Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal", "identity"]
+Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]
+# Of a stacked (gates, input) matrix the identity would feed the first gate alone.
+RecurrentRule = Literal[Rule, "identity"]
 
 
 class Seq2Seq(nn.Module):
@@ -46,7 +48,7 @@ class Seq2Seq(nn.Module):
         dropout: Fraction = 0.2,
         word_dropout: Fraction = 0.0,
         initialization: Rule = "xavier_uniform",
-        recurrent_initialization: Rule = "orthogonal",
+        recurrent_initialization: RecurrentRule = "orthogonal",
     ) -> None:
         super().__init__()
         readout_size = readout_size or embedding_size
@@ -90,7 +92,8 @@ class Seq2Seq(nn.Module):
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: (B, S), (B,), (B, T) -> features (B, T, F), weights (B, T, S)."""
         embedded = self.dropout(self.target_embedding(target))
-        return self.decoder(embedded, self.encode(source, lengths))
+        features, weights = self.decoder(embedded, self.encode(source, lengths))
+        return features, weights
 
     def parameters_count(self) -> int:
         """How many numbers are learnt; tied ones count once."""

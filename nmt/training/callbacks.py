@@ -1,14 +1,17 @@
 """What happens around training steps: saving, averaging, progress."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging
+from tqdm import tqdm
 
 from nmt.checkpoint import LAST, METRICS, write_manifest, write_weights
+from nmt.errors import UserError
 from nmt.files import write_atomically, write_json
 from nmt.training.module import TranslationModule
 
@@ -30,11 +33,17 @@ class RunFolder(Callback):
         self.metrics = metrics
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
-        self._loss, self._tokens = 0.0, 0.0
+        self._loss, self._tokens = 0.0, 0.0  # summed since the last validation
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         tokens = float(trainer.callback_metrics["tokens"])
-        self._loss += float(trainer.callback_metrics["loss"]) * tokens
+        loss = float(trainer.callback_metrics["loss"])
+        if not math.isfinite(loss):
+            raise UserError(
+                f"{self.folder}: the loss of update {trainer.global_step} is {loss}: training has "
+                "diverged; train again with a lower training.learning_rate or training.clip_norm"
+            )
+        self._loss += loss * tokens
         self._tokens += tokens
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -62,6 +71,12 @@ class RunFolder(Callback):
         if not trainer.sanity_checking:
             write_atomically(self.folder / LAST, trainer.save_checkpoint)
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        # Of a finished run too: when more updates are asked for, this was not the last batch.
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history, "best": self.best}
 
@@ -69,29 +84,81 @@ class RunFolder(Callback):
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
 
 
-class ThroughputBar(TQDMProgressBar):
-    """The progress bar, with target tokens per second beside the loss."""
+class Patience(EarlyStopping):
+    """Stops when BLEU has not risen for some validations, over all sessions of a run.
 
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=20)
-        self._tokens = 0.0
-        self._since = time.monotonic()
+    Args:
+        patience: validations; may be changed from one session to the next.
+    """
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        self._tokens += float(trainer.callback_metrics.get("tokens", 0.0))
-        super().on_train_batch_end(trainer, *args)
+    def __init__(self, patience: int) -> None:
+        super().__init__("val_bleu", mode="max", patience=patience)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_validation_end(trainer, pl_module)
-        self._tokens, self._since = 0.0, time.monotonic()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
-    def get_metrics(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
-        metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
-        rate = self._tokens / max(1e-9, time.monotonic() - self._since)
-        return {**metrics, "tokens/s": f"{rate:,.0f}"}
+
+class Progress(Callback):
+    """Loss, tokens per second and time left: a live bar on a terminal, else a line now and then.
+
+    Args:
+        steps: updates in all.
+        say: takes the lines.
+    """
+
+    def __init__(self, steps: int, say: Callable[[str], None]) -> None:
+        self.steps = steps
+        self.say = say
+        self.every = max(1, steps // 20)
+        self.bar: Any = None
+        self._tokens, self._seconds, self._started = 0, 0.0, 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # `disable=None` leaves the bar out where the error stream is no terminal.
+        self.bar = tqdm(
+            total=self.steps,
+            initial=trainer.global_step,
+            unit=" updates",
+            disable=None,
+            dynamic_ncols=True,
+            smoothing=0.02,
+        )
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._started = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self._seconds += time.monotonic() - self._started
+        self._tokens += int(batch.target_lengths.sum())
+        step = trainer.global_step
+        loss = float(trainer.callback_metrics["loss"])
+        rate = self._tokens / max(self._seconds, 1e-9)
+        self.bar.set_postfix_str(f"loss {loss:.2f}, {rate:,.0f} tokens/s", refresh=False)
+        self.bar.update()
+        if self.bar.disable and step % self.every == 0:
+            self.say(f"update {step:,} of {self.steps:,}: loss {loss:.2f}, {rate:,.0f} tokens/s")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.clear()  # the validation says its own lines
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.bar.close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
 
 
 def averaging(decay: float) -> list[Callback]:

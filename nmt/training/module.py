@@ -5,6 +5,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from nmt.batch import Batch
 from nmt.config import Training
@@ -48,7 +49,13 @@ class TranslationModule(pl.LightningModule):
         loss, nll, tokens = self.loss(batch, self.training_settings.label_smoothing)
         self.log("loss", nll / tokens, prog_bar=True)
         self.log("tokens", float(tokens))
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss / tokens
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # Lightning itself refuses to clip for a fused optimiser in mixed precision.
+        if self.training_settings.clip_norm > 0:
+            clip_grad_norm_(self.model.parameters(), self.training_settings.clip_norm)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         _, nll, tokens = self.loss(batch, smoothing=0.0)

@@ -1,12 +1,16 @@
 """Whether a run's folder may be gone on with, and what was decided when it was started."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from nmt import checkpoint
 from nmt.config import Config, from_dict, read_yaml
 from nmt.errors import UserError
+from nmt.files import read_json
+from nmt.vocab import tokenizer_files
 
 # Keys that may change between the start of a run and its resumption: they alter neither the
 # model nor the data nor what the saved state means.
@@ -28,8 +32,63 @@ FREE_KEYS = {
     "training.log_every",
 }
 
+# The data's hash says what data it is; where it came from does not matter.
+FREE_SECTIONS = ("decoding.", "data.corpus.")
 
-def facts_to_resume(folder: Path, config: Config, data_hash: str) -> dict[str, Any] | None:
+
+def check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
+    """Keeps a run out of the folders that it reads.
+
+    Raises:
+        UserError: the run's folder is one of them, or no folder.
+    """
+    for name, other in (("data.folder", prepared), ("--init-from", init_from)):
+        if other and folder.resolve() == other.resolve():
+            raise UserError(
+                f"training.folder: {folder} is {name} too; choose another training.folder"
+            )
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"training.folder: expected {folder} to be a folder, found a file")
+
+
+def start_over(folder: Path) -> None:
+    """Deletes a run.
+
+    Raises:
+        UserError: the folder holds something else, which is not deleted.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / checkpoint.CONFIG).exists() or not tokenizer_files(folder):
+        raise UserError(
+            f"training.folder: expected {folder} to be new or a run, found something else, which "
+            "--fresh does not delete; remove it by hand or choose another training.folder"
+        )
+    shutil.rmtree(folder)
+
+
+def check_prepared(prepared: Path, config: Config) -> str:
+    """The hash of prepared data, once it is known to be what the settings ask for.
+
+    The corpus may differ: its files may have been named on `nmt prepare`'s command line.
+
+    Raises:
+        UserError: it was prepared with other settings.
+    """
+    manifest = read_json(prepared / checkpoint.MANIFEST)
+    was, now = _flat(manifest["settings"], "data."), _flat(asdict(config.data), "data.")
+    for key, value in now.items():
+        if key != "data.folder" and not key.startswith("data.corpus.") and was.get(key) != value:
+            raise UserError(
+                f"{prepared}: was prepared with {key} {was.get(key)!r}, expected {value!r}; run "
+                "`nmt prepare` again or set the key back"
+            )
+    return str(manifest["data_hash"])
+
+
+def facts_to_resume(
+    folder: Path, config: Config, data_hash: str, parent: checkpoint.Run | None
+) -> dict[str, Any] | None:
     """The manifest's facts of the run that a folder holds; None if there is nothing to resume.
 
     Raises:
@@ -42,16 +101,19 @@ def facts_to_resume(folder: Path, config: Config, data_hash: str) -> dict[str, A
                 "start over with --fresh or choose another training.folder"
             )
         return None
+    if not is_zipfile(folder / checkpoint.LAST):
+        raise UserError(
+            f"{folder / checkpoint.LAST}: expected the state of a training run, found a damaged "
+            "file; restore it from a copy of the run, or start over with --fresh"
+        )
     manifest = checkpoint.read_manifest(folder)
     path = folder / checkpoint.CONFIG
     before = _flat(asdict(from_dict(read_yaml(path), str(path))))
     now = _flat(asdict(config))
-    for key in sorted(before.keys() | now.keys()):
-        if (
-            key not in FREE_KEYS
-            and not key.startswith("decoding.")
-            and before.get(key) != now.get(key)
-        ):
+    # A kind first: with another kind come other keys.
+    for key in sorted(before.keys() | now.keys(), key=lambda key: (not key.endswith("kind"), key)):
+        free = key in FREE_KEYS or key.startswith(FREE_SECTIONS)
+        if not free and before.get(key) != now.get(key):
             raise UserError(
                 f"{folder}: {key} was {before.get(key)!r} when this run was started and is now "
                 f"{now.get(key)!r}; set it back, choose another training.folder, or start over "
@@ -61,6 +123,11 @@ def facts_to_resume(folder: Path, config: Config, data_hash: str) -> dict[str, A
         raise UserError(
             f"{folder}: the data in {config.data.folder} has changed since this run was started; "
             "choose another training.folder, or start over with --fresh"
+        )
+    if parent and parent.manifest["files"][checkpoint.WEIGHTS] != manifest["parent"]:
+        raise UserError(
+            f"{folder}: this run was not started from {parent.folder} as it is now; leave "
+            "--init-from out to resume, choose another training.folder, or start over with --fresh"
         )
     return manifest
 

@@ -1,31 +1,32 @@
 """One training run from checked settings to a finished folder: fresh, resumed or fine-tuned."""
 
 import dataclasses
-import logging
 import shutil
-import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.callbacks import Callback
 
 from nmt import checkpoint
 from nmt.config import Config
-from nmt.data.datamodule import TranslationData, lengths_of, open_dataset, reencode
-from nmt.errors import UserError
-from nmt.files import read_json, sha256
+from nmt.data.datamodule import TranslationData, open_dataset, reencode
+from nmt.files import sha256
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.callbacks import RunFolder, ThroughputBar, averaging
+from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
 from nmt.training.module import TranslationModule
 from nmt.training.precision import choose_precision
-from nmt.training.resumption import already_finished, facts_to_resume
+from nmt.training.resumption import (
+    already_finished,
+    check_folder,
+    check_prepared,
+    facts_to_resume,
+    start_over,
+)
+from nmt.training.trainer import device, exits, make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 
@@ -70,16 +71,17 @@ def train(
         UserError: no prepared data, or a folder whose run does not fit the settings.
     """
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
+    check_folder(folder, prepared, init_from)
     dataset = open_dataset(prepared)
-    data_hash = read_json(prepared / checkpoint.MANIFEST)["data_hash"]
+    data_hash = check_prepared(prepared, config)
     parent = checkpoint.load_run(init_from) if init_from else None
     if parent:
         config = dataclasses.replace(config, model=parent.config.model)
-    if fresh and folder.exists():
-        shutil.rmtree(folder)
-    facts = facts_to_resume(folder, config, data_hash)
+    if fresh:
+        start_over(folder)
+    facts = facts_to_resume(folder, config, data_hash, parent)
     if facts is None:
-        _start_folder(folder, parent.folder if parent else prepared)
+        _start_folder(folder, parent.folder if parent else prepared, config)
     source, target = load_vocabularies(folder)
     if _digests(folder) != _digests(prepared):
         say(f"encoding {prepared} anew with the tokenizer of the run")
@@ -90,31 +92,48 @@ def train(
     if done:
         say(f"{folder}: this run is finished: {done}; --fresh starts over")
         return folder
-    torch.manual_seed(config.training.seed)
-    model = checkpoint.build_model(config, source, target)
-    if parent and facts is None:
-        model.load_state_dict(parent.model.state_dict())
-    checkpoint.write_config(folder, config)
-    resumed = facts is not None
+    model = _make_model(config, source, target, parent)
+    resume = facts is not None
     if facts is None:
-        facts = _new_facts(config, dataset, data_hash, model, parent)
+        facts = _new_facts(config, data, data_hash, model, parent)
+    else:
+        facts.pop("finished", None)
+        checkpoint.write_config(folder, config)
+        checkpoint.write_manifest(folder, facts)
     validation = make_validation(dataset["validation"], source, target)
-    _fit(
-        config,
-        model,
-        data,
-        every,
-        RunFolder(folder, facts, validation.metrics),
-        validation,
-        say,
-        resumed,
-    )
+    run = RunFolder(folder, facts, validation.metrics)
+    _fit(Job(config, model, data, every, run, validation, resume), say)
     return folder
 
 
-def _start_folder(folder: Path, origin: Path) -> None:
-    """An empty run with its own copy of the tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True)
+class Job:
+    """All that fitting takes; `every` is the number of updates between validations."""
+
+    config: Config
+    model: Seq2Seq
+    data: TranslationData
+    every: int
+    run: RunFolder
+    validation: Validation
+    resume: bool
+
+
+def _make_model(
+    config: Config, source: Vocabulary, target: Vocabulary, parent: checkpoint.Run | None
+) -> Seq2Seq:
+    torch.manual_seed(config.training.seed)
+    model = checkpoint.build_model(config, source, target)
+    if parent:
+        model.load_state_dict(parent.model.state_dict())
+    return model
+
+
+def _start_folder(folder: Path, origin: Path, config: Config) -> None:
+    """A run with nothing but its settings and its own copy of the tokenizer."""
+    checkpoint.write_config(folder, config)
+    for file in tokenizer_files(folder):  # of a start that came to nothing
+        file.unlink()
     for file in tokenizer_files(origin):
         shutil.copyfile(file, folder / file.name)
 
@@ -135,7 +154,7 @@ def _steps(config: Config, epoch: int) -> tuple[int, int]:
 
 def _new_facts(
     config: Config,
-    dataset: datasets.DatasetDict,
+    data: TranslationData,
     data_hash: str,
     model: Seq2Seq,
     parent: checkpoint.Run | None,
@@ -148,119 +167,45 @@ def _new_facts(
         "data_hash": data_hash,
         "parent": parent.manifest["files"][checkpoint.WEIGHTS] if parent else None,
         "parameters": model.parameters_count(),
-        "max_source_length": int(lengths_of(dataset["train"], "source_ids").max()),
+        "max_source_length": int(data.plan.source_lengths.max()),
         "choices": {
-            "precision": choose_precision(config.training.precision, _device()),
+            "precision": choose_precision(config.training.precision, device()),
             "threads": threads,
         },
     }
 
 
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _fit(
-    config: Config,
-    model: Seq2Seq,
-    data: TranslationData,
-    every: int,
-    run: RunFolder,
-    validation: Validation,
-    say: Say,
-    resumed: bool,
-) -> None:
-    training, choices = config.training, run.facts["choices"]
+def _fit(job: Job, say: Say) -> None:
+    training, run, steps = job.config.training, job.run, job.data.steps
+    choices = run.facts["choices"]
     torch.set_num_threads(choices["threads"])
-    module = TranslationModule(model, training, data.steps)
-    _rehearse(module, data, run.folder)
+    module = TranslationModule(job.model, training, steps)
+    rehearse(module, job.data, run.folder)
     say(
-        f"{'resuming' if resumed else 'training'} {run.folder}: "
+        f"{'resuming' if job.resume else 'training'} {run.folder}: "
         f"{run.facts['parameters']:,} parameters, {choices['precision']}, "
-        f"{choices['threads']} threads on {_device()}; {len(data.dataset['train']):,} pairs, "
-        f"{len(data.plan)} updates an epoch, {data.steps} in all, validation every {every}; "
-        f"{model.paths()}"
+        f"{choices['threads']} threads on {device()}; {len(job.data.dataset['train']):,} pairs, "
+        f"{len(job.data.plan):,} updates an epoch, {steps:,} in all, "
+        f"validation every {job.every:,}; {job.model.paths()}"
     )
     # The order matters: BLEU and the saved weights want the average, which the averaging
-    # callback takes out of the model at the end of a validation.
+    # callback takes out of the model at the end of a validation; and what is saved for resuming
+    # must know of the patience that this validation has cost.
     callbacks = [
-        validation.callback,
+        job.validation.callback,
+        Patience(training.patience),
         run,
         *averaging(training.average_decay),
-        EarlyStopping("val_bleu", mode="max", patience=training.patience),
-        ThroughputBar(),
+        Progress(steps, say),
     ]
-    with _quiet():
-        trainer = _trainer(config, choices["precision"], every, callbacks, run.folder)
-        last = str(run.folder / checkpoint.LAST) if resumed else None
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    with quiet(), exits():
+        trainer = make_trainer(run.folder, training, choices["precision"], job.every, callbacks)
+        last = str(run.folder / checkpoint.LAST) if job.resume else None
+        trainer.fit(module, datamodule=job.data, ckpt_path=last, weights_only=True)
     step = trainer.global_step
-    run.write(finished={"step": step, "steps": data.steps, "patience": training.patience})
-    why = "all updates are done" if step >= data.steps else "BLEU has stopped rising"
+    run.write(finished={"step": step, "steps": steps, "patience": training.patience})
+    why = "all updates are done" if step >= steps else "BLEU has stopped rising"
     say(
-        f"finished after {step} updates: {why}; best validation BLEU {run.best['bleu']:.2f} "
-        f"at update {run.best['step']}"
+        f"finished after {step:,} updates: {why}; best validation BLEU {run.best['bleu']:.2f} "
+        f"at update {run.best['step']:,}"
     )
-
-
-def _trainer(
-    config: Config, precision: str, every: int, callbacks: list[Callback], folder: Path
-) -> pl.Trainer:
-    loggers: list[Logger] = [CSVLogger(folder, name="logs")]
-    try:
-        loggers.append(TensorBoardLogger(folder, name="logs", version=loggers[0].version))
-    except ModuleNotFoundError:  # the extra `tensorboard` is not installed
-        pass
-    return pl.Trainer(
-        accelerator=_device(),
-        devices=1,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-        max_epochs=1,  # the data module's one long epoch
-        val_check_interval=every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=1,
-        gradient_clip_val=config.training.clip_norm or None,
-        callbacks=callbacks,
-        logger=loggers,
-        log_every_n_steps=config.training.log_every,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
-
-
-def _rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> None:
-    """Fails now rather than in an hour: the widest batch forward and backward, one save, one load.
-
-    Raises:
-        UserError: the folder cannot be written to.
-    """
-    loss, _, _ = module.loss(data.widest_batch(), smoothing=0.1)
-    if not torch.isfinite(loss):
-        raise UserError(f"model: the loss of the untrained model is {loss.item()}")
-    loss.backward()  # type: ignore[no-untyped-call]
-    module.zero_grad()
-    try:
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            checkpoint.write_weights(Path(name), module.model)
-            with torch.no_grad():
-                checkpoint.load_weights(module.model, Path(name) / checkpoint.WEIGHTS)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write a model here ({error})") from None
-
-
-class _quiet:
-    """Keeps Lightning's banners, and warnings that do not apply to this loop, off the screen."""
-
-    def __enter__(self) -> None:
-        self._logger = logging.getLogger("pytorch_lightning")
-        self._level = self._logger.level
-        self._logger.setLevel(logging.ERROR)
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-
-    def __exit__(self, *error: Any) -> None:
-        self._logger.setLevel(self._level)
-        self._warnings.__exit__(*error)

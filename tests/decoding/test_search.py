@@ -16,6 +16,8 @@ from nmt.vocab import BOS, EOS, PAD, UNK
 from tests.decoding import tiny
 
 A, B, C = 4, 5, 6
+Table = dict[tuple[int, ...], dict[int, float]]
+"""Probabilities of the next token after each history."""
 
 
 def search(
@@ -56,7 +58,7 @@ def from_history(logits: Callable[[int, tuple[int, ...]], Tensor]) -> Step:
     return step
 
 
-def table(rules: dict[tuple[int, ...], dict[int, float]]) -> Step:
+def table(rules: Table) -> Step:
     """A step function from probabilities after each history; what is left out is never."""
 
     def logits(sentence: int, history: tuple[int, ...]) -> Tensor:
@@ -108,10 +110,9 @@ def test_the_length_penalty_divides_by_a_power_of_the_length(
 
 
 def test_an_empty_translation_is_possible() -> None:
-    (found,) = search(table({(): {EOS: 0.7, A: 0.3}}), [4], beam_size=1)
-    assert found == [
-        Hypothesis([], pytest.approx(math.log(0.7)), pytest.approx(math.log(0.7)), True)
-    ]
+    ((one,),) = search(table({(): {EOS: 0.7, A: 0.3}}), [4], beam_size=1)
+    assert (one.tokens, one.finished) == ([], True)
+    assert one.score == one.log_probability == pytest.approx(math.log(0.7))
 
 
 def test_an_end_outside_the_best_k_does_not_count() -> None:
@@ -121,7 +122,7 @@ def test_an_end_outside_the_best_k_does_not_count() -> None:
 
 
 def test_at_the_length_limit_a_hypothesis_is_cut_and_comes_after_the_finished() -> None:
-    rules = {(): {A: 0.9, EOS: 0.1}, (A,): {A: 0.99, EOS: 0.01}, (A, A): {A: 1.0}}
+    rules: Table = {(): {A: 0.9, EOS: 0.1}, (A,): {A: 0.99, EOS: 0.01}, (A, A): {A: 1.0}}
     (found,) = search(table(rules), [3], beam_size=2, n_best=2)
     assert [(one.tokens, one.finished) for one in found] == [([], True), ([A], True)]
     (found,) = search(table(rules), [1], beam_size=2, n_best=2)
@@ -130,7 +131,7 @@ def test_at_the_length_limit_a_hypothesis_is_cut_and_comes_after_the_finished() 
 
 
 def test_reserved_ids_are_never_emitted_but_keep_their_probability() -> None:
-    rules = {(): {PAD: 0.3, BOS: 0.2, UNK: 0.2, A: 0.2, EOS: 0.1}}
+    rules: Table = {(): {PAD: 0.3, BOS: 0.2, UNK: 0.2, A: 0.2, EOS: 0.1}}
     (found,) = search(table(rules), [3], beam_size=2)
     assert found[0].tokens == [A]
     assert math.exp(found[0].log_probability) == pytest.approx(0.2)
@@ -192,13 +193,11 @@ def test_a_batch_gives_what_each_sentence_gives_alone(beam_size: int, penalty: f
     rule, limits = random_rule(12, 4), [3, 8, 1, 10, 6, 8]
     together = search(from_history(rule), limits, beam_size, penalty)
     for sentence, limit in enumerate(limits):
-        alone = search(
-            from_history(lambda _, history, s=sentence: rule(s, history)),
-            [limit],
-            beam_size,
-            penalty,
-        )
-        assert together[sentence] == alone[0]
+
+        def only(_: int, history: tuple[int, ...], sentence: int = sentence) -> Tensor:
+            return rule(sentence, history)
+
+        assert together[sentence] == search(from_history(only), [limit], beam_size, penalty)[0]
 
 
 def test_n_best_is_sorted_and_without_duplicates() -> None:

@@ -4,16 +4,18 @@ import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
+from nmt import checkpoint, config
 from nmt.config import Decoding
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
-from nmt.vocab import EOS, RESERVED, Vocabulary
+from nmt.vocab import EOS, JOINT, RESERVED, Vocabulary
 
 SENTENCES = (
     "the cat sat on the mat",
@@ -23,6 +25,26 @@ SENTENCES = (
     "café über 東京 🦜",
     "no",
     "she said that the train had left an hour ago and that we should wait for the next one",
+)
+
+CONFIG = config.from_dict(
+    {
+        "data": {
+            "folder": "data/tiny",
+            "source_language": "xx",
+            "target_language": "yy",
+            "corpus": {"kind": "files", "train": ["train.tsv"]},
+        },
+        "model": {
+            "embedding_size": 16,
+            "encoder": {"kind": "recurrent", "hidden_size": 16},
+            "decoder": {"hidden_size": 24},
+            "tie_embeddings": "none",
+        },
+        "training": {"folder": "checkpoints/tiny"},
+        "decoding": {"beam_size": 3},
+    },
+    "tiny.yaml",
 )
 
 
@@ -44,9 +66,18 @@ def byte_level(size: int = 300) -> Tokenizer:
 @cache
 def vocabulary() -> Vocabulary:
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "tokenizer.json"
+        path = Path(folder) / JOINT
         byte_level().save(str(path))
         return Vocabulary(path)
+
+
+def save_run(folder: Path, facts: dict[str, Any]) -> None:
+    """The tiny translator as a run's folder, with these facts in its manifest."""
+    byte_level().save(str(folder / JOINT))
+    checkpoint.write_weights(folder, model())
+    checkpoint.write_config(folder, CONFIG)
+    (folder / checkpoint.METRICS).write_text("{}", encoding="utf-8")
+    checkpoint.write_manifest(folder, facts)
 
 
 @cache
@@ -54,18 +85,11 @@ def vocabulary() -> Vocabulary:
 def model() -> Seq2Seq:
     """What it says depends on the source and on every word before; most of it comes to an end."""
     torch.manual_seed(2)
-    network = Seq2Seq(
-        len(vocabulary()),
-        len(vocabulary()),
-        embedding_size=16,
-        encoder={"kind": "recurrent", "hidden_size": 16},
-        decoder={"hidden_size": 24},
-        tie_embeddings="none",
-    ).eval()
+    network = checkpoint.build_model(CONFIG, vocabulary(), vocabulary()).eval()
     with torch.no_grad():
         # Not far enough from where training starts to turn rounding errors into chaos.
         for parameter in network.parameters():
-            parameter *= 3 if parameter.dim() == 2 else 1
+            parameter.mul_(3 if parameter.dim() == 2 else 1)
         network.source_embedding.weight.normal_()
         network.target_embedding.weight.normal_()
         network.output.projection.weight.normal_()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.lines import Line, one_line, read_lines, read_texts
 from nmt.errors import UserError
+from nmt.lines import Line, one_line, read_lines, read_texts
 
 
 @pytest.mark.parametrize(

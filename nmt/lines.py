@@ -31,8 +31,10 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[Line]:
     for number, raw in enumerate(stream, start=1):
         ending = next(end for end in (b"\r\n", b"\n", b"") if raw.endswith(end))
         text = raw.removesuffix(ending)
+        # A byte order mark is not part of the first sentence.
+        encoding = "utf-8-sig" if number == 1 else "utf-8"
         try:
-            yield Line(text.decode("utf-8"), ending.decode("ascii"))
+            yield Line(text.decode(encoding), ending.decode("ascii"))
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{name}, line {number}: expected UTF-8, found the byte 0x{text[error.start]:02x} "

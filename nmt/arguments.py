@@ -1,0 +1,61 @@
+"""Command-line words: parsers that fail in one sentence, and overrides of a YAML's keys."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from nmt.errors import UserError
+
+Overrides = list[tuple[str, list[str]]]
+"""(dotted key, words after it) in the order given."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence instead of printing the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
+class Formatter(argparse.HelpFormatter):
+    """Help with each option's default."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=100)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        plain = action.default in (None, False, argparse.SUPPRESS) or not action.option_strings
+        return text if plain else f"{text} (default: %(default)s)"
+
+
+def read_overrides(words: list[str]) -> Overrides:
+    """`--a.b c d` or `--a.b=c` as (key, words) pairs.
+
+    Raises:
+        UserError: a word that belongs to no key, or a key without a value.
+    """
+    found: Overrides = []
+    for word in words:
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            found.append((key, [value] if equals else []))
+        elif found:
+            found[-1][1].append(word)
+        else:
+            raise UserError(f"unexpected argument {word!r}; an override is --key value")
+    for key, values in found:
+        if not values:
+            raise UserError(f"--{key}: expected a value after it, found none")
+    return found
+
+
+def settings_help(words: list[str]) -> Iterator[str]:
+    """A line for every key of the YAML among the words, or of the default kinds without one."""
+    from nmt import config, options
+
+    files = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
+    settings = config.read_yaml(files[0]) if files else config.EXAMPLE
+    for option in options.walk(config.Config, settings):
+        yield f"  --{option.key}  {option.help} (default: {options.show(option.default)})"

@@ -1,0 +1,111 @@
+"""Lightning's Trainer as this project uses it: quiet, with its own saving, ending as others do."""
+
+import contextlib
+import logging
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from nmt import checkpoint
+from nmt.config import Training
+from nmt.data.datamodule import TranslationData
+from nmt.errors import UserError
+from nmt.training.module import TranslationModule
+
+UNFITTING = (
+    # Batches are read in microseconds: a worker process would only cost.
+    ".*does not have many workers.*",
+    # There is one process, and the length is exact.
+    "Your `IterableDataset` has `__len__` defined.*",
+    # The run is short.
+    "The number of training batches .* is smaller than the logging interval.*",
+    # Lightning's own use of torch.
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+)
+
+
+def device() -> str:
+    """Where training runs: on a GPU if torch can use one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def make_trainer(
+    folder: Path, training: Training, precision: str, every: int, callbacks: list[Callback]
+) -> pl.Trainer:
+    """A Trainer that validates every `every` updates and leaves saving to the callbacks."""
+    loggers: list[Logger] = [CSVLogger(folder, name="logs")]
+    with contextlib.suppress(ModuleNotFoundError):  # the extra `tensorboard` is not installed
+        loggers.append(TensorBoardLogger(folder, name="logs", version=loggers[0].version))
+    return pl.Trainer(
+        accelerator=device(),
+        devices=1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        max_epochs=1,  # the data module's one long epoch
+        val_check_interval=every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=1,
+        callbacks=callbacks,
+        logger=loggers,
+        log_every_n_steps=training.log_every,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+
+
+def rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> None:
+    """Fails now rather than in an hour: the widest batch forward and backward, one save, one load.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    loss, _, _ = module.loss(data.widest_batch(), smoothing=0.1)
+    if not torch.isfinite(loss):
+        raise UserError(f"model: the loss of the untrained model is {loss.item()}")
+    loss.backward()  # type: ignore[no-untyped-call]
+    module.zero_grad()
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            checkpoint.write_weights(Path(name), module.model)
+            with torch.no_grad():
+                checkpoint.load_weights(module.model, Path(name) / checkpoint.WEIGHTS)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write a model here ({error})") from None
+
+
+@contextlib.contextmanager
+def exits() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the program as they do elsewhere.
+
+    Lightning turns the one into status 1, and is deaf to it ever after, the other into status 0.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as leaving:
+        signal.signal(signal.SIGINT, handler)
+        if isinstance(leaving.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise SystemExit(128 + signal.SIGTERM) from None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Lightning's banners, and warnings that do not apply to this loop, off the screen."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in UNFITTING:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,217 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from data_prep import pipeline
+from data_prep.pipeline import prepare
+from data_prep.split import fold
+from nmt.config import Data
+from nmt.errors import UserError
+from nmt.vocab import load_vocabularies
+
+MakeData = Callable[..., Data]
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+def _prepare(data: Data, fresh: bool = False) -> tuple[Path, list[str]]:
+    said: list[str] = []
+    return prepare(data, said.append, fresh), said
+
+
+@pytest.fixture
+def data(make_data: MakeData, corpus_files: list[str]) -> Data:
+    return make_data({"kind": "files", "train": corpus_files})
+
+
+def test_prepared_folder_holds_what_training_reads(data: Data) -> None:
+    folder, said = _prepare(data)
+    assert folder == Path(data.folder)
+    splits = datasets.load_from_disk(str(folder / "dataset"))
+    assert {name: len(split) for name, split in splits.items()} == {
+        "train": 65,
+        "validation": 5,
+        "test": 10,
+    }
+    source, target = load_vocabularies(folder)
+    for split in splits.values():
+        assert source.decode(split["source_ids"]) == split["source"][:]
+        assert target.decode(split["target_ids"]) == split["target"][:]
+    assert splits["test"]["references"][:] == [[text] for text in splits["test"]["target"]]
+    assert splits["train"]["references"][0] == []
+    assert not {fold(text) for text in splits["train"]["source"]} & {
+        fold(text) for text in splits["test"]["source"]
+    }
+    assert (folder / "test.en").read_text().splitlines() == splits["test"]["source"][:]
+    assert (folder / "test.de").read_text().splitlines() == splits["test"]["target"][:]
+    for part in ("read: train 80", "dropped from training: empty 0", "tokens a word", "sample: "):
+        assert any(line.startswith(part) or part in line for line in said), part
+
+
+def test_manifest_says_what_went_in_and_what_came_out(data: Data, corpus_files: list[str]) -> None:
+    with Path(corpus_files[0]).open("a") as file:
+        file.write("\n")
+    with Path(corpus_files[1]).open("a") as file:
+        file.write("leer\n")
+    folder, _ = _prepare(data)
+    manifest = _manifest(folder)
+    assert manifest["counts"]["read"] == {"train": 81}
+    assert manifest["counts"]["dropped"]["empty"] == 1
+    dropped = sum(manifest["counts"]["dropped"].values())
+    splits = manifest["counts"]["splits"]
+    assert splits["train"] + splits["validation"] + splits["test"] + dropped == 81
+    assert list(manifest["inputs"]) == corpus_files
+    assert manifest["languages"] == ["en", "de"]
+    assert manifest["settings"]["split"] == {"validation_size": 5, "test_size": 10, "seed": 1}
+    assert set(manifest["files"]) == {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    assert manifest["vocabularies"]["tokenizer.source.json"] <= 300
+
+
+def test_the_same_is_not_prepared_twice(data: Data) -> None:
+    folder, _ = _prepare(data)
+    before = (folder / "manifest.json").stat().st_mtime_ns
+    _, said = _prepare(data)
+    assert len(said) == 1 and "nothing to do" in said[0]
+    assert (folder / "manifest.json").stat().st_mtime_ns == before
+    _, said = _prepare(data, fresh=True)
+    assert (folder / "manifest.json").stat().st_mtime_ns != before
+    assert not any("nothing to do" in line for line in said)
+
+
+def test_a_changed_setting_is_said_by_name(
+    data: Data, make_data: MakeData, corpus_files: list[str]
+) -> None:
+    folder, _ = _prepare(data)
+    before = _manifest(folder)["data_hash"]
+    tokenizer = {"vocabulary_size": 280}
+    changed = make_data({"kind": "files", "train": corpus_files}, tokenizer=tokenizer)
+    _, said = _prepare(changed)
+    assert said[0].endswith("again: data.tokenizer.vocabulary_size 300 -> 280")
+    assert _manifest(folder)["data_hash"] != before
+
+
+def test_a_changed_input_is_said_by_name(data: Data, corpus_files: list[str]) -> None:
+    _prepare(data)
+    path = Path(corpus_files[1])
+    path.write_text(path.read_text().replace("Nummer 3.", "Nummer drei."))
+    _, said = _prepare(data)
+    assert said[0].endswith(f"again: input {path} has changed")
+
+
+@pytest.mark.parametrize("name", ["test.en", "tokenizer.source.json", "dataset/state.json"])
+def test_a_damaged_or_missing_file_is_made_again(data: Data, name: str) -> None:
+    folder, _ = _prepare(data)
+    name = name.replace("dataset/", "dataset/train/")
+    whole = (folder / name).read_bytes()
+    (folder / name).unlink()
+    _, said = _prepare(data)
+    assert said[0].endswith(f"{folder / name} is damaged or gone")
+    assert (folder / name).read_bytes() == whole
+
+
+def test_data_hash_is_of_the_data_alone(
+    data: Data, make_data: MakeData, corpus_files: list[str], tmp_path: Path
+) -> None:
+    first = _manifest(_prepare(data)[0])
+    moved = [Path(path).rename(tmp_path / f"moved.{n}") for n, path in enumerate(corpus_files)]
+    corpus = {"kind": "files", "train": [str(path) for path in moved]}
+    second = _manifest(_prepare(make_data(corpus, folder=str(tmp_path / "elsewhere")))[0])
+    assert first["data_hash"] == second["data_hash"]
+    assert first["files"] == second["files"]
+
+
+def test_given_splits_are_kept_whole(
+    make_data: MakeData, corpus_files: list[str], tmp_path: Path
+) -> None:
+    held = [tmp_path / "held.en", tmp_path / "held.de", tmp_path / "held2.de"]
+    held[0].write_text("Anna sees number 3!\n\nword " + "word " * 200 + "\n")
+    held[1].write_text("eins\nzwei\n\n")
+    held[2].write_text("ein\n\ndrei\n")
+    paths = [str(path) for path in held]
+    corpus = {"kind": "files", "train": corpus_files, "validation": paths[:2], "test": paths}
+    folder, _ = _prepare(make_data(corpus))
+    splits = datasets.load_from_disk(str(folder / "dataset"))
+    assert splits["test"]["references"][:] == [["eins", "ein"], ["zwei", None], [None, "drei"]]
+    assert splits["test"]["target"][:] == ["eins", "zwei", "drei"]
+    assert splits["test"]["source_ids"][1] == []
+    assert len(splits["validation"]) == 3
+    counts = _manifest(folder)["counts"]
+    assert counts["dropped"]["shared_with_held_out"] == 1
+    assert counts["splits"] == {"train": 79, "validation": 3, "test": 3, "test references": 4}
+
+
+def test_cleaning_settings_do_not_change_the_test_split(
+    data: Data, make_data: MakeData, corpus_files: list[str]
+) -> None:
+    before = (_prepare(data)[0] / "test.en").read_bytes()
+    corpus = {"kind": "files", "train": corpus_files}
+    folder, _ = _prepare(make_data(corpus, clean={"max_words": 4}))
+    assert _manifest(folder)["counts"]["dropped"]["too_long"] > 0
+    assert (folder / "test.en").read_bytes() == before
+
+
+def test_a_crash_leaves_the_old_folder(
+    data: Data, make_data: MakeData, corpus_files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = _prepare(data)
+    before = _manifest(folder)
+
+    def crash(*args: object) -> None:
+        raise RuntimeError("lights out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "encode_splits", crash)
+        with pytest.raises(RuntimeError):
+            _prepare(data, fresh=True)
+    assert _manifest(folder) == before
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_killed_between_the_two_renames(data: Data) -> None:
+    folder, _ = _prepare(data)
+    folder.rename(folder.with_name(".prepared.previous"))
+    _, said = _prepare(data)
+    assert "nothing to do" in said[0]
+
+
+@pytest.mark.parametrize("manifest", [None, "not JSON", '{"format": 1, "data_hash": "x"}', "[]"])
+def test_a_folder_that_is_something_else_is_not_overwritten(
+    data: Data, manifest: str | None
+) -> None:
+    folder = Path(data.folder)
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    if manifest is not None:
+        (folder / "manifest.json").write_text(manifest)
+    with pytest.raises(UserError, match=r"expected .* to be new or prepared data"):
+        _prepare(data, fresh=True)
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+def test_no_training_pair_left(make_data: MakeData, corpus_files: list[str]) -> None:
+    corpus = {"kind": "files", "train": corpus_files}
+    with pytest.raises(UserError, match=r"no training pair is left; dropped: .*too long 65"):
+        _prepare(make_data(corpus, clean={"max_words": 1}))
+
+
+def test_sentences_with_line_breaks_are_kept_but_not_written_as_lines(
+    make_data: MakeData, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"en": f"one\nline {n}", "de": f"eine\nZeile {n}"} for n in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder, _ = _prepare(make_data({"kind": "files", "train": [str(path)]}))
+    splits = datasets.load_from_disk(str(folder / "dataset"))
+    assert all("\n" in text for text in splits["test"]["source"])
+    assert not (folder / "test.en").exists()

@@ -1,0 +1,184 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+import pytest
+
+from data_prep import sources
+from data_prep.corpus import Corpus, HeldOut
+from nmt.config import Data
+from nmt.errors import UserError
+
+MakeData = Callable[..., Data]
+ROWS = [("one", "eins"), ("two", "zwei"), ("three", "drei")]
+
+
+def _read(data: Data) -> Corpus:
+    return sources.read(data, lambda line: None)
+
+
+def _lines(path: Path, *lines: str) -> str:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return str(path)
+
+
+def test_plain_files_with_several_references(tmp_path: Path, make_data: MakeData) -> None:
+    train = [_lines(tmp_path / "t.en", "a", "b"), _lines(tmp_path / "t.de", "x", "y")]
+    test = [
+        _lines(tmp_path / "s.en", "p", "q", "r"),
+        _lines(tmp_path / "r1.de", "1", "", ""),
+        _lines(tmp_path / "r2.de", "2", "3", ""),
+    ]
+    corpus = _read(make_data({"kind": "files", "train": train, "test": test}))
+    assert corpus.train == [("a", "x"), ("b", "y")]
+    assert corpus.validation is None
+    # A reference that is missing is None; a row is never dropped.
+    assert corpus.test == HeldOut(["p", "q", "r"], [["1", "2"], [None, "3"], [""]])
+    assert corpus.test.targets == ["1", "3", ""]
+
+
+def test_table_columns_default_to_the_languages_or_the_first_two(
+    tmp_path: Path, make_data: MakeData
+) -> None:
+    tsv = _lines(tmp_path / "a.tsv", "one\teins\tthird", "two\tzwei\tthird")
+    jsonl = _lines(tmp_path / "a.jsonl", json.dumps({"de": "drei", "en": "three"}))
+    corpus = _read(make_data({"kind": "files", "train": [tsv], "test": [jsonl]}))
+    assert corpus.train == ROWS[:2]
+    assert corpus.test == HeldOut(["three"], [["drei"]])
+    corpus = _read(make_data({"kind": "files", "train": [tsv], "columns": [3, 1]}))
+    assert corpus.train == [("third", "one"), ("third", "two")]
+
+
+def test_unequal_line_counts_name_both_files(tmp_path: Path, make_data: MakeData) -> None:
+    train = [_lines(tmp_path / "t.en", "a", "b", "c"), _lines(tmp_path / "t.de", "x", "y")]
+    with pytest.raises(UserError, match=r"t\.en has 3 lines but .*t\.de has 2") as caught:
+        _read(make_data({"kind": "files", "train": train}))
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_corpus(tmp_path: Path, make_data: MakeData) -> None:
+    train = [_lines(tmp_path / "t.en"), _lines(tmp_path / "t.de")]
+    with pytest.raises(UserError, match="the training part is empty"):
+        _read(make_data({"kind": "files", "train": train}))
+
+
+def test_missing_file_is_noticed_before_reading(tmp_path: Path, make_data: MakeData) -> None:
+    with pytest.raises(UserError, match=r"none\.en: expected a file here"):
+        sources.inputs(make_data({"kind": "files", "train": [str(tmp_path / "none.en"), "x"]}))
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ({"train": ["a.txt"]}, r"data\.corpus\.train: expected two plain text files, or one"),
+        ({"train": ["a.tsv", "b.tsv"]}, "found a.tsv, b.tsv"),
+        ({"train": []}, "found none"),
+        ({"train": ["a.tsv"], "columns": [1]}, r"expected two, source and target, found \[1\]"),
+    ],
+)
+def test_wrong_numbers_of_files_and_columns(
+    make_data: MakeData, corpus: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        _read(make_data({"kind": "files", **corpus}))
+
+
+def test_training_has_one_reference(tmp_path: Path, make_data: MakeData) -> None:
+    train = [_lines(tmp_path / name, "a") for name in ("t.en", "t1.de", "t2.de")]
+    with pytest.raises(UserError, match="expected two plain files, found 3"):
+        _read(make_data({"kind": "files", "train": train}))
+
+
+@pytest.fixture
+def hub_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[list[dict[str, Any]]], Path]:
+    """Writes a local data set of the hub's shape; its splits are one, one and all rows."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def write(rows: list[dict[str, Any]]) -> Path:
+        folder = tmp_path / "hub"
+        folder.mkdir(exist_ok=True)
+        for split, part in (("train", rows), ("validation", rows[:1]), ("test", rows[1:2])):
+            table = datasets.Dataset.from_list(part)
+            table.to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
+        return folder
+
+    return write
+
+
+FLAT = [{"en": source, "de": target, "id": 1} for source, target in ROWS]
+NESTED = [{"id": 1, "translation": {"de": target, "en": source}} for source, target in ROWS]
+
+
+@pytest.mark.parametrize("rows", [FLAT, NESTED], ids=["flat", "translation"])
+def test_hub_data_set_in_both_layouts(
+    make_data: MakeData, hub_folder: Callable[..., Path], rows: list[dict[str, Any]]
+) -> None:
+    folder = hub_folder(rows)
+    corpus = _read(make_data({"kind": "hub", "name": str(folder)}))
+    assert corpus.train == ROWS
+    assert corpus.validation == HeldOut(["one"], [["eins"]])
+    assert corpus.test == HeldOut(["two"], [["zwei"]])
+
+
+def test_local_hub_folder_is_read_again_when_it_changes(
+    make_data: MakeData, hub_folder: Callable[..., Path]
+) -> None:
+    data = make_data({"kind": "hub", "name": str(hub_folder(FLAT)), "validation_split": None})
+    before = sources.inputs(data)
+    assert len(_read(data).train) == 3
+    folder = hub_folder(FLAT[:2])
+    os.utime(folder / "train-00000-of-00001.parquet", (1, 1))
+    assert sources.inputs(data).keys() == before.keys()
+    assert sources.inputs(data) != before
+    assert len(_read(data).train) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"test_split": "tset"}, r"test_split: .* no split 'tset', only train, validation, test"),
+        ({"subset": "de-en"}, "could not be loaded: BuilderConfig 'de-en' not found"),
+    ],
+)
+def test_hub_split_or_subset_that_is_not_there(
+    make_data: MakeData,
+    hub_folder: Callable[..., Path],
+    settings: dict[str, str],
+    message: str,
+) -> None:
+    with pytest.raises(UserError, match=message):
+        _read(make_data({"kind": "hub", "name": str(hub_folder(FLAT)), **settings}))
+
+
+@pytest.mark.parametrize("rows", [FLAT, NESTED], ids=["flat", "translation"])
+def test_hub_language_that_is_not_there(
+    make_data: MakeData, hub_folder: Callable[..., Path], rows: list[dict[str, Any]]
+) -> None:
+    corpus = {"kind": "hub", "name": str(hub_folder(rows))}
+    with pytest.raises(UserError, match=r"no column 'fr', only .*en"):
+        _read(make_data(corpus, target_language="fr"))
+
+
+def test_without_network_one_sentence_says_what_to_do(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable() -> None:
+        raise ConnectionError
+
+    def must_not_try(*args: object) -> None:
+        pytest.fail("the library would try again and again")
+
+    monkeypatch.setattr(huggingface_hub, "get_session", unreachable)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets, "load_dataset", must_not_try)
+    with pytest.raises(UserError, match="'some/set' could not be fetched") as caught:
+        _read(make_data({"kind": "hub", "name": "some/set"}))
+    assert "cannot be reached" in str(caught.value)
+    assert "--data.corpus.kind files --data.corpus.train" in str(caught.value)
+    assert "\n" not in str(caught.value)

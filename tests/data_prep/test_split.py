@@ -1,0 +1,153 @@
+import random
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_prep.corpus import Corpus, HeldOut, Pair
+from data_prep.split import Splits, fold, make_splits
+from nmt.config import Split
+from nmt.errors import UserError
+
+SIZES = Split(validation_size=3, test_size=5)
+
+
+def _texts(part: HeldOut) -> tuple[set[str], set[str]]:
+    """Folded sources and references of a held-out part."""
+    references = {fold(text) for row in part.references for text in row if text is not None}
+    return {fold(text) for text in part.sources}, references
+
+
+def _assert_no_leak(splits: Splits) -> None:
+    sources = {fold(source) for source, _ in splits.train}
+    targets = {fold(target) for _, target in splits.train}
+    for part in (splits.validation, splits.test):
+        held_sources, held_targets = _texts(part)
+        assert not sources & held_sources
+        assert not targets & held_targets
+
+
+def _corpus(size: int, seed: int = 0) -> list[Pair]:
+    """Different pairs, a fifth of which share a side with another up to case and punctuation."""
+    rng = random.Random(seed)
+    pairs = [(f"source {n}", f"target {n}") for n in range(size)]
+    for _ in range(size // 5):
+        first, second = rng.choice(pairs), rng.choice(pairs)
+        pairs.append((first[0].upper() + "!", second[1]))
+    rng.shuffle(pairs)
+    return pairs
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Hello, world!", "hello world"),
+        ("Straße", "STRASSE"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("ﬁne", "fine"),
+        ("a\u00a0b", "ab"),
+        ("snake_case", "snakecase"),
+    ],
+)
+def test_fold_joins(first: str, second: str) -> None:
+    assert fold(first) == fold(second)
+
+
+@pytest.mark.parametrize(("first", "second"), [("?", "!"), ("a", "b"), ("1", "2"), ("да", "нет")])
+def test_fold_keeps_apart(first: str, second: str) -> None:
+    assert fold(first) != fold(second)
+
+
+TEXT = st.text(alphabet="abAB.! é" + string.digits[:3], min_size=1, max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT), max_size=30), st.integers(0, 3))
+def test_no_folded_side_of_training_is_held_out(pairs: list[Pair], seed: int) -> None:
+    pairs = pairs + [(f"s{n}", f"t{n}") for n in range(60)]
+    sizes = Split(validation_size=4, test_size=6, seed=seed)
+    splits, _ = make_splits(Corpus(pairs), sizes)
+    _assert_no_leak(splits)
+    validation, test = _texts(splits.validation), _texts(splits.test)
+    assert not validation[0] & test[0] and not validation[1] & test[1]
+    assert len(splits.validation.sources) == 4 and len(splits.test.sources) == 6
+    held = [
+        (source, target)
+        for part in (splits.validation, splits.test)
+        for source, row in zip(part.sources, part.references, strict=True)
+        for target in row
+    ]
+    assert {*splits.train, *held} == set(pairs)  # nothing is lost, nothing is made up
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(TEXT, TEXT), max_size=30),
+    st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4),
+)
+def test_training_pairs_that_share_a_side_with_given_splits_are_dropped(
+    pairs: list[Pair], held: list[Pair]
+) -> None:
+    part = HeldOut([source for source, _ in held], [[target] for _, target in held])
+    splits, dropped = make_splits(Corpus(pairs, part, part), SIZES)
+    _assert_no_leak(splits)
+    assert splits.test is part and splits.validation is part
+    assert dropped == len(pairs) - len(splits.train)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_splits_do_not_depend_on_the_order_of_the_input(rng: random.Random) -> None:
+    pairs = _corpus(200)
+    before, _ = make_splits(Corpus(pairs), SIZES)
+    shuffled = pairs.copy()
+    rng.shuffle(shuffled)
+    after, _ = make_splits(Corpus(shuffled), SIZES)
+    assert (after.validation, after.test) == (before.validation, before.test)
+    assert sorted(after.train) == sorted(before.train)
+    kept = set(before.train)
+    assert after.train == [pair for pair in shuffled if pair in kept]  # the order of the input
+
+
+def test_seed_chooses_and_the_size_of_validation_does_not_move_test() -> None:
+    corpus = Corpus(_corpus(200))
+    one, _ = make_splits(corpus, SIZES)
+    other_seed, _ = make_splits(corpus, Split(validation_size=3, test_size=5, seed=2))
+    larger, _ = make_splits(corpus, Split(validation_size=20, test_size=5))
+    assert one.test != other_seed.test
+    assert one.test == larger.test
+
+
+def test_all_references_of_a_held_out_source_are_in_one_row() -> None:
+    pairs = [(f"s{n}", f"{word}{n}") for n in range(40) for word in ("t", "u", "v")]
+    splits, _ = make_splits(Corpus(pairs * 2), SIZES)
+    for source, row in zip(splits.test.sources, splits.test.references, strict=True):
+        assert sorted(map(str, row)) == [f"{word}{source[1:]}" for word in "tuv"]
+    first = {str(row[0])[0] for row in splits.test.references + splits.validation.references}
+    assert len(first) > 1  # the first reference is no matter of the alphabet
+
+
+def test_large_groups_stay_in_training() -> None:
+    large = [
+        (f"variant {n} of {group}", f"answer {group}") for group in range(20) for n in range(3)
+    ]
+    sizes = Split(validation_size=30, test_size=60)
+    splits, _ = make_splits(Corpus(large + _corpus(400)), sizes)
+    assert set(large) <= set(splits.train)
+    assert len(splits.test.sources) == 60  # made of others
+
+
+def test_only_the_missing_split_is_made() -> None:
+    pairs = _corpus(200)
+    given_test = HeldOut(["SOURCE 7"], [["something else"]])
+    splits, dropped = make_splits(Corpus(pairs, test=given_test), SIZES)
+    assert splits.test is given_test and dropped >= 1
+    assert len(splits.validation.sources) == SIZES.validation_size
+    _assert_no_leak(splits)
+
+
+@pytest.mark.parametrize("pairs", [_corpus(15)[:15], [(f"s{n}", "t") for n in range(500)]])
+def test_too_small_or_too_entangled_a_corpus_says_which_keys_to_set(pairs: list[Pair]) -> None:
+    with pytest.raises(UserError, match=r"set data\.split\.test_size and .*\.validation_size"):
+        make_splits(Corpus(pairs), SIZES)

@@ -1,0 +1,142 @@
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_prep.tables import TABLES, ending, read_jsonl, read_parquet, read_tsv
+from nmt.errors import UserError
+from nmt.lines import read_texts
+
+NASTY = [
+    "NA",
+    'an "open quotation mark',
+    "null",
+    "",
+    " kept spaces ",
+    "no\u00a0break",
+    "line\u2028separator",
+    "next\u0085line",
+    "form\x0cfeed",
+    "a\rb",
+    "<s>",
+    "🙂",
+]
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def _tsv(path: Path, columns: dict[str, list[str]]) -> None:
+    rows = zip(*columns.values(), strict=True)
+    _write(path, "".join("\t".join(row) + "\n" for row in rows).encode())
+
+
+def _jsonl(path: Path, columns: dict[str, list[str]]) -> None:
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+
+
+def _parquet(path: Path, columns: dict[str, list[str]]) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    _write(path, sink.getvalue().to_pybytes())
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("name", "write", "columns"),
+    [(".tsv", _tsv, (1, 3)), (".jsonl", _jsonl, ("a", "c")), (".parquet", _parquet, ("a", "c"))],
+)
+def test_tables_give_back_every_character(
+    tmp_path: Path,
+    name: str,
+    packed: str,
+    write: Callable[[Path, dict[str, list[str]]], None],
+    columns: Sequence[str | int],
+) -> None:
+    path = tmp_path / f"pairs{name}{packed}"
+    write(path, {"a": NASTY, "b": ["other"] * len(NASTY), "c": NASTY[::-1]})
+    assert ending(path) == name
+    assert TABLES[name](path, columns) == [NASTY, NASTY[::-1]]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.en.gz"])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_plain_lines_give_back_every_character(tmp_path: Path, name: str, end: str) -> None:
+    path = _write(tmp_path / name, ("\n".join(NASTY) + end).encode())
+    assert read_texts(path) == NASTY
+
+
+def test_windows_line_ends_and_byte_order_mark_are_not_text(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.txt", b"\xef\xbb\xbfone\r\n\r\ntwo\r\n")
+    assert read_texts(path) == ["one", "", "two"]
+
+
+def test_null_is_the_empty_text(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.jsonl", b'{"en": null, "de": "x"}\n')
+    assert read_jsonl(path, ["en", "de"]) == [[""], ["x"]]
+    _parquet(tmp_path / "a.parquet", {"en": [None], "de": ["x"]})  # type: ignore[list-item]
+    assert read_parquet(tmp_path / "a.parquet", ["en", "de"]) == [[""], ["x"]]
+
+
+def test_broken_utf8_is_named_by_file_and_line(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.txt", b"good\ngood\nbad \xff byte\n")
+    with pytest.raises(UserError, match=r"a\.txt, line 3: expected UTF-8, found the byte 0xff"):
+        read_texts(path)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.txt: expected a text file here \(no such file"):
+        read_texts(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("content", [b"plain text", gzip.compress(b"some text" * 99)[:-9]])
+def test_damaged_gzip(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.gz").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.gz: expected a whole gzip file"):
+        read_texts(tmp_path / "a.gz")
+
+
+def test_short_tsv_line_is_named_by_file_and_line(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.tsv", b"a\tb\tc\na\tb\n")
+    assert read_tsv(path, [1, 2]) == [["a", "a"], ["b", "b"]]
+    with pytest.raises(UserError, match=r"a\.tsv, line 2: expected at least 3 columns.*found 2"):
+        read_tsv(path, [1, 3])
+
+
+@pytest.mark.parametrize("column", ["en", 0])
+def test_tsv_columns_are_numbers_from_one(tmp_path: Path, column: str | int) -> None:
+    path = _write(tmp_path / "a.tsv", b"a\tb\n")
+    with pytest.raises(UserError, match=f"expected numbers from 1 .*found {column!r}"):
+        read_tsv(path, [column, 2])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{", "line 1: expected a JSON object, found Expecting"),
+        (b"[1]", "line 1: expected a JSON object, found list"),
+        (b'{"en": "a", "xx": "b"}', "expected a column 'de', found 'en', 'xx'"),
+        (b'{"en": "a", "de": 3}', "line 1, key 'de': expected text, found 3"),
+        (b'{"en": "a", "de": "\\ud83d"}', "line 1, key 'de': .* found a lone surrogate"),
+    ],
+)
+def test_bad_jsonl(tmp_path: Path, line: bytes, message: str) -> None:
+    path = _write(tmp_path / "a.jsonl", line + b"\n")
+    with pytest.raises(UserError, match=message):
+        read_jsonl(path, ["en", "de"])
+
+
+def test_bad_parquet(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.parquet", b"no such thing")
+    with pytest.raises(UserError, match=r"a\.parquet: expected a Parquet file"):
+        read_parquet(path, ["en", "de"])
+    _parquet(tmp_path / "b.parquet", {"en": ["a"], "xx": ["b"]})
+    with pytest.raises(UserError, match="expected a column 'de', found 'en', 'xx'"):
+        read_parquet(tmp_path / "b.parquet", ["en", "de"])

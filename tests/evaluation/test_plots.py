@@ -1,0 +1,47 @@
+"""Pictures are drawn, in any script and without a screen."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt.decoding.translation import Alignment
+from nmt.evaluation import plots
+
+PNG = b"\x89PNG\r\n\x1a\n"
+CURVES = """epoch,loss,step,val_bleu,val_loss
+0,4.5,49,,
+0,,99,12.5,3.25
+1,2.5,149,,
+1,,199,20.5,2.75
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (["the", " cat", "</s>"], ["猫", "は", "</s>"]),
+        (["</s>"], ["</s>"]),
+        (["word"] * 60, ["$x_1^", "{", "a very long piece of text"] * 20),
+        (["🦜"], ["🦜"]),
+    ],
+)
+def test_attention_of_any_text_is_drawn(
+    tmp_path: Path, source: list[str], target: list[str]
+) -> None:
+    weights = [[1 / len(source)] * len(source) for _ in target]
+    plots.attention_picture(Alignment(source, target, weights), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_curves_are_drawn_from_a_history(tmp_path: Path) -> None:
+    rows = [
+        {"step": 10, "train_loss": 5.0, "loss": 4.5, "bleu": 1.0},
+        {"step": 20, "train_loss": 4.0, "loss": 3.5, "bleu": 9.0},
+    ]
+    plots.plot_curves(rows, tmp_path / "curves.png")
+    plots.plot_curves([], tmp_path / "empty.png")
+    full, empty = ((tmp_path / name).read_bytes() for name in ("curves.png", "empty.png"))
+    assert full.startswith(PNG)
+    assert empty.startswith(PNG)
+    assert full != empty

@@ -1,0 +1,117 @@
+"""What every attention promises to the decoder."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt import options
+from nmt.model.attention import ATTENTIONS
+from nmt.model.contracts import Encoded
+from nmt.options import Settings
+from nmt.state import State, map_state, repeat, select
+from tests.model.variants import (
+    assert_gradients,
+    assert_learns,
+    assert_same,
+    encoded,
+    over,
+    perturb,
+    rows_of,
+)
+
+MEMORY, QUERY = 5, 3
+LENGTHS = [4, 1, 3]
+
+
+def build(settings: Settings) -> Any:
+    torch.manual_seed(2)
+    attention = options.build(ATTENTIONS, settings, MEMORY, QUERY)
+    perturb(attention)
+    return attention
+
+
+def queries(rows: int) -> Tensor:
+    return torch.randn(rows, QUERY, dtype=torch.double)
+
+
+def read(attention: Any, source: Encoded, query: Tensor) -> tuple[Tensor, Tensor, State]:
+    """Reads twice, so that a state that is carried from read to read counts."""
+    prepared = attention.prepare(source.memory, source.mask)
+    state = repeat(attention.start(prepared), len(query) // len(source.memory))
+    _, _, state = attention(query.flip(1), prepared, state)
+    result: tuple[Tensor, Tensor, State] = attention(query, prepared, state)
+    return result
+
+
+@over(ATTENTIONS)
+def test_every_parameter_learns(settings: Settings) -> None:
+    attention = build(settings)
+    assert_learns(attention, read(attention, encoded([4, 3], MEMORY), queries(2))[0].sum())
+
+
+@over(ATTENTIONS)
+def test_gradients_agree_with_finite_differences(settings: Settings) -> None:
+    attention, source, query = build(settings), encoded([3, 2], MEMORY), queries(2)
+    source.memory[1, 2] = 0.5  # a large number in the padding would drown the differences
+    assert_gradients(
+        lambda: read(attention, source, query)[0],
+        [source.memory, query, *attention.parameters()],
+    )
+
+
+@over(ATTENTIONS)
+def test_sizes_are_as_announced(settings: Settings) -> None:
+    attention = build(settings)
+    context, weights, _ = read(attention, encoded(LENGTHS, MEMORY), queries(6))
+    assert context.shape == (6, attention.context_size)
+    assert weights.shape == (6, 4)
+
+
+@over(ATTENTIONS)
+def test_weights_are_shares_of_real_positions(settings: Settings) -> None:
+    source = encoded(LENGTHS, MEMORY)
+    _, weights, _ = read(build(settings), source, queries(3))
+    assert (weights >= 0).all()
+    assert (weights[~source.mask] == 0).all()
+    assert_same(weights.sum(dim=1), torch.ones(3, dtype=torch.double))
+
+
+@over(ATTENTIONS)
+def test_padding_changes_nothing(settings: Settings) -> None:
+    attention, source, query = build(settings), encoded(LENGTHS, MEMORY), queries(3)
+    context, weights, state = read(attention, source, query)
+    for row, length in enumerate(LENGTHS):
+        only = slice(row, row + 1)
+        alone = read(attention, rows_of(source, only, length), query[only])
+        together = context[only], weights[only, :length], select(state, torch.tensor([row]))
+        assert_same(alone, together)
+
+
+@over(ATTENTIONS)
+def test_several_queries_of_a_sentence_share_its_memory(settings: Settings) -> None:
+    attention, source, query = build(settings), encoded(LENGTHS, MEMORY), queries(6)
+    copied = Encoded(
+        source.memory.repeat_interleave(2, 0), source.mask.repeat_interleave(2, 0), source.summary
+    )
+    assert_same(read(attention, source, query), read(attention, copied, query))
+
+
+@over(ATTENTIONS)
+def test_selecting_rows_commutes_with_a_step(settings: Settings) -> None:
+    attention, source, query = build(settings), encoded(LENGTHS, MEMORY), queries(3)
+    rows = torch.tensor([2, 0, 2])
+    chosen = Encoded(source.memory[rows], source.mask[rows], source.summary[rows])
+    before = read(attention, chosen, query[rows])
+    assert_same(before, select(read(attention, source, query), rows))
+
+
+@over(ATTENTIONS)
+def test_nothing_is_remembered_between_calls_or_written_to_the_source(settings: Settings) -> None:
+    attention, source, query = build(settings), encoded(LENGTHS, MEMORY), queries(3)
+    prepared = attention.prepare(source.memory, source.mask)
+    kept = map_state(torch.clone, prepared)
+    once = attention(query, prepared, attention.start(prepared))
+    read(attention, encoded([2, 2], MEMORY), queries(4))
+    assert_same(attention(query, prepared, attention.start(prepared)), once, tolerance=0.0)
+    assert_same(prepared, kept, tolerance=0.0)

@@ -1,0 +1,53 @@
+"""What every network promises: each value of each option anywhere below `model:` is tried here."""
+
+import pytest
+import torch
+
+from nmt import options
+from nmt.batch import Batch
+from nmt.model.seq2seq import Seq2Seq
+from nmt.options import Settings
+from tests.model.variants import assert_learns, assert_same, over
+
+WORDS = 9
+SOURCES = [[4, 5, 6, 7], [8], [6, 4, 8]]
+TARGETS = [[5, 8], [7, 6, 4], [8]]
+TOGETHER = Batch.of(SOURCES, TARGETS)
+
+
+def build(settings: Settings) -> Seq2Seq:
+    torch.manual_seed(5)
+    model: Seq2Seq = options.build(Seq2Seq, settings, WORDS, WORDS)
+    return model
+
+
+@over(Seq2Seq)
+@pytest.mark.parametrize("mixed", [False, True], ids=["fp32", "bf16"])
+def test_every_parameter_learns(settings: Settings, mixed: bool) -> None:
+    model = build(settings)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        features, _ = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
+        loss = model.output(features).float().logsumexp(dim=2)[TOGETHER.target_mask].sum()
+    assert_learns(model, loss)
+
+
+@over(Seq2Seq)
+def test_a_whole_target_is_the_same_as_word_by_word(settings: Settings) -> None:
+    model = build(settings).double().eval()
+    features, weights = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
+    source = model.encode(TOGETHER.source, TOGETHER.source_lengths)
+    state = model.start(source)
+    for t, tokens in enumerate(TOGETHER.target_input.unbind(dim=1)):
+        feature, state, weight = model.step(tokens, source, state)
+        assert_same((feature, weight), (features[:, t], weights[:, t]))
+
+
+@over(Seq2Seq)
+def test_a_sentence_is_the_same_alone_and_in_a_batch(settings: Settings) -> None:
+    model = build(settings).double().eval()
+    features, weights = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
+    for row, (source, target) in enumerate(zip(SOURCES, TARGETS, strict=True)):
+        alone = Batch.of([source], [target])
+        found = model(alone.source, alone.source_lengths, alone.target_input)
+        length, steps = len(source) + 1, len(target) + 1
+        assert_same(found, (features[row, None, :steps], weights[row, None, :steps, :length]))

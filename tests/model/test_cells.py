@@ -1,0 +1,157 @@
+"""The cells against their equations, written again as plain loops, and against torch's own."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nmt.errors import UserError
+from nmt.model import cells
+from nmt.model.encoders import unroll
+from nmt.options import build
+from tests.model.variants import assert_same, perturb
+
+Array = NDArray[np.float64]
+BATCH, LENGTH, INPUT, HIDDEN = 3, 6, 5, 4
+
+
+def inputs(seed: int = 1) -> Tensor:
+    torch.manual_seed(seed)
+    return torch.randn(BATCH, LENGTH, INPUT, dtype=torch.double)
+
+
+def gru(**settings: bool) -> cells.GRU:
+    cell = cells.GRU(INPUT, HIDDEN, **settings)
+    perturb(cell)
+    return cell
+
+
+def lstm(layer_norm: bool = False) -> cells.LSTM:
+    cell = cells.LSTM(INPUT, HIDDEN, layer_norm=layer_norm)
+    perturb(cell)
+    return cell
+
+
+def array(tensor: Tensor) -> Array:
+    return np.asarray(tensor.detach().numpy(), dtype=np.float64)
+
+
+def sigmoid(x: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+def gates(cell: nn.Module, name: str, count: int) -> list[Array]:
+    return np.split(array(cell.get_parameter(name)), count)
+
+
+def normalised(x: Array, norm: nn.Module) -> Array:
+    spread = np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+    gain, bias = (array(norm.get_parameter(name)) for name in ("weight", "bias"))
+    return np.asarray((x - x.mean(axis=1, keepdims=True)) / spread * gain + bias)
+
+
+def test_the_textbook_gru_is_its_equations() -> None:
+    xs, cell = inputs(), gru(reset_after=False)
+    w_r, w_z, w_n = gates(cell, "input.weight", 3)
+    b_r, b_z, b_n = gates(cell, "input.bias", 3)
+    u_r, u_z, u_n = gates(cell, "recurrent.weight", 3)
+    h, expected = np.zeros((BATCH, HIDDEN)), []
+    for x in array(xs).swapaxes(0, 1):
+        r = sigmoid(np.hstack([h, x]) @ np.hstack([u_r, w_r]).T + b_r)
+        z = sigmoid(np.hstack([h, x]) @ np.hstack([u_z, w_z]).T + b_z)
+        candidate = np.tanh(np.hstack([r * h, x]) @ np.hstack([u_n, w_n]).T + b_n)
+        h = (1 - z) * h + z * candidate
+        expected.append(h)
+    assert_same(unroll(cell, xs), torch.tensor(np.stack(expected, axis=1)))
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_the_gru_that_resets_after_the_product_is_its_equations(layer_norm: bool) -> None:
+    xs, cell = inputs(), gru(layer_norm=layer_norm)
+    h, expected = np.zeros((BATCH, HIDDEN)), []
+    for x in array(xs).swapaxes(0, 1):
+        now = x @ array(cell.input.weight).T + array(cell.input.bias)
+        past = h @ array(cell.recurrent.weight).T + array(cell.recurrent.bias)
+        if layer_norm:
+            now = normalised(now, cell.norm_input)
+            past = normalised(past, cell.norm_recurrent)
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = (np.split(sums, 3, axis=1) for sums in (now, past))
+        z = sigmoid(x_z + h_z)
+        h = (1 - z) * np.tanh(x_n + sigmoid(x_r + h_r) * h_n) + z * h
+        expected.append(h)
+    assert_same(unroll(cell, xs), torch.tensor(np.stack(expected, axis=1)))
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_the_lstm_is_its_equations(layer_norm: bool) -> None:
+    xs, cell = inputs(), lstm(layer_norm=layer_norm)
+    h, c, expected = np.zeros((BATCH, HIDDEN)), np.zeros((BATCH, HIDDEN)), []
+    for x in array(xs).swapaxes(0, 1):
+        now = x @ array(cell.input.weight).T + array(cell.input.bias)
+        past = h @ array(cell.recurrent.weight).T
+        if layer_norm:
+            now = normalised(now, cell.norm_input)
+            past = normalised(past, cell.norm_recurrent)
+        i, f, o, g = np.split(now + past, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        memory = normalised(c, cell.norm_memory) if layer_norm else c
+        h = sigmoid(o) * np.tanh(memory)
+        expected.append(h)
+    assert_same(unroll(cell, xs), torch.tensor(np.stack(expected, axis=1)))
+
+
+def copy_weights(cell: nn.Module, theirs: nn.Module, order: list[int]) -> None:
+    """Fills a layer of torch from a cell; `order` says which of our gates stands where."""
+    names = {"input": "ih", "recurrent": "hh"}
+    with torch.no_grad():
+        for path, parameter in cell.named_parameters():
+            module, kind = path.split(".")
+            blocks = parameter.chunk(len(order))
+            permuted = torch.cat([blocks[place] for place in order])
+            theirs.get_parameter(f"{kind}_{names[module]}_l0").copy_(permuted)
+
+
+def test_the_gru_is_the_one_of_torch_gradients_included() -> None:
+    xs, ours = inputs().requires_grad_(), gru()
+    theirs = nn.GRU(INPUT, HIDDEN, batch_first=True).double()
+    copy_weights(ours, theirs, [0, 1, 2])
+    expected, _ = theirs(xs)
+    found = unroll(ours, xs)
+    assert_same(found, expected)
+    gradients = [torch.autograd.grad(y.square().sum(), xs)[0] for y in (found, expected)]
+    assert_same(gradients[0], gradients[1])
+
+
+def test_the_lstm_is_the_one_of_torch_gradients_included() -> None:
+    xs, ours = inputs().requires_grad_(), lstm()
+    theirs = nn.LSTM(INPUT, HIDDEN, batch_first=True).double()
+    copy_weights(ours, theirs, [0, 1, 3, 2])  # ours i, f, o, g; theirs i, f, g, o
+    with torch.no_grad():
+        theirs.get_parameter("bias_hh_l0").zero_()
+    expected, _ = theirs(xs)
+    found = unroll(ours, xs)
+    assert_same(found, expected)
+    gradients = [torch.autograd.grad(y.square().sum(), xs)[0] for y in (found, expected)]
+    assert_same(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_an_lstm_starts_by_remembering(layer_norm: bool) -> None:
+    cell = cells.LSTM(INPUT, HIDDEN, forget_bias=1.5, layer_norm=layer_norm)
+    # With normalisation it must stand after it, which would take its mean out again.
+    last = cell.norm_recurrent.bias if layer_norm else cell.input.bias
+    assert isinstance(last, Tensor)
+    assert last.chunk(4)[1].tolist() == [1.5] * HIDDEN
+    assert all((gate == 0).all() for place, gate in enumerate(last.chunk(4)) if place != 1)
+
+
+def test_a_textbook_gru_with_layer_norm_is_refused() -> None:
+    with pytest.raises(UserError, match="layer_norm needs reset_after: true"):
+        build(
+            cells.CELLS,
+            {"kind": "gru", "reset_after": False, "layer_norm": True},
+            INPUT,
+            HIDDEN,
+            where="model.encoder.cell",
+        )

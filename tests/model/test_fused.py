@@ -1,0 +1,188 @@
+"""The hand-written backwards: the numbers of autograd over single steps, and true gradients."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nmt.model import encoders
+from nmt.model.contracts import Encoded
+from nmt.model.decoder import Decoder
+from nmt.model.encoders import RecurrentEncoder
+from tests.model.variants import assert_gradients, assert_same, perturb
+
+EMBEDDING, HIDDEN = 6, 5
+PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
+precisions = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["fp32", "fp64"])
+shapes = pytest.mark.parametrize(
+    ("lengths", "steps"),
+    [([1], 1), ([4], 3), ([1, 1, 1], 2), ([5, 3, 1, 5], 7), ([2, 6], 1), ([30, 17], 25)],
+    ids=str,
+)
+
+
+def make_encoder(layers: int = 1, bidirectional: bool = True) -> RecurrentEncoder:
+    torch.manual_seed(13)
+    encoder = RecurrentEncoder(
+        EMBEDDING, hidden_size=HIDDEN, layers=layers, bidirectional=bidirectional
+    )
+    perturb(encoder)
+    assert encoder.fused()
+    return encoder.eval()
+
+
+def make_decoder() -> Decoder:
+    torch.manual_seed(14)
+    attention = {"kind": "additive", "hidden_size": 3}
+    decoder = Decoder(EMBEDDING, 4, cell="lstm", attention=attention, hidden_size=HIDDEN)
+    perturb(decoder)
+    assert decoder.fused()
+    return decoder.eval()
+
+
+def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, dtype=dtype, requires_grad=True)
+
+
+def sentences(lengths: list[int], dtype: torch.dtype) -> Encoded:
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return Encoded(random(*mask.shape, 4, dtype=dtype), mask, random(len(lengths), 4, dtype=dtype))
+
+
+def with_gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The outputs and the gradients of a fixed random projection of them."""
+    generator = torch.Generator().manual_seed(15)
+    directions = [torch.randn(y.shape, generator=generator).to(y.dtype) for y in outputs]
+    return (*outputs, *torch.autograd.grad(outputs, inputs, directions))
+
+
+@pytest.fixture
+def encode_by_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Encoded]:
+    """An encoder's `forward` without its fused path."""
+
+    def encode(encoder: RecurrentEncoder, words: Tensor, lengths: Tensor) -> Encoded:
+        with monkeypatch.context() as patch:
+            patch.setattr(encoders, "_fusible", lambda cell: False)
+            encoded: Encoded = encoder(words, lengths)
+        return encoded
+
+    return encode
+
+
+@precisions
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@shapes
+def test_the_encoder_is_the_same_fused_and_by_steps(
+    encode_by_steps: Callable[..., Encoded],
+    dtype: torch.dtype,
+    tolerance: float,
+    layers: int,
+    bidirectional: bool,
+    lengths: list[int],
+    steps: int,
+) -> None:
+    encoder = make_encoder(layers, bidirectional).to(dtype)
+    words = random(len(lengths), max(lengths), EMBEDDING, dtype=dtype)
+    inputs = [words, *encoder.parameters()]
+    fused, stepped = (
+        with_gradients([encoded.memory, encoded.summary], inputs)
+        for encoded in (
+            encoder(words, torch.tensor(lengths)),
+            encode_by_steps(encoder, words, torch.tensor(lengths)),
+        )
+    )
+    assert_same(fused, stepped, tolerance)
+
+
+@precisions
+@shapes
+def test_the_decoder_is_the_same_fused_and_by_steps(
+    dtype: torch.dtype, tolerance: float, lengths: list[int], steps: int
+) -> None:
+    decoder, encoded = make_decoder().to(dtype), sentences(lengths, dtype)
+    embedded = random(len(lengths), steps, EMBEDDING, dtype=dtype)
+    inputs = [embedded, encoded.memory, encoded.summary, *decoder.parameters()]
+    results = []
+    for run in (decoder.forward, decoder.forward_stepped):
+        features, weights = run(embedded, decoder.prepare(encoded))
+        results.append((*with_gradients([features], inputs), weights.detach()))
+    assert_same(results[0], results[1], tolerance)
+
+
+@pytest.mark.parametrize("part", ["outputs", "contexts"])
+def test_each_output_alone_has_the_right_gradient(part: str) -> None:
+    """Training may leave an output unused; its gradient is then zero, not missing."""
+    decoder, encoded = make_decoder(), sentences([3, 2], torch.float64)
+    embedded = random(2, 3, EMBEDDING)
+    wanted = slice(0, HIDDEN) if part == "outputs" else slice(HIDDEN, HIDDEN + 4)
+    fused, stepped = (
+        with_gradients(
+            [run(embedded, decoder.prepare(encoded))[0][:, :, wanted]],
+            [encoded.memory, encoded.summary, *decoder.cell.parameters()],  # type: ignore[attr-defined]
+        )
+        for run in (decoder.forward, decoder.forward_stepped)
+    )
+    assert_same(fused, stepped)
+
+
+def test_the_encoders_gradients_agree_with_finite_differences() -> None:
+    encoder, words, lengths = make_encoder(layers=2), random(2, 4, EMBEDDING), [4, 2]
+    assert_gradients(
+        lambda: encoder(words, torch.tensor(lengths)).memory, [words, *encoder.parameters()]
+    )
+
+
+def test_the_decoders_gradients_agree_with_finite_differences() -> None:
+    decoder, encoded = make_decoder(), sentences([4, 2], torch.float64)
+    embedded = random(2, 3, EMBEDDING)
+    assert_gradients(
+        lambda: decoder(embedded, decoder.prepare(encoded))[0],
+        [embedded, encoded.memory, encoded.summary, *decoder.parameters()],
+    )
+
+
+def test_a_second_backward_is_refused_not_wrong() -> None:
+    """The first one overwrites what forward saved."""
+    decoder, encoded = make_decoder(), sentences([3], torch.float64)
+    loss = decoder(random(1, 3, EMBEDDING), decoder.prepare(encoded))[0].sum()
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def mixed_and_single(module: nn.Module, run: Callable[[], Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Output and parameters' gradients, each in bf16 autocast beside fp32."""
+    pairs = []
+    for mixed in (True, False):
+        module.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            output = run()
+        output.float().square().mean().backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        pairs.append([output.detach().float(), *gradients])
+    assert len(pairs[0]) == 1 + len(list(module.parameters()))
+    return list(zip(*pairs, strict=True))
+
+
+def assert_close_in_bf16(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    """bf16 has 8 bits: about 0.4 % a number, and some more for sums of many."""
+    for mixed, single in pairs:
+        assert mixed.dtype == torch.float32
+        assert mixed.isfinite().all()
+        assert (mixed - single).norm() <= 0.05 * single.norm() + 1e-6
+
+
+def test_the_encoder_runs_in_bf16_close_to_fp32() -> None:
+    encoder, words = make_encoder(layers=2).float(), random(8, 9, EMBEDDING, dtype=torch.float32)
+    lengths = torch.tensor([9, 9, 8, 7, 5, 3, 2, 1])
+    run = lambda: encoder(words, lengths).memory  # noqa: E731
+    assert_close_in_bf16(mixed_and_single(encoder, run))
+
+
+def test_the_decoder_runs_in_bf16_close_to_fp32() -> None:
+    decoder, encoded = make_decoder().float(), sentences([7, 5, 3, 1], torch.float32)
+    embedded = random(4, 6, EMBEDDING, dtype=torch.float32)
+    run = lambda: decoder(embedded, decoder.prepare(encoded))[0]  # noqa: E731
+    assert_close_in_bf16(mixed_and_single(decoder, run))

@@ -1,0 +1,135 @@
+"""Every variant of a part, read from the signatures that are its schema, and how to check one."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nmt.model.contracts import Encoded
+from nmt.options import Fraction, Option, Part, PositiveInt, Settings, parameters
+from nmt.state import State
+
+SIZE = 4
+"""Of everything: a part of this size has all its formulas, and takes milliseconds."""
+
+
+def over(target: Any) -> pytest.MarkDecorator:
+    """Runs a test with the `settings` of every variant of a class, or of a table of classes."""
+    found = [pytest.param(settings, id=name) for name, settings in variants(target).items()]
+    return pytest.mark.parametrize("settings", found)
+
+
+def variants(target: Any) -> dict[str, Settings]:
+    """Each kind of a table with small sizes, then with one option after another changed.
+
+    A new class in a table, a new option and a new value of an option are found by themselves.
+    """
+    if isinstance(target, Mapping):
+        return {
+            f"{kind}-{name}" if name else kind: {"kind": kind, **settings}
+            for kind, constructor in target.items()
+            for name, settings in variants(constructor).items()
+        }
+    options = parameters(target)
+    plain = {name: _small(option) for name, option in options.items()}
+    changed = {
+        f"{name}={label}": plain | {name: value}
+        for name, option in options.items()
+        for label, value in _values(option).items()
+        if value != plain[name]
+    }
+    return {"": plain, **changed}
+
+
+def _small(option: Option) -> Any:
+    """An option's default, made small."""
+    if option.annotation == PositiveInt and option.key.endswith("_size"):
+        return SIZE
+    if part := _part(option):
+        # A part that is not chosen from a table has no kind.
+        kind = option.default if isinstance(option.default, str) else ""
+        return variants(part.resolve())[kind]
+    return option.default
+
+
+def _values(option: Option) -> dict[str, Any]:
+    """Values that an option may take: all of them where they can be counted, else one."""
+    if part := _part(option):
+        return variants(part.resolve())
+    if get_origin(option.annotation) is Literal:
+        return {value: value for value in get_args(option.annotation)}
+    samples: dict[Any, list[Any]] = {
+        bool: [True, False],
+        PositiveInt: [SIZE - 1],
+        Fraction: [0.25],
+        float: [0.5],
+    }
+    found = next((values for kind, values in samples.items() if kind == option.annotation), [])
+    return {str(value): value for value in found}
+
+
+def _part(option: Option) -> Part | None:
+    if get_origin(option.annotation) is Annotated:
+        return next((m for m in get_args(option.annotation) if isinstance(m, Part)), None)
+    return None
+
+
+def perturb(module: nn.Module) -> None:
+    """In double, and moved off the initial zeros, where a wrong bias or gain would not show."""
+    module.double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+
+
+def encoded(lengths: list[int], size: int = SIZE) -> Encoded:
+    """Random sentences as an encoder would give them, in double; padding holds large numbers."""
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    memory = torch.randn(len(lengths), max(lengths), size, dtype=torch.double)
+    summary = torch.randn(len(lengths), size, dtype=torch.double)
+    return Encoded(memory.masked_fill(~mask[:, :, None], 1e3), mask, summary)
+
+
+def rows_of(source: Encoded, rows: slice, length: int) -> Encoded:
+    """Some of the sentences, cut to a length."""
+    return Encoded(source.memory[rows, :length], source.mask[rows, :length], source.summary[rows])
+
+
+def tensors(state: State) -> list[Tensor]:
+    """All tensors of a state, in order."""
+    if isinstance(state, Tensor):
+        return [state]
+    return [tensor for part in state for tensor in tensors(part)]
+
+
+def assert_same(found: State, expected: State, tolerance: float = 1e-12) -> None:
+    """Equal in shape and up to rounding in every number."""
+    torch.testing.assert_close(
+        tensors(found), tensors(expected), rtol=tolerance, atol=tolerance, check_stride=False
+    )
+
+
+def assert_learns(module: nn.Module, loss: Tensor) -> None:
+    """The loss is finite, and so is its gradient, which reaches every parameter."""
+    assert loss.isfinite()
+    module.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def assert_gradients(function: Callable[[], Tensor], inputs: Iterable[Tensor]) -> None:
+    """Backward agrees with finite differences, for tensors that the function reads by itself."""
+    leaves = [tensor.requires_grad_() for tensor in inputs]
+    direction = torch.randn_like(function())
+
+    def projected(*_: Tensor) -> Tensor:
+        # A fused path overwrites what it saved; gradcheck goes backward more than once.
+        with torch.autograd.graph.saved_tensors_hooks(lambda saved: saved, torch.clone):
+            return (function() * direction).sum()
+
+    assert torch.autograd.gradcheck(projected, leaves, fast_mode=True)

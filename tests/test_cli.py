@@ -1,0 +1,348 @@
+"""Every verb, as a user calls it, over a small project that is prepared and trained for real."""
+
+import argparse
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt import Translator, config, options
+from nmt.arguments import Parser
+from nmt.cli import CONFIGURABLE, VERBS, main
+from tests.toy import Toy, sentences, translated, write_lines
+
+NEW = sentences(40, seed=7)
+Run = Callable[..., str]
+BLEU = r"BLEU \d+\.\d ± \d+\.\d \(nrefs:1\|bs:1000\|.*\|version:.*\)"
+
+
+@pytest.fixture
+def nmt(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command that must succeed; gives what it wrote to standard output."""
+
+    def run(*words: object) -> str:
+        status = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert status == 0, err
+        return out
+
+    return run
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+# prepare and train
+
+
+def test_prepare_says_what_it_did_and_writes_nothing_to_standard_output(toy: Toy) -> None:
+    assert "kept: train 260, validation 20, test 20" in toy.said
+    assert toy.said.splitlines()[-1] == f"prepared {toy.prepared}"
+    assert toy.answered == ""
+
+
+def test_prepare_again_has_nothing_to_do(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (toy.prepared / "manifest.json").stat()
+    assert main(["prepare", str(toy.config)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "nothing to do" in err
+    assert (toy.prepared / "manifest.json").stat() == before
+
+
+def test_prepare_takes_settings_from_the_command_line(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", str(toy.config), "--data.folder", str(tmp_path / "other")]
+    assert main([*words, "--data.split.test_size=5", "--data.tokenizer.joint", "true"]) == 0
+    assert "test 5" in capsys.readouterr().err
+    assert (tmp_path / "other" / "tokenizer.json").exists()
+
+
+def test_train_shows_numbers_samples_and_its_end(trained: Toy) -> None:
+    assert re.search(r"^training .*/run: [\d,]+ parameters, (fp32|bf16), 1 threads", trained.said)
+    for step in (30, 60, 90):
+        numbers = r"validation loss \d\.\d{3}, perplexity \d+\.\d\d, BLEU \d+\.\d \(nrefs:1\|.*\)"
+        assert re.search(rf"^update {step}: {numbers}$", trained.said, re.MULTILINE)
+    samples = re.findall(r"^  source +(.*)\n  reference +(.*)\n  output ", trained.said, re.M)
+    assert len(samples) == 6  # two after each validation
+    assert all(translated(source) == reference for source, reference in samples)
+    assert re.search(
+        r"^finished after 90 updates: all updates are done; best validation BLEU \d",
+        trained.said,
+        re.M,
+    )
+
+
+def test_train_shows_no_word_of_its_libraries(trained: Toy) -> None:
+    """They warn of what does not apply here, advise, and advertise."""
+    assert trained.answered == ""
+    for word in ("warning", "deprecated", "tip", "lightning", "gpu available", "site-packages"):
+        assert word not in trained.said.lower()
+    assert "\r" not in trained.said  # bars are for terminals
+
+
+def test_train_again_is_finished(trained: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [trained.run / name for name in ("model.safetensors", "manifest.json", "last.ckpt")]
+    before = [file.stat().st_mtime_ns for file in files]
+    assert main(["train", str(trained.config)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "this run is finished: all 90 updates are done; --fresh starts over" in err
+    assert [file.stat().st_mtime_ns for file in files] == before
+
+
+# translate
+
+
+def test_what_it_learnt_shows(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in", NEW)
+    nmt("translate", trained.run, "-i", source, "-o", tmp_path / "out")
+    found = (tmp_path / "out").read_text().splitlines()
+    words = [
+        ours == perfect
+        for output, line in zip(found, NEW, strict=True)
+        for ours, perfect in zip(output.split(), translated(line).split(), strict=False)
+    ]
+    assert sum(words) > len(words) / 2  # at random it would be a twelfth
+    assert not list(tmp_path.glob(".*")), "a temporary file was left behind"
+
+
+def test_file_to_file_keeps_lines_and_their_endings(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    lines = [NEW[0], "", NEW[1] + "\r", "\r", " \t ", NEW[2], "", NEW[3]]
+    (tmp_path / "in").write_bytes("\n".join(lines).encode())  # no newline at the end
+    assert nmt("translate", trained.run, "-i", tmp_path / "in", "-o", tmp_path / "out") == ""
+    found = (tmp_path / "out").read_bytes().decode().split("\n")
+    perfect = Translator.load(trained.run).translate(NEW[:4])
+    texts = [one.text for one in perfect]
+    assert len(set(texts)) == 4
+    assert found == [texts[0], "", texts[1] + "\r", "\r", " \t ", texts[2], "", texts[3]]
+
+
+def test_standard_input_to_standard_output(
+    trained: Toy, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, "\n".join([*NEW[:3], "", "naïve 東京 <s>"]).encode())
+    assert main(["translate", str(trained.run)]) == 0
+    out = capfdbinary.readouterr().out
+    expected = Translator.load(trained.run, say=str).translate([*NEW[:3], "", "naïve 東京 <s>"])
+    assert out.decode() == "\n".join(one.text for one in expected)
+
+
+@pytest.mark.parametrize(("content", "lines"), [(b"", 0), (b"\n", 1), (b"\n\r\n\n", 3)])
+def test_nothing_in_is_nothing_out(
+    content: bytes,
+    lines: int,
+    trained: Toy,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    feed(monkeypatch, content)
+    assert main(["translate", str(trained.run)]) == 0
+    out = capfdbinary.readouterr().out
+    assert out == content and out.count(b"\n") == lines
+
+
+def test_search_options_reach_the_search(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in", NEW)
+    options = ["--beam-size", 1, "--length-penalty", 0.5, "--threads", 1]
+    nmt(
+        "translate",
+        trained.run,
+        "-i",
+        source,
+        "-o",
+        tmp_path / "out",
+        "--format",
+        "jsonl",
+        *options,
+    )
+    found = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    greedy = Translator.load(trained.run).translate(NEW, beam_size=1, length_penalty=0.5)
+    assert [one["text"] for one in found] == [one.text for one in greedy]
+    assert [one["score"] for one in found] == pytest.approx([one.score for one in greedy], abs=1e-4)
+
+
+def test_jsonl_tells_candidates_scores_and_alignments(
+    trained: Toy, nmt: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_bytes(f"{NEW[0]}\n\n{NEW[1]}".encode())
+    more = ["--format", "jsonl", "--n-best", 3, "--alignments"]
+    nmt("translate", trained.run, "-i", tmp_path / "in", "-o", tmp_path / "out", *more)
+    lines = (tmp_path / "out").read_text(encoding="utf-8").split("\n")
+    assert lines.pop() == ""  # an object a line, also for a last line without an end
+    records = [json.loads(line) for line in lines]
+    assert [record["source"] for record in records] == [NEW[0], "", NEW[1]]
+    assert records[1]["text"] == "" and "alignment" not in records[1]
+    for record in (records[0], records[2]):
+        _check_record(record)
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    candidates = record["alternatives"]
+    assert 2 <= len(candidates) <= 3
+    assert candidates[0]["text"] == record["text"]
+    assert len({one["text"] for one in candidates}) == len(candidates)
+    scores = [one["score"] for one in candidates]
+    assert scores == sorted(scores, reverse=True) and scores[0] == record["score"] < 0
+    alignment = record["alignment"]
+    assert "".join(alignment["source"]) == record["source"] + "</s>"
+    assert len(alignment["weights"]) == len(alignment["target"])
+    for row in alignment["weights"]:
+        assert len(row) == len(alignment["source"])
+        assert sum(row) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_long_line_is_translated_with_a_warning(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", [" ".join(NEW[:4]), NEW[0]])
+    assert (
+        main(["translate", str(trained.run), "-i", str(source), "-o", str(tmp_path / "out")]) == 0
+    )
+    assert "more than any sentence of the training data (5)" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text().count("\n") == 2
+
+
+# evaluate
+
+
+def test_evaluate_on_the_own_test_split(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    out = nmt("evaluate", run, "--beam-size", 1)
+    assert re.fullmatch(rf"{run}: 20 sentences\n  {BLEU}\n  chrF2 .*\n  TER .*\n", out)
+    scores = json.loads((run / "evaluation" / "report.json").read_text())["scores"]
+    assert f"BLEU {scores['bleu']['value']:.1f} " in out
+    report = (run / "evaluation" / "report.md").read_text()
+    assert scores["bleu"]["signature"] in report
+    assert list((run / "evaluation").glob("*.png"))
+
+
+def test_evaluate_with_two_references(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    perfect = write_lines(tmp_path / "perfect", map(translated, NEW[:4]))
+    other = write_lines(tmp_path / "other", ["ku ku ku"] * 4)
+    one = nmt("evaluate", "--hyp", perfect, "--ref", other)
+    two = nmt("evaluate", "--hyp", perfect, "--ref", other, perfect)
+    again = nmt("evaluate", "--hyp", perfect, "--ref", other, "--ref", perfect)
+    assert "BLEU 100.0" not in one and "nrefs:1|" in one
+    assert two == again and "BLEU 100.0" in two and "nrefs:2|" in two
+
+
+def test_evaluate_compares_systems(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in", NEW[:12])
+    perfect = write_lines(tmp_path / "perfect", map(translated, NEW[:12]))
+    files = ["--src", source, "--ref", perfect, "--hyp", perfect, "--report", tmp_path / "reports"]
+    run, copy = trained.run, trained.copy_of_run(tmp_path / "copy")
+    out = nmt("evaluate", run, copy, *files)
+    assert "p: paired bootstrap against the first system" in out
+    scores = dict(re.findall(r"^(\S+): 12 sentences\n  BLEU (\d+\.\d)", out, re.MULTILINE))
+    assert scores.keys() == {str(run), str(copy), str(perfect)}
+    assert scores[str(perfect)] == "100.0" != scores[str(run)] == scores[str(copy)]
+    for name in ("run", "copy", "perfect"):
+        assert (tmp_path / "reports" / name / "report.md").exists()
+    assert not (run / "evaluation").exists()
+
+
+def test_evaluate_can_fold_case(nmt: Run, tmp_path: Path) -> None:
+    small = write_lines(tmp_path / "small", ["the cat sat on the mat"] * 3)
+    large = write_lines(tmp_path / "large", ["THE CAT SAT ON THE MAT"] * 3)
+    assert "BLEU 100.0" not in nmt("evaluate", "--hyp", small, "--ref", large)
+    folded = nmt("evaluate", "--hyp", small, "--ref", large, "--lowercase", "--tokenize", "char")
+    assert "BLEU 100.0" in folded and "case:lc" in folded and "tok:char" in folded
+
+
+# score and info
+
+
+def test_score_agrees_with_search(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Translator.load(trained.run).translate(NEW)
+    source = write_lines(tmp_path / "in", NEW)
+    target = write_lines(tmp_path / "out", [one.text for one in found])
+    assert main(["score", str(trained.run), "--src", str(source), "--tgt", str(target)]) == 0
+    out, err = capsys.readouterr()
+    scores = [float(line.split("\t")[0]) for line in out.splitlines()]
+    assert scores == pytest.approx([one.log_probability for one in found], abs=1e-3)
+    tokens = sum(int(line.split("\t")[1]) for line in out.splitlines())
+    assert f"40 pairs, {tokens} tokens: log-probability {sum(scores):.2f}"[:-1] in err
+    assert re.search(r"perplexity \d+\.\d{3}$", err.strip())
+
+
+def test_info_tells_what_a_run_is(trained: Toy, nmt: Run) -> None:
+    facts = dict(
+        re.split(" {2,}", line, maxsplit=1)
+        for line in nmt("info", trained.run).split("\n")
+        if line[:1].strip()
+    )
+    metrics = json.loads((trained.run / "metrics.json").read_text())
+    assert facts["run"] == str(trained.run)
+    assert facts["languages"] == "xx -> yy"
+    assert f"BLEU {metrics['validation']['bleu']:.2f} (nrefs:1|" in facts["validation"]
+    assert facts["training"] == "finished"
+    assert re.fullmatch(r"precision (fp32|bf16), threads 1", facts["choices"])
+    assert str(trained.prepared) in facts["data"]
+
+
+# help
+
+
+def leave(words: Sequence[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(words)
+    assert leaving.value.code == 0
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_lists_the_verbs(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    leave(words)
+    out = capsys.readouterr().out
+    for verb, (summary, _, _) in VERBS.items():
+        assert re.search(rf"^  {verb} +{re.escape(summary)}$", out, re.MULTILINE)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    leave(["--version"])
+    assert re.fullmatch(r"nmt \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_lists_each_option_with_its_default(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if verb in CONFIGURABLE:
+        assert main([verb, "--help"]) == 0
+    else:
+        leave([verb, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    parser = Parser()
+    VERBS[verb][1](parser)
+    for action in parser._actions:
+        assert all(name in text for name in action.option_strings)
+        assert action.help and " ".join(action.help.split()) in text
+        if action.default not in (None, False, argparse.SUPPRESS) and action.option_strings:
+            assert f"(default: {action.default})" in text
+
+
+@pytest.mark.parametrize("verb", CONFIGURABLE)
+def test_help_lists_each_key_of_the_settings(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    known = list(options.walk(config.Config, config.EXAMPLE))
+    assert {"model.decoder.cell.kind", "training.learning_rate"} <= {one.key for one in known}
+    for option in known:
+        (line,) = [line for line in lines if line.startswith(f"  --{option.key} ")]
+        assert option.help and option.help in line
+        assert line.endswith(f"(default: {options.show(option.default)})")
+
+
+def test_help_shows_a_files_own_settings(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(toy.config), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  --training.max_steps  .*\(default: 90\)$", out, re.MULTILINE)
+    assert re.search(r"^  --data.corpus.train  ", out, re.MULTILINE)  # of its kind of corpus

@@ -1,0 +1,268 @@
+"""An experiment's settings: read, overridden, checked, and every one that we ship used."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from nmt import config, options
+from nmt.batch import Batch
+from nmt.config import EXAMPLE, Config
+from nmt.errors import UserError
+from nmt.model.seq2seq import Seq2Seq
+from nmt.training.module import TranslationModule
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+
+TEXT = """
+data:
+  folder: data/toy
+  source_language: en
+  target_language: es
+  corpus: {kind: files, train: [a.en, a.es], columns: [1, 2]}
+model:
+  encoder: {kind: recurrent, cell: {kind: gru, reset_after: false}, layers: 2}
+  decoder: {cell: lstm}
+training:
+  folder: checkpoints/toy
+  learning_rate: 1e-3
+"""
+
+Override = tuple[str, Sequence[str]]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def changed(old: str, new: str) -> str:
+    assert old in TEXT
+    return TEXT.replace(old, new)
+
+
+def test_what_the_file_says_and_the_defaults_for_the_rest(file: Path) -> None:
+    found = config.load(file)
+    assert found.data.corpus["train"] == ["a.en", "a.es"]
+    assert found.data.corpus["validation"] is None
+    assert found.data.tokenizer == config.Tokenizer()
+    assert found.training.learning_rate == 0.001
+    assert found.training.label_smoothing == 0.1
+    assert found.decoding == config.Decoding()
+    assert found.model["encoder"]["cell"]["reset_after"] is False
+    assert found.model["decoder"]["attention"] == {"kind": "additive", "hidden_size": 256}
+
+
+def test_settings_written_back_to_yaml_are_the_same(file: Path) -> None:
+    found = config.load(file)
+    again = config.from_dict(yaml.safe_load(yaml.safe_dump(asdict(found))), "again")
+    assert again == found
+
+
+def test_a_path_may_stand_alone_for_a_list(file: Path) -> None:
+    found = config.load(file, [("data.corpus.train", ["pairs.tsv"])])
+    assert found.data.corpus["train"] == ["pairs.tsv"]
+
+
+def value(found: Config, key: str) -> Any:
+    section: Any = asdict(found)
+    for name in key.split("."):
+        section = section[name]
+    return section
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "expected"),
+    [
+        ([("training.seed", ["7"])], "training.seed", 7),
+        ([("training.seed", ["7"]), ("training.seed", ["8"])], "training.seed", 8),
+        ([("training.learning_rate", ["2e-4"])], "training.learning_rate", 2e-4),
+        ([("data.corpus.columns", ["null"])], "data.corpus.columns", None),
+        ([("training.folder", ["my run"])], "training.folder", "my run"),
+        ([("training.folder", ["{x"])], "training.folder", "{x"),
+        ([("data.tokenizer.joint", ["true"])], "data.tokenizer.joint", True),
+        ([("data.corpus.train", ["b.en", "b.es"])], "data.corpus.train", ["b.en", "b.es"]),
+        ([("data.corpus.train", ["[b.en, b.es]"])], "data.corpus.train", ["b.en", "b.es"]),
+        ([("data.corpus.columns", ["en", "es"])], "data.corpus.columns", ["en", "es"]),
+        ([("model.encoder.layers", ["3"])], "model.encoder.layers", 3),
+        ([("model.decoder.hidden_size", ["64"])], "model.decoder.hidden_size", 64),
+        ([("model.decoder.cell", ["gru"])], "model.decoder.cell.kind", "gru"),
+        ([("decoding.beam_size", ["1"])], "decoding.beam_size", 1),
+    ],
+    ids=str,
+)
+def test_any_key_can_be_overridden(
+    file: Path, overrides: list[Override], key: str, expected: object
+) -> None:
+    assert value(config.load(file), key) != expected
+    assert value(config.load(file, overrides), key) == expected
+
+
+def test_an_override_leaves_its_neighbours_alone(file: Path) -> None:
+    plain, found = (
+        asdict(config.load(file, overrides))
+        for overrides in ([], [("model.encoder.cell.layer_norm", ["true"])])
+    )
+    assert plain["model"]["encoder"]["cell"].pop("layer_norm") is False
+    assert found["model"]["encoder"]["cell"].pop("layer_norm") is True
+    assert found == plain
+
+
+def test_an_option_of_a_kind_in_its_short_form_can_be_overridden(file: Path) -> None:
+    found = config.load(file, [("model.decoder.cell.forget_bias", ["0.5"])])
+    cell = found.model["decoder"]["cell"]
+    assert cell == {"kind": "lstm", "forget_bias": 0.5, "layer_norm": False}
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_another_kind_takes_its_own_defaults_and_the_overrides(file: Path, backwards: bool) -> None:
+    overrides: list[Override] = [
+        ("data.corpus.kind", ["tatoeba"]),
+        ("data.corpus.language", ["uk"]),
+        ("model.encoder.cell.kind", ["lstm"]),
+        ("model.encoder.cell.layer_norm", ["true"]),
+    ]
+    found = config.load(file, overrides[::-1] if backwards else overrides)
+    assert found.data.corpus == {"kind": "tatoeba", "language": "uk"}
+    cell = found.model["encoder"]["cell"]
+    assert cell == {"kind": "lstm", "forget_bias": 1.0, "layer_norm": True}
+    assert found.model["encoder"]["layers"] == 2
+
+
+def test_the_same_kind_again_keeps_its_options(file: Path) -> None:
+    found = config.load(file, [("model.encoder.cell.kind", ["gru"])])
+    assert found.model["encoder"]["cell"]["reset_after"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            changed("learning_rate", "learning_rat"),
+            "training.learning_rat: unknown key; did you mean 'learning_rate'? allowed: ",
+        ),
+        (changed("model:", "modle:"), "modle: unknown key; did you mean 'model'? allowed: data, "),
+        (changed("layers", "layer"), "model.encoder.layer: unknown key; did you mean 'layers'?"),
+        (
+            changed("cell: lstm", "cell: lsmt"),
+            "model.decoder.cell.kind: unknown value 'lsmt'; did you mean 'lstm'? allowed: gru, ",
+        ),
+        (
+            changed("kind: files", "kind: tatoba"),
+            "data.corpus.kind: unknown value 'tatoba'; did you mean 'tatoeba'? allowed: files, ",
+        ),
+        (changed("layers: 2", "layers: many"), "model.encoder.layers: input should be a valid"),
+        (
+            changed("layers: 2", "layers: 0"),
+            "model.encoder.layers: input should be greater than 0, found 0",
+        ),
+        (
+            changed("1e-3", "-1e-3"),
+            "training.learning_rate: input should be greater than 0, found '-1e-3'",
+        ),
+        (
+            changed("source_language: en", "source_language: no"),
+            "data.source_language: input should be a valid string, found False",
+        ),
+        (
+            changed("  folder: data/toy\n", ""),
+            "data.folder: this key is required (where `nmt prepare` writes and `nmt train` reads.)",
+        ),
+        (changed("checkpoints/toy", "[a, b]"), "training.folder: input should be a valid string"),
+        (
+            "training: {folder: x}",
+            "data: this key is required (from raw corpora",
+        ),
+    ],
+    ids=lambda text: text[-40:],
+)
+def test_a_mistake_names_the_file_the_key_and_what_is_allowed(
+    file: Path, text: str, message: str
+) -> None:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        config.load(file)
+    assert str(error.value).startswith(f"{file}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (("training.sed", ["1"]), "training.sed: unknown key; did you mean 'seed'?"),
+        (("trainin.seed", ["1"]), "trainin: unknown key; did you mean 'training'?"),
+        (("training.seed", ["1", "2"]), "training.seed: input should be a valid integer"),
+        (("training.seed.x", ["1"]), "training.seed: input should be a valid integer"),
+        (("model.encoder.kind", ["a", "b"]), "model.encoder.kind: unknown value ['a', 'b']"),
+    ],
+    ids=str,
+)
+def test_a_mistake_in_an_override_is_named_too(
+    file: Path, override: Override, message: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        config.load(file, [override])
+    assert str(error.value).startswith(f"{file} and the command line: {message}")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "expected a configuration file here, found none"),
+        (b"", "expected keys and values, found NoneType"),
+        (b"- a\n- b\n", "expected keys and values, found list"),
+        (b"data: [1, 2\n", "not valid YAML: while parsing a flow sequence"),
+        (b"data: caf\xe9\n", "expected a YAML file in UTF-8, found other bytes"),
+    ],
+    ids=["missing", "empty", "list", "torn", "latin-1"],
+)
+def test_a_file_that_is_no_configuration_is_named(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "toy.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        config.load(path)
+    assert str(error.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a configuration file here, found none"):
+        config.load(tmp_path)
+
+
+def test_the_least_configuration_is_enough() -> None:
+    assert config.from_dict(EXAMPLE, "the example").training.folder == "checkpoints/NAME"
+
+
+def test_there_are_configurations_to_test() -> None:
+    assert SHIPPED
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_configuration_loads_and_trains(path: Path) -> None:
+    found = config.load(path)
+    assert found.training.folder == f"checkpoints/{path.stem}"
+    torch.manual_seed(found.training.seed)
+    words = 300
+    model: Seq2Seq = options.build(Seq2Seq, found.model, words, words, where="model")
+    module = TranslationModule(model, found.training, steps=10)
+    batch = Batch.of([[5, 6, 7], [8, 9]], [[words - 1], [10, 11]])
+    loss, _, tokens = module.loss(batch, found.training.label_smoothing)
+    assert tokens == 5
+    loss.backward()  # type: ignore[no-untyped-call]
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    setup = module.configure_optimizers()
+    setup["optimizer"].step()
+    assert loss.isfinite()
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert new.isfinite().all()
+        assert not torch.equal(old, new)

@@ -1,0 +1,113 @@
+"""Training with the validation's BLEU given beforehand, so that nothing is translated."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from nmt import config
+from nmt.config import Config
+from nmt.model.seq2seq import Seq2Seq
+from nmt.training.run import Validation, train
+from nmt.vocab import Vocabulary
+from tests.toy import Toy
+
+Weights = dict[str, Tensor]
+
+
+class PowerCut(BaseException):
+    """Ends a process without a chance to tidy up."""
+
+
+@dataclass(eq=False)
+class Script(Callback):
+    """What happens in one session of a run, and what was seen of it.
+
+    Args:
+        bleu: of the validation after so many updates.
+        cut: where the session is cut short: "update" (learnt from a batch), "validation" (before
+            anything of it is saved) or "end" (all is done but not yet said), and the updates done.
+        said: the lines for the user.
+        updated: the weights after each update.
+        validated: the weights that each validation measured.
+    """
+
+    bleu: Callable[[int], float] = float
+    cut: tuple[str, int] | None = None
+    said: list[str] = field(default_factory=list)
+    updated: dict[int, Weights] = field(default_factory=dict)
+    validated: dict[int, Weights] = field(default_factory=dict)
+    step: int = 0
+    loss: float = 0.0
+
+    def metrics(self) -> dict[str, Any]:
+        return {"loss": self.loss, "bleu": self.bleu(self.step), "signature": "scripted"}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        self.updated[trainer.global_step] = weights_of(trainer)
+        self._pass("update", trainer)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        self._pass("validation", trainer)
+        self.step = trainer.global_step
+        self.loss = float(trainer.callback_metrics["val_loss"])
+        self.validated[self.step] = weights_of(trainer)
+        pl_module.log("val_bleu", self.bleu(self.step))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._pass("end", trainer)
+
+    def _pass(self, place: str, trainer: pl.Trainer) -> None:
+        if self.cut == (place, trainer.global_step):
+            raise PowerCut
+
+    def run(self, settings: Config, **arguments: Any) -> Path:
+        """One session."""
+
+        def validation(split: datasets.Dataset, *vocabularies: Vocabulary) -> Validation:
+            assert len(split) == 20 and len(vocabularies) == 2
+            return Validation(self, self.metrics)
+
+        return train(settings, validation, self.said.append, **arguments)
+
+
+def weights_of(trainer: pl.Trainer) -> Weights:
+    """A copy of what the model holds at this moment."""
+    model = trainer.lightning_module.model
+    assert isinstance(model, Seq2Seq)
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(left: Any, right: Any) -> bool:
+    """Bit for bit, of tensors at any depth in dicts and lists."""
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, Tensor):
+        return torch.equal(left, right)
+    return bool(left == right)
+
+
+def settings(toy: Toy, folder: Path, **changes: Any) -> Config:
+    """A short run in a folder; dots in keys are written as double underscores."""
+    short = {
+        "training__folder": folder,
+        "training__max_steps": 12,
+        "training__validate_every": 4,
+        "training__precision": "fp32",
+        "model__dropout": 0.2,
+        "model__encoder__dropout": 0.2,
+    }
+    overrides = [
+        (key.replace("__", "."), [str(value)]) for key, value in {**short, **changes}.items()
+    ]
+    return config.load(toy.config, overrides)

@@ -1,0 +1,301 @@
+"""A run may be cut anywhere: resumed, it ends where it would have ended."""
+
+import shutil
+import signal
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt import checkpoint
+from nmt.cli import main
+from nmt.errors import UserError
+from nmt.training import run as training
+from tests.toy import Toy
+from tests.training.scripted import PowerCut, Script, same, settings
+
+Trained = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def whole(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Runs that nothing interrupted; tests leave them as they are."""
+
+    @cache
+    def train(decay: float = 0.8) -> Path:
+        folder = tmp_path_factory.mktemp("whole") / "run"
+        return Script().run(settings(toy, folder, training__average_decay=decay))
+
+    return train
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    """Two runs hold the same: model, metrics, optimiser, averages, patience."""
+    for name in (checkpoint.WEIGHTS, checkpoint.METRICS):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    left, right = (torch.load(run / checkpoint.LAST, weights_only=True) for run in (one, other))
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "global_step"):
+        assert same(left[key], right[key]), key
+    for key in ("current_model_state", "averaging_state"):
+        assert same(left.get(key), right.get(key)), key
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.8])
+@pytest.mark.parametrize(
+    ("place", "step", "first"),
+    [
+        ("update", 3, 1),  # before the first validation there is nothing to resume
+        ("update", 6, 5),
+        ("update", 8, 5),
+        ("validation", 8, 5),
+        ("end", 12, None),
+    ],
+)
+def test_a_cut_leaves_no_trace(
+    place: str, step: int, first: int | None, decay: float, toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
+    changes = settings(toy, tmp_path / "run", training__average_decay=decay)
+    with pytest.raises(PowerCut):
+        Script(cut=(place, step)).run(changes)
+    second = Script()
+    run = second.run(changes)
+    assert second.said[0].startswith("training" if first == 1 else "resuming")
+    assert min(second.updated, default=None) == first
+    assert_alike(run, whole(decay))
+
+
+def test_cut_again_and_again(toy: Toy, whole: Trained, tmp_path: Path) -> None:
+    changes = settings(toy, tmp_path / "run")
+    for cut in (5, 7, 8, 11):
+        with pytest.raises(PowerCut):
+            Script(cut=("update", cut)).run(changes)
+    assert_alike(Script().run(changes), whole())
+
+
+def test_more_updates_go_on_from_a_finished_run(toy: Toy, whole: Trained, tmp_path: Path) -> None:
+    run = Script().run(settings(toy, tmp_path / "run", training__max_steps=8))
+    assert checkpoint.read_manifest(run)["finished"]["step"] == 8
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 10)).run(settings(toy, run))
+    # Its settings have changed and the manifest knows it, though no validation came since.
+    manifest = checkpoint.load_run(run).manifest
+    assert "finished" not in manifest and manifest["best_step"] == 8
+    script = Script()
+    script.run(settings(toy, run))
+    assert min(script.updated) == 9
+    assert_alike(run, whole())
+
+
+def test_a_finished_run_trains_no_more(toy: Toy, whole: Trained) -> None:
+    script, run = Script(), whole()
+    script.run(settings(toy, run))
+    assert not script.updated
+    (line,) = script.said
+    assert line == f"{run}: this run is finished: all 12 updates are done; --fresh starts over"
+
+
+# patience
+
+
+def falling(step: int) -> float:
+    return 50.0 - step
+
+
+def test_a_cut_costs_no_patience(toy: Toy, tmp_path: Path) -> None:
+    changes = settings(toy, tmp_path / "run", training__patience=2, training__max_steps=100)
+    with pytest.raises(PowerCut):
+        Script(falling, cut=("update", 10)).run(changes)
+    script = Script(falling)
+    script.run(changes)
+    assert max(script.validated) == 12  # two after the best, that of 4
+    assert "BLEU has stopped rising; best validation BLEU 46.00 at update 4" in script.said[-1]
+
+
+def test_more_patience_goes_on_from_a_finished_run(toy: Toy, tmp_path: Path) -> None:
+    patient = [
+        settings(toy, tmp_path / "run", training__max_steps=100, training__patience=patience)
+        for patience in (2, 4)
+    ]
+    run = Script(falling).run(patient[0])
+    script = Script(falling)
+    script.run(patient[0])
+    assert not script.updated and "stopped early, after 12 updates" in script.said[-1]
+    script.run(patient[1])
+    assert sorted(script.validated) == [16, 20]
+    assert checkpoint.read_manifest(run)["finished"] == {"step": 20, "steps": 100, "patience": 4}
+
+
+# Ctrl-C and SIGTERM
+
+
+def test_ctrl_c_leaves_with_its_own_status(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    _cut_soon(monkeypatch, KeyboardInterrupt)
+    assert main(["train", str(toy.config), "--training.folder", str(tmp_path / "run")]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("nmt train: interrupted")
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_terminated_run_does_not_look_like_a_finished_one(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cut_soon(monkeypatch, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as leaving:
+        main(["train", str(toy.config), "--training.folder", str(tmp_path / "run")])
+    assert leaving.value.code == 143
+
+
+def _cut_soon(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Any]) -> None:
+    def update(self: Any, trainer: Any, *args: Any) -> None:
+        found = happen()
+        if found is not None:
+            raise found
+
+    monkeypatch.setattr(training.RunFolder, "on_train_batch_end", update)
+
+
+# what may not change between two sessions
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "old"),
+    [
+        ("model.decoder.hidden_size", 8, "16"),
+        ("model.encoder.cell.kind", "lstm", "'gru'"),
+        ("model.dropout", 0.5, "0.2"),
+        ("training.seed", 7, "1"),
+        ("training.average_decay", 0.5, "0.8"),
+        ("training.precision", "bf16", "'fp32'"),
+    ],
+)
+def test_a_changed_key_is_refused_by_name(
+    key: str, value: object, old: str, toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(whole(), tmp_path / "run"))
+    changed = settings(toy, run, **{key.replace(".", "__"): value})
+    with pytest.raises(UserError, match=rf"run: {key} was {old} .* is now .*--fresh"):
+        Script().run(changed)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "old"),
+    [("tokenizer.kind", "unigram", "'bpe'"), ("source_language", "zz", "'xx'")],
+)
+def test_settings_that_the_data_were_not_prepared_with_are_refused(
+    key: str, value: str, old: str, toy: Toy, tmp_path: Path
+) -> None:
+    changed = settings(toy, tmp_path / "run", **{f"data__{key.replace('.', '__')}": value})
+    with pytest.raises(UserError, match=rf"prepared with data\.{key} {old}, expected '{value}'"):
+        Script().run(changed)
+    assert not (tmp_path / "run").exists()
+
+
+def test_changed_data_are_refused(
+    toy: Toy, whole: Trained, other_data: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(whole(), tmp_path / "run"))
+    with pytest.raises(UserError, match=r"the data in .* has changed"):
+        Script().run(settings(toy, run, data__folder=other_data))
+
+
+def test_a_model_without_its_last_state_is_refused(
+    toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(whole(), tmp_path / "run"))
+    (run / "last.ckpt").unlink()
+    with pytest.raises(UserError, match=r"no last\.ckpt to resume from; start over with --fresh"):
+        Script().run(settings(toy, run, training__max_steps=16))
+
+
+def test_a_torn_last_state_is_refused(toy: Toy, whole: Trained, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole(), tmp_path / "run"))
+    (run / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes()[:-500])
+    with pytest.raises(UserError, match=r"last\.ckpt: .* --fresh"):
+        Script().run(settings(toy, run, training__max_steps=16))
+
+
+# starting over, and from another run
+
+
+def test_fresh_starts_over(toy: Toy, whole: Trained, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole(), tmp_path / "run"))
+    (run / "evaluation").mkdir()
+    script = Script()
+    script.run(settings(toy, run, model__decoder__hidden_size=8), fresh=True)
+    assert script.said[0].startswith("training") and min(script.updated) == 1
+    assert not (run / "evaluation").exists()
+    assert [folder.name for folder in (run / "logs").iterdir()] == ["version_0"]
+    assert checkpoint.load_run(run).config.model["decoder"]["hidden_size"] == 8
+
+
+def test_a_start_that_came_to_nothing_leaves_no_trace(
+    toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "tokenizer.json").write_text("{}")  # of a joint vocabulary, given up since
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 3)).run(settings(toy, run))
+    assert_alike(Script().run(settings(toy, run)), whole())
+
+
+@pytest.fixture(scope="module")
+def other_data(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy language the other way round, prepared with tokenizers of its own."""
+    folder = tmp_path_factory.mktemp("other") / "prepared"
+    corpus = [str(toy.folder / "all.yy"), str(toy.folder / "all.xx")]
+    words = ["--data.folder", str(folder), "--data.corpus.train", *corpus]
+    assert main(["prepare", str(toy.config), *words]) == 0
+    return folder
+
+
+def test_init_from_keeps_weights_and_tokenizer(
+    toy: Toy, whole: Trained, other_data: Path, tmp_path: Path
+) -> None:
+    parent = whole()
+    # At this rate nothing is learnt: what comes out is what went in. The model that the settings
+    # ask for is not the parent's, which is kept.
+    tuning = settings(
+        toy,
+        tmp_path / "tuned",
+        data__folder=other_data,
+        training__learning_rate=1e-12,
+        training__average_decay=0.0,
+        training__max_steps=4,
+        model__decoder__hidden_size=8,
+    )
+    script = Script()
+    run = script.run(tuning, init_from=parent)
+    assert "with the tokenizer of the run" in script.said[0]
+    old, new = checkpoint.load_run(parent), checkpoint.load_run(run)
+    for name in ("tokenizer.source.json", "tokenizer.target.json"):
+        assert (run / name).read_bytes() == (parent / name).read_bytes()
+        assert (run / name).read_bytes() != (other_data / name).read_bytes()
+    for (name, before), after in zip(
+        old.model.state_dict().items(), new.model.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-8, msg=name)
+    assert new.config.model == old.config.model
+    assert new.manifest["parent"] == old.manifest["files"][checkpoint.WEIGHTS]
+    assert new.manifest["data_hash"] != old.manifest["data_hash"]
+
+
+def test_fine_tuning_is_resumed_too(
+    toy: Toy, whole: Trained, other_data: Path, tmp_path: Path
+) -> None:
+    parent, stranger = whole(), whole(0.0)
+    runs = []
+    for name, cut in (("one", None), ("two", ("update", 6))):
+        tuning = settings(toy, tmp_path / name, data__folder=other_data, training__max_steps=8)
+        if cut:
+            with pytest.raises(PowerCut):
+                Script(cut=cut).run(tuning, init_from=parent)
+            with pytest.raises(UserError, match=r"not started from .*; leave --init-from out"):
+                Script().run(tuning, init_from=stranger)
+        runs.append(Script().run(tuning, init_from=parent))
+    assert_alike(*runs)

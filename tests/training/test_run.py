@@ -1,0 +1,270 @@
+"""What one run leaves behind, and what it decides on its own."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt import checkpoint
+from nmt.data.datamodule import TranslationData, open_dataset
+from nmt.errors import UserError
+from nmt.files import sha256
+from nmt.training import precision
+from nmt.training import run as training
+from nmt.training.module import TranslationModule
+from tests.toy import Toy
+from tests.training.scripted import PowerCut, Script, same, settings
+
+
+@pytest.fixture(scope="module")
+def session(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Script]:
+    """A run whose BLEU was best at update 8; tests leave it as it is."""
+    script = Script(lambda step: 30.0 - abs(step - 8))
+    folder = tmp_path_factory.mktemp("session") / "run"
+    return script.run(settings(toy, folder)), script
+
+
+# what lies in the folder
+
+
+def test_the_folder_holds_what_is_documented_and_no_more(trained: Toy) -> None:
+    assert {path.name for path in trained.run.iterdir()} == {
+        "model.safetensors",
+        "config.yaml",
+        "tokenizer.source.json",
+        "tokenizer.target.json",
+        "metrics.json",
+        "manifest.json",
+        "last.ckpt",
+        "curves.png",
+        "logs",
+    }
+
+
+def test_the_manifest_vouches_for_each_file(trained: Toy) -> None:
+    manifest = checkpoint.read_manifest(trained.run)
+    digests = {path.name: sha256(path) for path in trained.run.iterdir() if path.is_file()}
+    for name in ("manifest.json", "last.ckpt", "curves.png"):
+        del digests[name]
+    assert manifest["files"] == digests
+    prepared = json.loads((trained.prepared / "manifest.json").read_text())
+    assert manifest["data_hash"] == prepared["data_hash"]
+    assert manifest["versions"]["torch"] == torch.__version__
+    assert manifest["finished"] == {"step": 90, "steps": 90, "patience": 10}
+
+
+def test_everyone_may_read_what_one_may_read(trained: Toy) -> None:
+    modes = {path.stat().st_mode for path in trained.run.iterdir() if path.is_file()}
+    assert len(modes) == 1
+
+
+def test_metrics_tell_every_validation(session: tuple[Path, Script]) -> None:
+    folder, _ = session
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert [row["step"] for row in metrics["history"]] == [4, 8, 12]
+    assert [row["bleu"] for row in metrics["history"]] == [26.0, 30.0, 26.0]
+    assert metrics["validation"] == metrics["history"][1]
+    losses = [row["train_loss"] for row in metrics["history"]]
+    assert losses == sorted(losses, reverse=True) and 0 < losses[-1] < math.log(300)
+
+
+def test_logs_tell_loss_and_learning_rate(toy: Toy, tmp_path: Path) -> None:
+    changes = settings(
+        *(toy, tmp_path / "run"),
+        training__log_every=1,
+        training__warmup_steps=4,
+        training__schedule="linear",
+        training__final_rate=0.5,
+        training__max_steps=8,
+        training__validate_every=4,
+    )
+    run = Script().run(changes)
+    with (run / "logs" / "version_0" / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["loss"]]
+    assert [int(row["step"]) for row in rows] == list(range(8))
+    assert all(0 < float(row["loss"]) < 10 and float(row["tokens"]) > 0 for row in rows)
+    shares = [float(row["learning_rate"]) / 0.03 for row in rows]
+    assert shares[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert shares[4:] == sorted(shares[4:], reverse=True)
+    assert 0.5 <= shares[-1] < 0.7
+
+
+# the model that is kept
+
+
+def test_the_best_model_is_kept(session: tuple[Path, Script]) -> None:
+    folder, script = session
+    kept = checkpoint.load_run(folder).model.state_dict()
+    assert same(kept, script.validated[8])
+    assert not same(kept, script.validated[12])
+
+
+def test_the_average_is_what_is_validated_and_kept(session: tuple[Path, Script]) -> None:
+    _, script = session
+    average = script.updated[1]
+    for step in range(2, 13):
+        average = {
+            name: average[name].lerp(now, 1 - 0.8) for name, now in script.updated[step].items()
+        }
+        if step in script.validated:
+            for name, expected in average.items():
+                found = script.validated[step][name]
+                torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6, msg=name)
+                assert not torch.equal(found, script.updated[step][name]), name
+
+
+def test_without_averaging_the_model_itself_is_kept(toy: Toy, tmp_path: Path) -> None:
+    script = Script()
+    run = script.run(
+        settings(toy, tmp_path / "run", training__average_decay=0, training__max_steps=4)
+    )
+    assert same(checkpoint.load_run(run).model.state_dict(), script.updated[4])
+
+
+def test_a_loaded_model_gives_the_same_numbers(session: tuple[Path, Script], toy: Toy) -> None:
+    folder, _ = session
+    run = checkpoint.load_run(folder)
+    module = TranslationModule(run.model, run.config.training, 12)
+    data = TranslationData(open_dataset(toy.prepared), run.config.training.batch_tokens, 1)
+    losses = [module.loss(batch, smoothing=0.0) for batch in data.val_dataloader()]
+    mean = sum(float(nll) for _, nll, _ in losses) / sum(tokens for _, _, tokens in losses)
+    best = json.loads((folder / "metrics.json").read_text())["validation"]
+    assert mean == pytest.approx(best["loss"], abs=1e-6)
+
+
+def test_tied_weights_are_written_once(toy: Toy, tmp_path: Path) -> None:
+    for kind in ("none", "target"):
+        changes = settings(
+            *(toy, tmp_path / kind),
+            model__tie_embeddings=kind,
+            training__max_steps=2,
+            training__validate_every=2,
+        )
+        script = Script()
+        run = script.run(changes)
+        assert same(checkpoint.load_run(run).model.state_dict(), script.validated[2])
+    sizes = [(tmp_path / kind / "model.safetensors").stat().st_size for kind in ("none", "target")]
+    assert sizes[0] - sizes[1] > 280 * 16 * 4  # one matrix of the vocabulary
+
+
+# when to stop
+
+
+def test_patience(toy: Toy, tmp_path: Path) -> None:
+    scores = {4: 5.0, 8: 7.0, 12: 6.0, 16: 7.0, 20: 6.0, 24: 9.0}
+    script = Script(scores.__getitem__)
+    run = script.run(settings(toy, tmp_path / "run", training__patience=3, training__max_steps=100))
+    assert sorted(script.validated) == [4, 8, 12, 16, 20]
+    assert script.said[-1] == (
+        "finished after 20 updates: BLEU has stopped rising; best validation BLEU 7.00 at update 8"
+    )
+    manifest = checkpoint.read_manifest(run)
+    assert manifest["finished"] == {"step": 20, "steps": 100, "patience": 3}
+    assert manifest["best_step"] == 8
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "every", "validated"),
+    [
+        (2, "null", "null", [5, 10]),  # an epoch of the toy data has 5 batches
+        (2, "null", 4, [4, 8, 12]),  # the last validation is at the end
+        (2, 7, "null", [5, 10]),
+        (9, 4, 100, [4]),
+    ],
+)
+def test_epochs_updates_and_validations(
+    epochs: int, steps: Any, every: Any, validated: list[int], toy: Toy, tmp_path: Path
+) -> None:
+    changes = settings(
+        *(toy, tmp_path / "run"),
+        training__max_epochs=epochs,
+        training__max_steps=steps,
+        training__validate_every=every,
+    )
+    script = Script()
+    script.run(changes)
+    assert sorted(script.validated) == validated
+    assert sorted(script.updated) == list(range(1, validated[-1] + 1))
+
+
+def test_seed_decides_everything(toy: Toy, tmp_path: Path) -> None:
+    scripts = []
+    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
+        torch.manual_seed(len(scripts))  # what happened before does not matter
+        scripts.append(Script())
+        changes = settings(
+            *(toy, tmp_path / name),
+            training__seed=seed,
+            training__max_steps=3,
+            training__validate_every=3,
+        )
+        scripts[-1].run(changes)
+    one, two, three = (script.validated[3] for script in scripts)
+    assert same(one, two) and not same(one, three)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(toy: Toy, tmp_path: Path) -> None:
+    changes = settings(toy, tmp_path / "run", training__learning_rate=1e38, training__clip_norm=0)
+    with pytest.raises(UserError, match=r"loss .*(nan|inf).*learning_rate"):
+        Script().run(changes)
+
+
+# precision
+
+
+def test_precision_is_measured_once_said_recorded_and_reused(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def choose(wanted: str, device: str) -> str:
+        asked.append(wanted)
+        return "bf16"
+
+    monkeypatch.setattr(training, "choose_precision", choose)
+    changes = settings(toy, tmp_path / "run", training__precision="auto")
+    first, second = Script(cut=("update", 6)), Script()
+    with pytest.raises(PowerCut):
+        first.run(changes)
+    run = second.run(changes)
+    assert asked == ["auto"]
+    for script in (first, second):
+        assert ", bf16, 1 threads" in script.said[0]
+    assert checkpoint.read_manifest(run)["choices"] == {"precision": "bf16", "threads": 1}
+
+
+def test_bf16_is_used_where_it_was_chosen(toy: Toy, tmp_path: Path) -> None:
+    found = []
+    for kind in ("fp32", "bf16"):
+        script = Script()
+        changes = settings(
+            *(toy, tmp_path / kind),
+            training__precision=kind,
+            training__max_steps=2,
+            training__validate_every=2,
+        )
+        script.run(changes)
+        found.append(script.validated[2])
+    assert not same(*found)
+    assert all(tensor.dtype == torch.float32 for tensor in found[1].values())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [((1.0, 0.5), "bf16"), ((1.0, 0.8), "fp32"), ((1.0, 3.0), "fp32")]
+)
+def test_the_faster_precision_is_chosen(
+    seconds: tuple[float, float], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
+    monkeypatch.setattr(precision, "_product_seconds", lambda dtype, device: table[dtype])
+    assert precision.choose_precision("auto", "cpu") == expected
+    assert precision.choose_precision("fp32", "cpu") == "fp32"
+    assert precision.choose_precision("bf16", "cpu") == "bf16"
+
+
+def test_products_are_timed() -> None:
+    assert 0 < precision._product_seconds(torch.float32, "cpu") < 5
