@@ -16,15 +16,15 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
 
 from nmt.errors import UserError
 
 Settings = dict[str, Any]
 PositiveInt = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
-Positive = Annotated[float, Gt(0)]
-NonNegative = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0), AllowInfNan(False)]
+NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 
 
@@ -140,13 +140,19 @@ def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any
     value = settings.get(option.key, option.default)
     target = part.resolve() if part else option.annotation
     if part or is_dataclass(target):
-        return check(target, {} if value is None else value, where)
+        value = {} if value is None else value
+        if isinstance(option.default, str) and isinstance(value, Mapping):
+            value = {"kind": option.default, **value}
+        return check(target, value, where)
     try:
-        return _adapter(option.annotation).validate_python(value)
+        checked = _adapter(option.annotation).validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]
         what = problem["msg"][0].lower() + problem["msg"][1:]
         raise UserError(f"{where}: {what}, found {value!r}") from None
+    if isinstance(value, bool) and not isinstance(checked, bool):
+        raise UserError(f"{where}: expected a number, found {value!r}")
+    return checked
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.toy import Toy, command, make
+from tests.toy import Answer, Toy, command, make
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,3 +46,24 @@ def _after(verb: str, project: Toy) -> Toy:
     done = command([verb, str(project.config)])
     assert done.returncode == 0, done.stderr
     return replace(project, said=done.stderr, answered=done.stdout)
+
+
+@pytest.fixture
+def answer(capsys: pytest.CaptureFixture[str]) -> Answer:
+    """Runs a command that must be refused; gives the one line that says why."""
+
+    def run(*words: object) -> str:
+        # Imported late: the environment comes first.
+        from nmt.cli import main
+
+        status = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert status == 2
+        assert out == ""
+        assert "Traceback" not in err
+        # Evaluation may say that it is translating before it finds out.
+        lines = [line for line in err.splitlines() if not line.startswith("translating ")]
+        assert err.endswith("\n") and len(lines) == 1, err
+        return lines[0]
+
+    return run

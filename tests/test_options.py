@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pytest
 
 from nmt import options
-from nmt.config import Config
+from nmt.config import Config, Training
 from nmt.corpora import CORPORA
 from nmt.errors import UserError
 from nmt.model.attention import ATTENTIONS
@@ -170,8 +170,6 @@ def test_an_emptied_section_takes_its_defaults() -> None:
         ({"handle": "rund"}, "cup.handle.kind: unknown value 'rund'; did you mean 'round'? "),
         ({"handle": {"kind": "x"}}, "cup.handle.kind: unknown value 'x'; allowed: round, square"),
         ({"handle": {"kind": ["a"]}}, "cup.handle.kind: unknown value ['a']; allowed: round"),
-        ({"handle": {"radius": 3}}, "cup.handle: expected a key 'kind', one of round, square"),
-        ({"handle": None}, "cup.handle: expected a key 'kind', one of round, square"),
         ({"handle": 7}, "cup.handle: expected a key 'kind', one of round, square"),
         ({"handle": {"kind": "square", "radius": 3}}, "cup.handle.radius: unknown key"),
         ({"handle": {"kind": "round", "radius": 0}}, "cup.handle.radius: input should be greater"),
@@ -285,3 +283,21 @@ def test_every_setting_of_an_experiment_says_what_it_means() -> None:
         if not option.help
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (True, "learning_rate: expected a number, found True"),
+        (float("inf"), "learning_rate: input should be a finite number, found inf"),
+    ],
+)
+def test_a_rate_is_a_finite_number(value: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        options.check(Training, {"folder": "run", "learning_rate": value}, "")
+
+
+def test_a_part_keeps_its_kind_when_only_its_options_are_given() -> None:
+    settings = options.check(Seq2Seq, {"encoder": {"hidden_size": 7}}, "")
+    assert settings["encoder"]["kind"] == "recurrent"
+    assert settings["encoder"]["hidden_size"] == 7

@@ -4,7 +4,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ WORDS = dict(
     )
 )
 """Short enough for each word to become one token of the smallest vocabulary."""
+
+
+Answer = Callable[..., str]
+"""Runs a command that must be refused; gives the one line that says why."""
 
 
 def translated(sentence: str) -> str:
@@ -123,3 +127,8 @@ def command(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "nmt.cli", *words], capture_output=True, text=True, check=False
     )
+
+
+def contains(text: str, *parts: object) -> None:
+    """Says which part of an answer is missing."""
+    assert not [part for part in parts if str(part) not in text], text

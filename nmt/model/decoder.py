@@ -37,8 +37,12 @@ class Decoder(nn.Module):
         hidden_size: PositiveInt = 512,
     ) -> None:
         super().__init__()
-        self.attention: Attention = options.build(ATTENTIONS, attention, memory_size, hidden_size)
-        self.cell: Cell = options.build(CELLS, cell, embedding_size, hidden_size)
+        self.attention: Attention = options.build(
+            ATTENTIONS, attention, memory_size, hidden_size, where="model.decoder.attention"
+        )
+        self.cell: Cell = options.build(
+            CELLS, cell, embedding_size, hidden_size, where="model.decoder.cell"
+        )
         context_size = self.attention.context_size
         self.context = nn.Linear(context_size, self.cell.gates_size, bias=False)
         self.bridge = nn.Linear(memory_size, hidden_size)

@@ -44,7 +44,10 @@ class RecurrentEncoder(nn.Module):
         self.memory_size = directions * hidden_size
         sizes = [embedding_size] + [self.memory_size] * (layers - 1)
         self.layers = nn.ModuleList(
-            nn.ModuleList(options.build(CELLS, cell, size, hidden_size) for _ in range(directions))
+            nn.ModuleList(
+                options.build(CELLS, cell, size, hidden_size, where="model.encoder.cell")
+                for _ in range(directions)
+            )
             for size in sizes
         )
         self.dropout = VariationalDropout(dropout)
@@ -82,9 +85,9 @@ def _bidirectional(cells: list[Any], inputs: Tensor, mirror: Tensor) -> Tensor:
     """One layer over (B, S, E) in one or two directions -> (B, S, D * H)."""
     readings = [inputs, _mirrored(inputs, mirror)][: len(cells)]
     if all(_fusible(cell) for cell in cells):
-        outputs: list[Tensor] = list(fused.gru(cells, torch.stack(readings)))
+        outputs = fused.gru(cells, torch.stack(readings))
     else:
-        outputs = [unroll(cell, x) for cell, x in zip(cells, readings, strict=True)]
+        outputs = torch.stack([unroll(c, x) for c, x in zip(cells, readings, strict=True)])
     if len(cells) == 2:
         return torch.cat([outputs[0], _mirrored(outputs[1], mirror)], dim=2)
     return outputs[0]

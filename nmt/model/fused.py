@@ -104,7 +104,8 @@ def attentional_lstm(
         source: from the decoder's `prepare`.
 
     Returns:
-        Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S); weights carry no gradient.
+        Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S); weights carry no gradient. The
+        backward overwrites what forward saved, so it runs once: torch refuses a second one.
     """
     prepared, start = source
     keys, memory, mask = prepared

@@ -61,9 +61,13 @@ class Seq2Seq(nn.Module):
             raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
         self.source_embedding = nn.Embedding(source_vocabulary, embedding_size)
         self.target_embedding = nn.Embedding(target_vocabulary, embedding_size)
-        self.encoder = options.build(ENCODERS, encoder, embedding_size)
+        self.encoder = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
         self.decoder: Decoder = options.build(
-            Decoder, decoder or {}, embedding_size, self.encoder.memory_size
+            Decoder,
+            decoder or {},
+            embedding_size,
+            self.encoder.memory_size,
+            where="model.decoder",
         )
         self.output = Output(self.decoder.features_size, readout_size, target_vocabulary, dropout)
         self.dropout = nn.Sequential(VariationalDropout(dropout), WordDropout(word_dropout))

@@ -170,6 +170,17 @@ def test_dropout_acts_in_training_only(settings: Settings) -> None:
     assert torch.equal(logits(), logits())
 
 
+def test_words_are_dropped_on_both_sides() -> None:
+    model = network(word_dropout=0.9999)
+    one, other = batch_of(4, seed=1), batch_of(4, seed=2)
+    features, expected = (
+        model(batch.source, batch.source_lengths, batch.target_input)[0] for batch in (one, other)
+    )
+    assert not torch.equal(one.source, other.source)
+    assert torch.equal(features, expected)
+    assert (features[:, :, -8:] == 0).all()  # the previous word's embedding
+
+
 def test_hypotheses_of_a_sentence_share_its_source() -> None:
     model, batch = network().double().eval(), batch_of(2, 6, 4)
     source = model.encode(batch.source, batch.source_lengths)
@@ -209,7 +220,7 @@ def test_it_learns_to_reverse_a_sequence() -> None:
     draw = random.Random(2)
     model = network(32)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    steps = 300
+    steps = 200
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     for step in range(steps):
         batch = batch_of(*(draw.randint(1, 6) for _ in range(64)), seed=step)

@@ -1,11 +1,9 @@
 """A run may be cut anywhere: resumed, it ends where it would have ended."""
 
 import shutil
-import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +11,6 @@ import torch
 from nmt import checkpoint
 from nmt.cli import main
 from nmt.errors import UserError
-from nmt.training import run as training
 from tests.toy import Toy
 from tests.training.scripted import PowerCut, Script, same, settings
 
@@ -126,37 +123,6 @@ def test_more_patience_goes_on_from_a_finished_run(toy: Toy, tmp_path: Path) -> 
     script.run(patient[1])
     assert sorted(script.validated) == [16, 20]
     assert checkpoint.read_manifest(run)["finished"] == {"step": 20, "steps": 100, "patience": 4}
-
-
-# Ctrl-C and SIGTERM
-
-
-def test_ctrl_c_leaves_with_its_own_status(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    handler = signal.getsignal(signal.SIGINT)
-    _cut_soon(monkeypatch, KeyboardInterrupt)
-    assert main(["train", str(toy.config), "--training.folder", str(tmp_path / "run")]) == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("nmt train: interrupted")
-    assert signal.getsignal(signal.SIGINT) is handler
-
-
-def test_a_terminated_run_does_not_look_like_a_finished_one(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _cut_soon(monkeypatch, lambda: signal.raise_signal(signal.SIGTERM))
-    with pytest.raises(SystemExit) as leaving:
-        main(["train", str(toy.config), "--training.folder", str(tmp_path / "run")])
-    assert leaving.value.code == 143
-
-
-def _cut_soon(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Any]) -> None:
-    def update(self: Any, trainer: Any, *args: Any) -> None:
-        found = happen()
-        if found is not None:
-            raise found
-
-    monkeypatch.setattr(training.RunFolder, "on_train_batch_end", update)
 
 
 # what may not change between two sessions

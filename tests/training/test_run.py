@@ -192,7 +192,7 @@ def test_epochs_updates_and_validations(
 
 
 def test_seed_decides_everything(toy: Toy, tmp_path: Path) -> None:
-    scripts = []
+    scripts: list[Script] = []
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         torch.manual_seed(len(scripts))  # what happened before does not matter
         scripts.append(Script())

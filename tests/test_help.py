@@ -1,0 +1,68 @@
+"""What `--help` and `--version` say."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from nmt import config, options
+from nmt.arguments import Parser
+from nmt.cli import CONFIGURABLE, VERBS, main
+from tests.toy import Toy
+
+
+def leave(words: Sequence[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(words)
+    assert leaving.value.code == 0
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_lists_the_verbs(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    leave(words)
+    out = capsys.readouterr().out
+    for verb, (summary, _, _) in VERBS.items():
+        assert re.search(rf"^  {verb} +{re.escape(summary)}$", out, re.MULTILINE)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    leave(["--version"])
+    assert re.fullmatch(r"nmt \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_lists_each_option_with_its_default(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if verb in CONFIGURABLE:
+        assert main([verb, "--help"]) == 0
+    else:
+        leave([verb, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    parser = Parser()
+    VERBS[verb][1](parser)
+    for action in parser._actions:
+        assert all(name in text for name in action.option_strings)
+        assert action.help and " ".join(action.help.split()) in text
+        if action.default not in (None, False, argparse.SUPPRESS) and action.option_strings:
+            assert f"(default: {action.default})" in text
+
+
+@pytest.mark.parametrize("verb", CONFIGURABLE)
+def test_help_lists_each_key_of_the_settings(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    known = list(options.walk(config.Config, config.EXAMPLE))
+    assert {"model.decoder.cell.kind", "training.learning_rate"} <= {one.key for one in known}
+    for option in known:
+        (line,) = [line for line in lines if line.startswith(f"  --{option.key} ")]
+        assert option.help and option.help in line
+        assert line.endswith(f"(default: {options.show(option.default)})")
+
+
+def test_help_shows_a_files_own_settings(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(toy.config), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  --training.max_steps  .*\(default: 90\)$", out, re.MULTILINE)
+    assert re.search(r"^  --data.corpus.train  ", out, re.MULTILINE)  # of its kind of corpus
