@@ -116,6 +116,11 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
 def _split_and_clean(corpus: Corpus, data: Data) -> tuple[Splits, dict[str, int]]:
     """The splits and the number of training pairs dropped for each reason; see `clean`."""
     whole, dropped = drop(corpus.train, {"empty": empty})
+    if not whole:
+        raise UserError(
+            f"data.corpus: expected sentence pairs, found {len(corpus.train)} that are blank on a "
+            "side and no others"
+        )
     corpus = Corpus(whole, corpus.validation, corpus.test)
     splits, dropped["shared_with_held_out"] = make_splits(corpus, data.split)
     train, counts = drop(splits.train, predicates(data.clean))

@@ -98,7 +98,8 @@ class Training:
     Args:
         folder: the run's folder, which `nmt translate` reads.
         max_epochs: stop after this many passes over the training data.
-        max_steps: stop after this many updates, if that comes first.
+        max_steps: stop after this many updates, if that comes first; rounded up to a whole number
+            of validations, so that the last update is validated too.
         patience: stop after this many validations without a better BLEU.
         validate_every: updates between validations; null validates once an epoch.
         validation_beam: beam size for validation BLEU; 1 is greedy.

@@ -149,8 +149,13 @@ def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
 
 def _report_folder(arguments: Namespace, name: str, is_run: bool) -> Path | None:
     if arguments.report:
-        several = len(arguments.runs) + len(arguments.hyp or []) > 1
-        return Path(arguments.report) / (Path(name).name if several else "")
+        names = [str(path) for path in [*arguments.runs, *(arguments.hyp or [])]]
+        if len(names) == 1:
+            return Path(arguments.report)
+        # Two systems may have the same base name: the report of the second gets a number.
+        same = [other for other in names if Path(other).name == Path(name).name]
+        number = same.index(name)
+        return Path(arguments.report) / (Path(name).name + (f"-{number + 1}" if number else ""))
     return Path(name) / "evaluation" if is_run else None
 
 

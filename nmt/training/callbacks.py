@@ -164,8 +164,8 @@ class Progress(Callback):
 
 def averaging(decay: float) -> list[Callback]:
     """The exponential moving average of the weights (Polyak and Juditsky 1992), if any."""
-    # Of all tensors in one call: Lightning's own subclass takes them one by one, which is slower.
     if decay == 0:
         return []
+    # Of all tensors in one call: Lightning's own subclass takes them one by one, which is slower.
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return [WeightAveraging(multi_avg_fn=average)]

@@ -215,3 +215,15 @@ def test_sentences_with_line_breaks_are_kept_but_not_written_as_lines(
     splits = datasets.load_from_disk(str(folder / "dataset"))
     assert all("\n" in text for text in splits["test"]["source"])
     assert not (folder / "test.en").exists()
+
+
+def test_a_corpus_of_blank_lines_is_refused_by_name(tmp_path: Path) -> None:
+    files = [tmp_path / "a.en", tmp_path / "a.de"]
+    for file in files:
+        file.write_text("\n \n\n", encoding="utf-8")
+    corpus = {"kind": "files", "train": [str(file) for file in files]}
+    data = Data(
+        folder=str(tmp_path / "out"), source_language="en", target_language="de", corpus=corpus
+    )
+    with pytest.raises(UserError, match=r"data\.corpus: expected sentence pairs, found 3 that"):
+        prepare(data, lambda line: None)

@@ -1,4 +1,4 @@
-"""What one run leaves behind, and what it decides on its own."""
+"""What one run leaves behind: its folder, its model, its end."""
 
 import csv
 import json
@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from nmt import checkpoint
 from nmt.data.datamodule import TranslationData, open_dataset
 from nmt.errors import UserError
 from nmt.files import sha256
-from nmt.training import precision
-from nmt.training import run as training
 from nmt.training.module import TranslationModule
 from tests.toy import Toy
-from tests.training.scripted import PowerCut, Script, same, settings
+from tests.training.scripted import Script, same, settings
 
 
 @pytest.fixture(scope="module")
@@ -213,58 +212,31 @@ def test_a_loss_that_is_not_finite_ends_the_run(toy: Toy, tmp_path: Path) -> Non
         Script().run(changes)
 
 
-# precision
+class Norms(Script):
+    """Also sees the gradient that each update was made with."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        gradients = [
+            p.grad.flatten() for p in trainer.lightning_module.parameters() if p.grad is not None
+        ]
+        self.said.append(f"norm {torch.cat(gradients).norm().item()}")
+        super().on_train_batch_end(trainer, *args)
 
 
-def test_precision_is_measured_once_said_recorded_and_reused(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def choose(wanted: str, device: str) -> str:
-        asked.append(wanted)
-        return "bf16"
-
-    monkeypatch.setattr(training, "choose_precision", choose)
-    changes = settings(toy, tmp_path / "run", training__precision="auto")
-    first, second = Script(cut=("update", 6)), Script()
-    with pytest.raises(PowerCut):
-        first.run(changes)
-    run = second.run(changes)
-    assert asked == ["auto"]
-    for script in (first, second):
-        assert ", bf16, 1 threads" in script.said[0]
-    assert checkpoint.read_manifest(run)["choices"] == {"precision": "bf16", "threads": 1}
-
-
-def test_bf16_is_used_where_it_was_chosen(toy: Toy, tmp_path: Path) -> None:
-    found = []
-    for kind in ("fp32", "bf16"):
-        script = Script()
+@pytest.mark.parametrize("kind", ["fp32", "bf16"])
+def test_gradients_are_clipped(kind: str, toy: Toy, tmp_path: Path) -> None:
+    largest = {}
+    for limit in (0.0, 0.01):
+        script = Norms()
         changes = settings(
-            *(toy, tmp_path / kind),
+            *(toy, tmp_path / str(limit)),
+            training__clip_norm=limit,
             training__precision=kind,
             training__max_steps=2,
             training__validate_every=2,
         )
         script.run(changes)
-        found.append(script.validated[2])
-    assert not same(*found)
-    assert all(tensor.dtype == torch.float32 for tensor in found[1].values())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [((1.0, 0.5), "bf16"), ((1.0, 0.8), "fp32"), ((1.0, 3.0), "fp32")]
-)
-def test_the_faster_precision_is_chosen(
-    seconds: tuple[float, float], expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
-    monkeypatch.setattr(precision, "_product_seconds", lambda dtype, device: table[dtype])
-    assert precision.choose_precision("auto", "cpu") == expected
-    assert precision.choose_precision("fp32", "cpu") == "fp32"
-    assert precision.choose_precision("bf16", "cpu") == "bf16"
-
-
-def test_products_are_timed() -> None:
-    assert 0 < precision._product_seconds(torch.float32, "cpu") < 5
+        norms = [float(line.split()[1]) for line in script.said if line.startswith("norm ")]
+        assert len(norms) == 2
+        largest[limit] = max(norms)
+    assert largest[0.01] == pytest.approx(0.01, rel=1e-3) and largest[0.0] > 0.1
