@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from nmt.errors import UserError
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
-"""Reserved ids. No text can reach them; UNK stands only for words dropped in training."""
+"""Reserved ids, which no text can reach. Unigram must have an UNK; nothing ever yields it."""
 
 RESERVED = ("<pad>", "<s>", "</s>", "<unk>")
 
