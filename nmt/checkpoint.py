@@ -15,16 +15,18 @@ from nmt import __version__, options
 from nmt.config import Config, from_dict, read_yaml
 from nmt.errors import UserError
 from nmt.files import read_json, sha256, write_atomically, write_json
+from nmt.model.packed import expect_int8
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 FORMAT_VERSION = 1
-WEIGHTS, CONFIG, METRICS, MANIFEST, LAST = (
+WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
     "metrics.json",
     "manifest.json",
     "last.ckpt",
+    "shortlist.safetensors",
 )
 
 
@@ -67,6 +69,7 @@ def write_weights(folder: Path, model: Seq2Seq) -> None:
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Writes the manifest: the given facts, versions, and the digest of each file of the bundle."""
     files = [folder / WEIGHTS, folder / CONFIG, folder / METRICS, *tokenizer_files(folder)]
+    files += [folder / SHORTLIST] * (folder / SHORTLIST).exists()
     content = {
         "format_version": FORMAT_VERSION,
         **facts,
@@ -121,6 +124,7 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
         raise UserError(f"{path}: expected the model's weights here, found none") from None
     except SafetensorError as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+    expect_int8(model, tensors)
     state = model.state_dict()
     first_names: dict[int, str] = {}
     for name, tensor in state.items():

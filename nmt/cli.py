@@ -6,22 +6,16 @@ Only the verb that runs imports what it needs, so that `nmt --help` answers at o
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from nmt import __version__
 from nmt.arguments import Formatter, Overrides, Parser, read_overrides, settings_help
 from nmt.errors import UserError
+from nmt.verbs import VERBS
 
 
 def say(line: str) -> None:
     """Tells the user, on the error stream: standard output is for results alone."""
     print(line, file=sys.stderr, flush=True)
-
-
-def add_prepare(parser: Parser) -> None:
-    """`nmt prepare`: raw corpora to a prepared folder."""
-    parser.add_argument("config", type=Path, help="the experiment's YAML file")
-    parser.add_argument("--fresh", action="store_true", help="prepare even if nothing has changed")
 
 
 def prepare(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -30,19 +24,6 @@ def prepare(arguments: argparse.Namespace, overrides: Overrides) -> None:
     from nmt import config
 
     run(config.load(arguments.config, overrides).data, say, arguments.fresh)
-
-
-def add_train(parser: Parser) -> None:
-    """`nmt train`: a prepared folder to a run's folder."""
-    parser.add_argument("config", type=Path, help="the experiment's YAML file")
-    parser.add_argument("--fresh", action="store_true", help="start over: drops the run's folder")
-    parser.add_argument(
-        "--init-from",
-        type=Path,
-        metavar="RUN",
-        help="fine-tune: start from this run's weights, "
-        "tokenizer and architecture, with a new optimiser and this configuration's data",
-    )
 
 
 def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -54,112 +35,16 @@ def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
     run_training(settings, say, arguments.fresh, arguments.init_from)
 
 
-def _add_search(parser: Parser) -> None:
-    parser.add_argument(
-        "--beam-size",
-        type=int,
-        metavar="K",
-        help="hypotheses kept at each step; 1 "
-        "is greedy search (default: the run's decoding.beam_size)",
-    )
-    parser.add_argument(
-        "--length-penalty",
-        type=float,
-        metavar="A",
-        help="a hypothesis scores log P / length ** A (default: the run's decoding.length_penalty)",
-    )
-    _add_machine(parser)
-
-
-def _add_machine(parser: Parser) -> None:
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
-
-
-def add_translate(parser: Parser) -> None:
-    """`nmt translate`: lines of text to lines of text."""
-    parser.add_argument("run", type=Path, help="a run's folder, such as checkpoints/tatoeba-en-es")
-    parser.add_argument(
-        "-i",
-        "--input",
-        type=Path,
-        metavar="FILE",
-        help="the text to translate, a sentence a line (default: standard input)",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="where to write (default: standard output)",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("text", "jsonl"),
-        default="text",
-        help="text: one line for each line; jsonl: an object with scores for each",
-    )
-    parser.add_argument(
-        "--n-best",
-        type=int,
-        default=1,
-        metavar="N",
-        help="candidates for each line; more than one needs --format jsonl",
-    )
-    parser.add_argument(
-        "--alignments",
-        action="store_true",
-        help="which source token each word came from; needs --format jsonl",
-    )
-    _add_search(parser)
-
-
 def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt translate`."""
     from nmt.decoding.files import translate_file
 
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError(f"--workers: expected 1 or more, found {arguments.workers}")
     _use_machine(arguments)
     translate_file(arguments, say)
-
-
-def add_evaluate(parser: Parser) -> None:
-    """`nmt evaluate`: BLEU, chrF and TER of runs or of given translations."""
-    parser.add_argument(
-        "runs",
-        type=Path,
-        nargs="*",
-        metavar="RUN",
-        help="runs to evaluate; "
-        "several are compared. Without --src: on their data set's own test split",
-    )
-    parser.add_argument("--src", type=Path, help="source lines of another test set")
-    parser.add_argument(
-        "--ref",
-        type=Path,
-        nargs="+",
-        action="extend",
-        metavar="FILE",
-        help="reference lines; several files are several references",
-    )
-    parser.add_argument(
-        "--hyp",
-        type=Path,
-        nargs="+",
-        action="extend",
-        metavar="FILE",
-        help="translations by any system, detokenised",
-    )
-    parser.add_argument("--lowercase", action="store_true", help="score without regard to case")
-    parser.add_argument("--tokenize", default="13a", help="sacreBLEU's tokenizer for BLEU")
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="FOLDER",
-        help="where the report goes (default: RUN/evaluation; none for --hyp)",
-    )
-    _add_search(parser)
 
 
 def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -168,14 +53,6 @@ def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
     _use_machine(arguments)
     run_evaluation(arguments, print, say)
-
-
-def add_score(parser: Parser) -> None:
-    """`nmt score`: log-probabilities of given translations."""
-    parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--src", type=Path, required=True, help="source lines")
-    parser.add_argument("--tgt", type=Path, required=True, help="their translations, line by line")
-    _add_machine(parser)
 
 
 def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -187,9 +64,11 @@ def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
         print(line)
 
 
-def add_info(parser: Parser) -> None:
-    """`nmt info`: what a run's folder holds."""
-    parser.add_argument("run", type=Path, help="a run's folder")
+def export(arguments: argparse.Namespace, overrides: Overrides) -> None:
+    """Runs `nmt export`."""
+    from nmt.wiring import run_export
+
+    run_export(arguments, say)
 
 
 def info(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -200,15 +79,14 @@ def info(arguments: argparse.Namespace, overrides: Overrides) -> None:
         print(line)
 
 
-VERBS: dict[
-    str, tuple[str, Callable[[Parser], None], Callable[[argparse.Namespace, Overrides], None]]
-] = {
-    "prepare": ("raw corpora -> a prepared folder", add_prepare, prepare),
-    "train": ("a prepared folder -> a run's folder; again: resume", add_train, train),
-    "translate": ("lines of text -> lines of text", add_translate, translate),
-    "evaluate": ("BLEU, chrF and TER, with a report; systems compared", add_evaluate, evaluate),
-    "score": ("log-probabilities of given translations", add_score, score),
-    "info": ("what a run's folder holds", add_info, info),
+RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
+    "prepare": prepare,
+    "train": train,
+    "translate": translate,
+    "evaluate": evaluate,
+    "score": score,
+    "export": export,
+    "info": info,
 }
 CONFIGURABLE = ("prepare", "train")
 
@@ -221,10 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not verb:
             _top_level(words)
             return 0
-        _, add_options, run = VERBS[verb]
+        summary, add_options = VERBS[verb]
         parser = Parser(
             prog=f"nmt {verb}",
-            description=VERBS[verb][0],
+            description=summary,
             formatter_class=Formatter,
             allow_abbrev=False,
         )
@@ -237,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, rest = parser.parse_known_args(words[1:])
         if rest and verb not in CONFIGURABLE:
             parser.error(f"unexpected {rest[0]!r}")
-        run(arguments, read_overrides(rest))
+        RUN[verb](arguments, read_overrides(rest))
     except UserError as error:
         say(f"nmt {verb}: {error}" if verb else f"nmt: {error}")
         return 2
@@ -256,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _top_level(words: list[str]) -> None:
-    table = "\n".join(f"  {verb:<12}{summary}" for verb, (summary, _, _) in VERBS.items())
+    table = "\n".join(f"  {verb:<12}{summary}" for verb, (summary, _) in VERBS.items())
     parser = Parser(
         prog="nmt",
         usage="nmt VERB ...",

@@ -1,15 +1,16 @@
 """Where training meets decoding and evaluation: the jobs that need more than one of them."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sacrebleu.metrics.bleu import BLEU
 from tqdm import tqdm
 
 from nmt import checkpoint
+from nmt.batch import Batch
 from nmt.config import Config
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -18,7 +19,13 @@ from nmt.evaluation.metrics import References
 from nmt.files import read_json
 from nmt.lines import read_texts
 
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
 Say = Callable[[str], None]
+
+SHORTLIST_BATCH_TOKENS = 4000
+"""Of a forced pass over the training data: it keeps no gradients, so batches may be large."""
 
 
 def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) -> Path:
@@ -55,7 +62,9 @@ def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
     translators = {}
     for path in arguments.runs:
         assert sources is not None
-        translator = Translator.load(path, device=arguments.device, say=say)
+        translator = Translator.load(
+            path, device=arguments.device, precision=arguments.precision, say=say
+        )
         say(f"translating {len(sources):,} sentences with {path}")
         with tqdm(total=len(sources), unit=" sentences", disable=None) as bar:
             found = translator.translate(
@@ -126,6 +135,12 @@ def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
 
 
 def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
+    test = _own_data(runs)["test"]
+    return test["source"][:], test["references"][:]
+
+
+def _own_data(runs: Sequence[Path]) -> "DatasetDict":
+    """The data set that all these runs were trained on."""
     from nmt.data.datamodule import open_dataset
 
     found = set()
@@ -144,7 +159,36 @@ def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
             f"{folder}: its data has changed since {runs[0]} was trained, so its test split may "
             "hold sentences that the run has learnt; name a test set by --src and --ref"
         )
-    return dataset["test"]["source"][:], dataset["test"]["references"][:]
+    return dataset
+
+
+def run_export(arguments: Namespace, say: Say) -> None:
+    """Writes a bundle; a shortlist needs the run's own training data."""
+    from nmt.decoding.export import check_export, export
+
+    if arguments.shortlist < 0:
+        raise UserError(f"--shortlist: expected 0 or more, found {arguments.shortlist}")
+    run = checkpoint.load_run(arguments.run)
+    check_export(arguments.output, run)
+    batches = _training_batches(arguments.run, say) if arguments.shortlist else []
+    export(
+        run,
+        arguments.output,
+        int8=arguments.int8,
+        shortlist=arguments.shortlist,
+        batches=tqdm(batches, desc="shortlist", unit=" batches", disable=None),
+    )
+    files = sorted(arguments.output.iterdir())
+    size = sum(file.stat().st_size for file in files)
+    say(f"exported {arguments.output}: {len(files)} files, {size / 1e6:.1f} MB")
+
+
+def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
+    from nmt.data.datamodule import TranslationData, encoded_for
+
+    folder = Path(checkpoint.read_config(run).data.folder)
+    dataset = encoded_for(run, folder, _own_data([run]), say)
+    return TranslationData(dataset, SHORTLIST_BATCH_TOKENS, seed=1).train_dataloader()
 
 
 def _report_folder(arguments: Namespace, name: str, is_run: bool) -> Path | None:

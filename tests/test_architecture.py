@@ -20,6 +20,7 @@ FOUNDATION = {
     "nmt.lines",
     "nmt.options",
     "nmt.state",
+    "nmt.verbs",
     "nmt.vocab",
 }
 # What each room may import besides itself. Imports run from later stages to earlier ones; what

@@ -12,6 +12,7 @@ import pytest
 
 from nmt import Translator
 from nmt.cli import main
+from nmt.decoding import files
 from tests.toy import Toy, sentences, translated, write_lines
 
 NEW = sentences(40, seed=7)
@@ -286,3 +287,15 @@ def test_info_tells_what_a_run_is(trained: Toy, nmt: Run) -> None:
     assert facts["training"] == "finished"
     assert re.fullmatch(r"precision (fp32|bf16), threads 1", facts["choices"])
     assert str(trained.prepared) in facts["data"]
+
+
+def test_several_processes_translate_as_one_does(
+    trained: Toy, nmt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 2)
+    source = write_lines(tmp_path / "in", [*NEW[:4], "", *NEW[4:7], " ".join(NEW)])
+    for workers in (1, 2):
+        out = tmp_path / f"out{workers}"
+        nmt("translate", trained.run, "-i", source, "-o", out, "--workers", workers)
+    assert (tmp_path / "out1").read_bytes() == (tmp_path / "out2").read_bytes()
+    assert len((tmp_path / "out1").read_bytes().splitlines()) == 9

@@ -8,7 +8,8 @@ import pytest
 
 from nmt import config, options
 from nmt.arguments import Parser
-from nmt.cli import CONFIGURABLE, VERBS, main
+from nmt.cli import CONFIGURABLE, main
+from nmt.verbs import VERBS
 from tests.toy import Toy
 
 
@@ -22,7 +23,7 @@ def leave(words: Sequence[str]) -> None:
 def test_help_lists_the_verbs(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     leave(words)
     out = capsys.readouterr().out
-    for verb, (summary, _, _) in VERBS.items():
+    for verb, (summary, _) in VERBS.items():
         assert re.search(rf"^  {verb} +{re.escape(summary)}$", out, re.MULTILINE)
 
 

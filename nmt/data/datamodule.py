@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from nmt.batch import Batch
 from nmt.data.batching import BatchPlan, Indices
 from nmt.errors import UserError
-from nmt.vocab import Vocabulary
+from nmt.files import sha256
+from nmt.vocab import load_vocabularies, tokenizer_files
 
 
 def open_dataset(folder: Path) -> datasets.DatasetDict:
@@ -41,10 +42,15 @@ def read_batch(split: datasets.Dataset, indices: Indices) -> Batch:
     return Batch.of(rows["source_ids"], rows["target_ids"])
 
 
-def reencode(
-    dataset: datasets.DatasetDict, source: Vocabulary, target: Vocabulary
+def encoded_for(
+    run: Path, prepared: Path, dataset: datasets.DatasetDict, say: Callable[[str], None]
 ) -> datasets.DatasetDict:
-    """The same pairs with the ids of other vocabularies."""
+    """The same pairs with the ids of a run's own tokenizer, which may be that of another corpus."""
+    run_files, own_files = tokenizer_files(run), tokenizer_files(prepared)
+    if [sha256(file) for file in run_files] == [sha256(file) for file in own_files]:
+        return dataset
+    say(f"encoding {prepared} anew with the tokenizer of the run")
+    source, target = load_vocabularies(run)
 
     def encode(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         return {

@@ -3,24 +3,73 @@
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from dataclasses import dataclass, fields
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
+import torch
 from tqdm import tqdm
 
 from nmt.decoding.scoring import perplexity
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
+from nmt.decoding.workers import map_in_processes
 from nmt.errors import UserError
 from nmt.lines import Line, read_lines, read_texts
+from nmt.model.packed import Precision
 
 BLOCK = 4000
 """Lines in memory at once: enough to sort by length, few enough for a file of any size."""
 
+
 Say = Callable[[str], None]
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A block of lines, the translation of each, and what the user should be told."""
+
+    lines: list[Line]
+    translations: list[Translation]
+    said: list[str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to translate with, and how; see `Translator.load` and `Translator.translate`."""
+
+    run: Path
+    device: str = "cpu"
+    precision: Precision | None = None
+    n_best: int = 1
+    beam_size: int | None = None
+    length_penalty: float | None = None
+    alignments: bool = False
+
+    def __call__(self, progress: Progress | None = None) -> Callable[[list[Line]], Translated]:
+        """Loads the translator; gives what translates a block."""
+        said: list[str] = []
+        translator = Translator.load(
+            self.run, device=self.device, precision=self.precision, say=said.append
+        )
+
+        def translate(block: list[Line]) -> Translated:
+            said.clear()
+            found = translator.translate(
+                [line.text for line in block],
+                n_best=self.n_best,
+                beam_size=self.beam_size,
+                length_penalty=self.length_penalty,
+                alignments=self.alignments,
+                progress=progress,
+            )
+            return Translated(block, found, list(said))
+
+        return translate
 
 
 def translate_file(arguments: Namespace, say: Say) -> None:
@@ -31,24 +80,39 @@ def translate_file(arguments: Namespace, say: Say) -> None:
     Raises:
         UserError: no run, no input, an input that is not UTF-8, an output that cannot be written.
     """
-    translator = Translator.load(arguments.run, device=arguments.device, say=say)
+    names = [field.name for field in fields(Job)]
+    job = Job(**{name: value for name, value in vars(arguments).items() if name in names})
+    interactive = arguments.input is None and sys.stdin.isatty()
+    size = 1 if interactive else BLOCK
     with _input(arguments.input) as stream, _output(arguments.output) as out:
-        interactive = arguments.input is None and sys.stdin.isatty()
         lines = read_lines(stream, str(arguments.input or "standard input"))
-        bar = tqdm(unit=" lines", disable=True if interactive else None)
-        while block := list(islice(lines, 1 if interactive else BLOCK)):
-            found = translator.translate(
-                [line.text for line in block],
-                n_best=arguments.n_best,
-                beam_size=arguments.beam_size,
-                length_penalty=arguments.length_penalty,
-                alignments=arguments.alignments,
-                progress=bar.update,
-            )
-            for line, translation in zip(block, found, strict=True):
-                out.write(_line(line, translation, arguments.format).encode("utf-8"))
-            out.flush()
-        bar.close()
+        blocks = iter(lambda: list(islice(lines, size)), [])
+        first = [] if interactive else next(blocks, [])
+        workers = arguments.workers or _workers(arguments.device, len(first))
+        with tqdm(unit=" lines", disable=True if interactive else None) as bar:
+            for done in _translated(job, chain([first], blocks), workers, bar):
+                for warning in done.said:
+                    say(warning)
+                for line, translation in zip(done.lines, done.translations, strict=True):
+                    out.write(_line(line, translation, arguments.format).encode("utf-8"))
+                out.flush()
+
+
+def _workers(device: str, lines: int) -> int:
+    """Processes: one for each thread if the input fills a block and so repays their start."""
+    return torch.get_num_threads() if device == "cpu" and lines == BLOCK else 1
+
+
+def _translated(
+    job: Job, blocks: Iterable[list[Line]], workers: int, bar: tqdm
+) -> Iterator[Translated]:
+    if workers == 1:
+        yield from map(job(bar.update), blocks)
+        return
+    job()  # what is wrong with the run is said before any process starts
+    for done in map_in_processes(job, blocks, workers):
+        bar.update(len(done.lines))
+        yield done
 
 
 def _line(line: Line, translation: Translation, style: str) -> str:
@@ -99,7 +163,9 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     Raises:
         UserError: no run, a missing or empty file, files of unequal length.
     """
-    translator = Translator.load(arguments.run, device=arguments.device, say=say)
+    translator = Translator.load(
+        arguments.run, device=arguments.device, precision=arguments.precision, say=say
+    )
     sources, targets = read_texts(arguments.src), read_texts(arguments.tgt)
     if len(sources) != len(targets):
         raise UserError(

@@ -5,21 +5,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from nmt import options
 from nmt.batch import Batch
-from nmt.checkpoint import load_run
+from nmt.checkpoint import SHORTLIST, Run, load_run
 from nmt.config import Decoding
 from nmt.decoding import scoring
+from nmt.decoding.engine import Engine
 from nmt.decoding.scoring import Scored
-from nmt.decoding.search import Hypothesis, beam_search
+from nmt.decoding.search import Hypothesis
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translation import Alignment, Alternative, Translation, unchanged
 from nmt.errors import UserError
 from nmt.lines import one_line
+from nmt.model.packed import Precision, is_packed, pack
 from nmt.model.seq2seq import Seq2Seq
-from nmt.state import State
 from nmt.vocab import EOS, RESERVED, Vocabulary
 
 __all__ = ["Translation", "Translator"]
@@ -33,6 +32,7 @@ class Translator:
         source: the source language's vocabulary.
         target: the target language's vocabulary.
         decoding: how translations are searched for.
+        shortlist: what each sentence may say; needs a packed model.
         max_source_length: the longest source seen in training, in tokens; longer ones are
             translated with a warning.
         say: takes a warning; by default it becomes a Python warning.
@@ -45,10 +45,12 @@ class Translator:
         target: Vocabulary,
         decoding: Decoding | None = None,
         *,
+        shortlist: Shortlist | None = None,
         max_source_length: int | None = None,
         say: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.model = model
+        self.engine = Engine(model, shortlist)
         self.source = source
         self.target = target
         self.decoding = decoding or Decoding()
@@ -57,20 +59,37 @@ class Translator:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, device: str = "cpu", say: Callable[[str], None] = warnings.warn
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        precision: Precision | None = None,
+        say: Callable[[str], None] = warnings.warn,
     ) -> "Translator":
-        """The translator of a run's folder.
+        """The translator of a run's folder, or of a bundle that `nmt export` made of one.
+
+        Args:
+            path: the folder.
+            device: cpu or cuda.
+            precision: of the decoder's products, if not the run's own setting.
+            say: takes a warning; by default it becomes a Python warning.
 
         Raises:
-            UserError: the folder is no run of ours, or a file of it is missing or damaged.
+            UserError: the folder is no run of ours, or a file of it is missing or damaged, or it
+                holds weights of 8 bits and another precision is asked for.
         """
         run = load_run(Path(path), device)
+        _pack(run, precision or run.config.decoding.precision)
+        shortlist = None
+        if SHORTLIST in run.manifest["files"]:
+            shortlist = Shortlist.read(run.folder / SHORTLIST, len(run.target), device)
         longest = run.manifest.get("max_source_length")
         return cls(
             run.model,
             run.source,
             run.target,
             run.config.decoding,
+            shortlist=shortlist,
             max_source_length=longest,
             say=say,
         )
@@ -170,7 +189,7 @@ class Translator:
     def _translate(
         self, sources: list[list[int]], decoding: Decoding, n_best: int, alignments: bool
     ) -> list[Translation]:
-        found = self._search(sources, decoding)
+        found = self.engine.search(self._batch(sources, [[] for _ in sources]), decoding)
         best = [hypotheses[0] for hypotheses in found]
         aligned = self._align(sources, best) if alignments else [None] * len(best)
         return [
@@ -179,26 +198,6 @@ class Translator:
             )
             for candidates, alignment in zip(map(self._read, found), aligned, strict=True)
         ]
-
-    @torch.inference_mode()
-    def _search(self, sources: list[list[int]], decoding: Decoding) -> list[list[Hypothesis]]:
-        batch = self._batch(sources, [[] for _ in sources])
-        source = self.model.encode(batch.source, batch.source_lengths)
-        limits = batch.source_lengths * decoding.max_length_ratio + decoding.max_length_extra
-
-        def step(tokens: Tensor, source: State, state: State) -> tuple[Tensor, State]:
-            features, state, _ = self.model.step(tokens, source, state)
-            return self.model.output(features), state
-
-        return beam_search(
-            step,
-            source,
-            self.model.start(source),
-            limits.long(),
-            beam_size=decoding.beam_size,
-            length_penalty=decoding.length_penalty,
-            n_best=decoding.beam_size,
-        )
 
     def _read(self, hypotheses: Sequence[Hypothesis]) -> list[Alternative]:
         """Candidates whose texts differ: the same text can be cut into tokens in several ways."""
@@ -224,6 +223,16 @@ class Translator:
 
     def _batch(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> Batch:
         return Batch.of(sources, targets).to(next(self.model.parameters()).device)
+
+
+def _pack(run: Run, precision: Precision) -> None:
+    if is_packed(run.model) and precision != "int8":
+        raise UserError(
+            f"{run.folder}: expected precision int8, for its weights have 8 bits, found "
+            f"{precision}; translate with the run that it was exported from"
+        )
+    pack(run.model.decoder, precision)
+    pack(run.model.output, precision)
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

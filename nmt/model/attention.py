@@ -44,7 +44,7 @@ class AdditiveAttention(nn.Module):
         assert isinstance(keys, Tensor) and isinstance(memory, Tensor) and isinstance(mask, Tensor)
         batch, length, hidden = keys.shape
         queries = self.query(query).view(batch, -1, 1, hidden)  # (B, K, 1, A)
-        energies = torch.tanh(keys.unsqueeze(1) + queries) @ self.energy  # (B, K, S)
+        energies = (keys.unsqueeze(1) + queries).tanh_() @ self.energy  # (B, K, S)
         energies = energies.masked_fill(~mask.unsqueeze(1), -torch.inf)
         weights = torch.softmax(energies, dim=-1)
         context = weights @ memory  # (B, K, M)

@@ -41,7 +41,10 @@ class GRU(nn.Module):
         self.gates_size = 3 * hidden_size
         self.reset_after = reset_after
         self.input = nn.Linear(input_size, self.gates_size)  # gates in torch's order: r, z, h~
-        self.recurrent = nn.Linear(hidden_size, self.gates_size, bias=reset_after)
+        gates = self.gates_size if reset_after else 2 * hidden_size
+        self.recurrent = nn.Linear(hidden_size, gates, bias=reset_after)
+        if not reset_after:  # what the reset gate comes before needs a product of its own
+            self.candidate_recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
         self.norm_input = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
         self.norm_recurrent = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
         self.fusible = reset_after and not layer_norm
@@ -70,10 +73,10 @@ class GRU(nn.Module):
             candidate = torch.tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
             output = torch.lerp(candidate, state, update)
         else:
-            gates, inner = torch.split(self.recurrent.weight, [2 * size, size])
-            sums = projected[:, : 2 * size] + state @ gates.T
+            sums = projected[:, : 2 * size] + self.recurrent(state)
             reset, update = torch.sigmoid(sums).chunk(2, 1)
-            candidate = torch.tanh(projected[:, 2 * size :] + (reset * state) @ inner.T)
+            past = self.candidate_recurrent(reset * state)
+            candidate = torch.tanh(projected[:, 2 * size :] + past)
             output = torch.lerp(state, candidate, update)
         return output, output
 
@@ -129,7 +132,7 @@ class LSTM(nn.Module):
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         hidden, memory = state
         assert isinstance(hidden, Tensor) and isinstance(memory, Tensor)
-        sums = self.norm_input(projected) + self.norm_recurrent(self.recurrent(hidden))
+        sums = self.norm_recurrent(self.recurrent(hidden)).add_(self.norm_input(projected))
         keep, write = torch.split(sums, [3 * self.hidden_size, self.hidden_size], dim=1)
         enter, forget, leave = torch.sigmoid(keep).chunk(3, dim=1)
         memory = forget * memory + enter * torch.tanh(write)

@@ -79,7 +79,7 @@ class Decoder(nn.Module):
         output, cell_state, attention_state = state
         assert isinstance(output, Tensor)
         context, weights, attention_state = self.attention(output, source[0], attention_state)
-        output, cell_state = self.cell.step(projected + self.context(context), cell_state)
+        output, cell_state = self.cell.step(self.context(context).add_(projected), cell_state)
         features = torch.cat([output, context, embedded], dim=1)
         return features, (output, cell_state, attention_state), weights
 
@@ -89,6 +89,7 @@ class Decoder(nn.Module):
             isinstance(self.cell, LSTM)
             and self.cell.fusible
             and isinstance(self.attention, AdditiveAttention)
+            and isinstance(self.context, nn.Linear)  # not packed for inference
         )
 
     def forward(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:

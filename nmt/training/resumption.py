@@ -1,6 +1,7 @@
 """Whether a run's folder may be gone on with, and what was decided when it was started."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,12 @@ def check_prepared(prepared: Path, config: Config) -> str:
         UserError: it was prepared with other settings.
     """
     manifest = read_json(prepared / checkpoint.MANIFEST)
-    was, now = _flat(manifest["settings"], "data."), _flat(asdict(config.data), "data.")
-    for key, value in now.items():
-        if key != "data.folder" and not key.startswith("data.corpus.") and was.get(key) != value:
-            raise UserError(
-                f"{prepared}: was prepared with {key} {was.get(key)!r}, expected {value!r}; run "
-                "`nmt prepare` again or set the key back"
-            )
+    was, now = {"data": manifest["settings"]}, {"data": asdict(config.data)}
+    for key, before, after in _changes(was, now):
+        raise UserError(
+            f"{prepared}: was prepared with {key} {before!r}, expected {after!r}; run "
+            "`nmt prepare` again or set the key back"
+        )
     return str(manifest["data_hash"])
 
 
@@ -108,17 +108,12 @@ def facts_to_resume(
         )
     manifest = checkpoint.read_manifest(folder)
     path = folder / checkpoint.CONFIG
-    before = _flat(asdict(from_dict(read_yaml(path), str(path))))
-    now = _flat(asdict(config))
-    # A kind first: with another kind come other keys.
-    for key in sorted(before.keys() | now.keys(), key=lambda key: (not key.endswith("kind"), key)):
-        free = key in FREE_KEYS or key.startswith(FREE_SECTIONS)
-        if not free and before.get(key) != now.get(key):
-            raise UserError(
-                f"{folder}: {key} was {before.get(key)!r} when this run was started and is now "
-                f"{now.get(key)!r}; set it back, choose another training.folder, or start over "
-                "with --fresh"
-            )
+    settings = asdict(from_dict(read_yaml(path), str(path)))
+    for key, before, after in _changes(settings, asdict(config)):
+        raise UserError(
+            f"{folder}: {key} was {before!r} when this run was started and is now {after!r}; set "
+            "it back, choose another training.folder, or start over with --fresh"
+        )
     if manifest["data_hash"] != data_hash:
         raise UserError(
             f"{folder}: the data in {config.data.folder} has changed since this run was started; "
@@ -142,6 +137,16 @@ def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str |
     if finished["patience"] == config.training.patience and finished["step"] < finished["steps"]:
         return f"it stopped early, after {finished['step']} updates, for want of a better BLEU"
     return None
+
+
+def _changes(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The keys that differ and may not, with both values."""
+    was, now = _flat(was), _flat(now)
+    # A kind first: with another kind come other keys.
+    for key in sorted(was.keys() | now.keys(), key=lambda key: (not key.endswith("kind"), key)):
+        free = key in FREE_KEYS or key.startswith(FREE_SECTIONS)
+        if not free and was.get(key) != now.get(key):
+            yield key, was.get(key), now.get(key)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

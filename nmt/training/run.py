@@ -13,8 +13,9 @@ from pytorch_lightning.callbacks import Callback
 
 from nmt import checkpoint
 from nmt.config import Config
-from nmt.data.datamodule import TranslationData, open_dataset, reencode
-from nmt.files import sha256
+from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
+from nmt.errors import UserError
+from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
 from nmt.training.module import TranslationModule
@@ -75,6 +76,11 @@ def train(
     dataset = open_dataset(prepared)
     data_hash = check_prepared(prepared, config)
     parent = checkpoint.load_run(init_from) if init_from else None
+    if parent and is_packed(parent.model):
+        raise UserError(
+            f"--init-from {init_from}: expected a trained run, found a bundle of 8 bits, which "
+            "cannot be trained; name the run that it was exported from"
+        )
     if parent:
         config = dataclasses.replace(config, model=parent.config.model)
     if fresh:
@@ -83,9 +89,7 @@ def train(
     if facts is None:
         _start_folder(folder, parent.folder if parent else prepared, config)
     source, target = load_vocabularies(folder)
-    if _digests(folder) != _digests(prepared):
-        say(f"encoding {prepared} anew with the tokenizer of the run")
-        dataset = reencode(dataset, source, target)
+    dataset = encoded_for(folder, prepared, dataset, say)
     data = TranslationData(dataset, config.training.batch_tokens, config.training.seed)
     every, data.steps = _steps(config, len(data.plan))
     done = already_finished(facts, config, data.steps) if facts else None
@@ -136,10 +140,6 @@ def _start_folder(folder: Path, origin: Path, config: Config) -> None:
         file.unlink()
     for file in tokenizer_files(origin):
         shutil.copyfile(file, folder / file.name)
-
-
-def _digests(folder: Path) -> list[str]:
-    return [sha256(file) for file in tokenizer_files(folder)]
 
 
 def _steps(config: Config, epoch: int) -> tuple[int, int]:

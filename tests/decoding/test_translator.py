@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nmt.batch import Batch
 from nmt.config import Decoding
 from nmt.decoding.search import Hypothesis
 from nmt.decoding.translator import Translator, batches
@@ -139,10 +139,10 @@ def test_line_breaks_in_a_translation_become_spaces(monkeypatch: pytest.MonkeyPa
     (ids,) = tiny.vocabulary().encode(["one\ntwo\r\nthree"])
     translator = tiny.translator()
 
-    def produce(sources: Sequence[list[int]], _: Decoding) -> list[list[Hypothesis]]:
-        return [[Hypothesis(ids, -1.0, -1.0, True)] for _ in sources]
+    def produce(batch: Batch, _: Decoding) -> list[list[Hypothesis]]:
+        return [[Hypothesis(ids, -1.0, -1.0, True)] for _ in batch.source]
 
-    monkeypatch.setattr(translator, "_search", produce)
+    monkeypatch.setattr(translator.engine, "search", produce)
     assert translator.translate(["x"])[0].text == "one two three"
 
 
@@ -166,9 +166,13 @@ def test_a_runs_folder_is_all_that_a_translator_needs(tmp_path: Path) -> None:
     said: list[str] = []
     loaded = Translator.load(str(tmp_path), say=said.append)
     found = loaded.translate(tiny.SENTENCES, alignments=True)
-    assert found == tiny.translator(Decoding(beam_size=3)).translate(
-        tiny.SENTENCES, alignments=True
-    )
+    wanted = tiny.translator(Decoding(beam_size=3)).translate(tiny.SENTENCES, alignments=True)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.text == other.text
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+        assert one.alignment is not None
+        assert other.alignment is not None
+        assert one.alignment.target == other.alignment.target
     assert len(said) == sum(len(ids) > 9 for ids in tiny.vocabulary().encode(tiny.SENTENCES))
     with pytest.raises(UserError, match="nothing: expected"):
         Translator.load(tmp_path / "nothing")
@@ -209,5 +213,6 @@ def test_translating_imports_neither_lightning_nor_datasets() -> None:
 
 
 def test_the_end_of_a_sentence_is_never_part_of_its_text() -> None:
-    found = tiny.translator()._search(tiny.vocabulary().encode(["a dog"]), Decoding())
+    batch = Batch.of(tiny.vocabulary().encode(["a dog"]), [[]])
+    found = tiny.translator().engine.search(batch, Decoding())
     assert all(EOS not in one.tokens for one in found[0])

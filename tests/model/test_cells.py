@@ -55,7 +55,8 @@ def test_the_textbook_gru_is_its_equations() -> None:
     xs, cell = inputs(), gru(reset_after=False)
     w_r, w_z, w_n = gates(cell, "input.weight", 3)
     b_r, b_z, b_n = gates(cell, "input.bias", 3)
-    u_r, u_z, u_n = gates(cell, "recurrent.weight", 3)
+    u_r, u_z = gates(cell, "recurrent.weight", 2)
+    (u_n,) = gates(cell, "candidate_recurrent.weight", 1)
     h, expected = np.zeros((BATCH, HIDDEN)), []
     for x in array(xs).swapaxes(0, 1):
         r = sigmoid(np.hstack([h, x]) @ np.hstack([u_r, w_r]).T + b_r)

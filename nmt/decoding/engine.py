@@ -1,0 +1,83 @@
+"""A model behind the search: encoded once, stepped on, its output layer cut to a shortlist."""
+
+import torch
+from torch import Tensor, nn
+
+from nmt.batch import Batch
+from nmt.config import Decoding
+from nmt.decoding.search import NEVER, Hypothesis, Step, beam_search
+from nmt.decoding.shortlist import Shortlist
+from nmt.model.packed import Int8Linear, PackedLinear
+from nmt.model.seq2seq import Seq2Seq
+from nmt.state import State
+
+
+class Engine:
+    """Finds translations of ids.
+
+    Args:
+        model: in evaluation mode; packed if there is a shortlist.
+        shortlist: what each sentence may say; None lets it say everything.
+    """
+
+    def __init__(self, model: Seq2Seq, shortlist: Shortlist | None = None) -> None:
+        self.model = model
+        self.shortlist = shortlist
+
+    @torch.inference_mode()
+    def search(self, batch: Batch, decoding: Decoding) -> list[list[Hypothesis]]:
+        """The best hypotheses of each source sentence of a batch, best first."""
+        source = self.model.encode(batch.source, batch.source_lengths)
+        limits = batch.source_lengths * decoding.max_length_ratio + decoding.max_length_extra
+        start = self.model.start(source)
+        step, ids = self._step(), None
+        if self.shortlist is not None:
+            candidates = self.shortlist.candidates(batch.source)
+            step, ids = self._short_step(candidates.ids), candidates.ids
+            source = (source, candidates.allowed)
+        found = beam_search(
+            step,
+            source,
+            start,
+            limits.long(),
+            beam_size=decoding.beam_size,
+            length_penalty=decoding.length_penalty,
+            n_best=decoding.beam_size,
+        )
+        return found if ids is None else _renamed(found, ids.tolist())
+
+    def _step(self) -> Step:
+        def step(tokens: Tensor, source: State, state: State) -> tuple[Tensor, State]:
+            features, state, _ = self.model.step(tokens, source, state)
+            return self.model.output(features), state
+
+        return step
+
+    def _short_step(self, ids: Tensor) -> Step:
+        """A step over the places of the candidates' ids (C,); reserved ids are their own places."""
+        projection: nn.Module = self.model.output.projection
+        assert isinstance(projection, PackedLinear | Int8Linear)
+        projection = projection.rows(ids)
+
+        def step(places: Tensor, source: State, state: State) -> tuple[Tensor, State]:
+            source, allowed = source
+            assert isinstance(allowed, Tensor)
+            features, state, _ = self.model.step(ids[places], source, state)
+            logits = projection(self.model.output.readout(features))
+            table = logits.view(*allowed.shape[:1], -1, len(ids))  # (B, K, C)
+            table.masked_fill_(~allowed.unsqueeze(1), NEVER)
+            return logits, state
+
+        return step
+
+
+def _renamed(found: list[list[Hypothesis]], ids: list[int]) -> list[list[Hypothesis]]:
+    return [
+        [
+            Hypothesis(
+                [ids[place] for place in one.tokens], one.log_probability, one.score, one.finished
+            )
+            for one in hypotheses
+        ]
+        for hypotheses in found
+    ]

@@ -1,0 +1,67 @@
+"""Bundles: a trained run made smaller and faster, for translation only."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from nmt import checkpoint
+from nmt.batch import Batch
+from nmt.config import Decoding
+from nmt.decoding.lexicon import learn_shortlist
+from nmt.errors import UserError
+from nmt.model.packed import is_packed, pack
+from nmt.vocab import tokenizer_files
+
+
+def check_export(folder: Path, run: checkpoint.Run) -> None:
+    """Refuses what would be overwritten or cannot be exported.
+
+    Raises:
+        UserError: the folder is there already, or the run is itself a bundle of 8 bits.
+    """
+    if folder.exists():
+        raise UserError(f"{folder}: expected a new folder for the bundle, found one; remove it")
+    if is_packed(run.model):
+        raise UserError(
+            f"{run.folder}: expected a trained run, found a bundle of 8 bits; export the run that "
+            "it was made of"
+        )
+
+
+def export(
+    run: checkpoint.Run, folder: Path, *, int8: bool, shortlist: int, batches: Iterable[Batch]
+) -> None:
+    """Writes a folder that `nmt translate` reads like a run; it is whole or absent.
+
+    Args:
+        run: a trained run.
+        folder: where to write.
+        int8: store the decoder's and the output layer's weights in 8 bits.
+        shortlist: the most target tokens that a source token brings; 0 for no shortlist.
+        batches: the training data, for the shortlist.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        if shortlist:
+            learnt = learn_shortlist(run.model, batches, shortlist)
+            learnt.write(partial / checkpoint.SHORTLIST)
+        decoding: Decoding = run.config.decoding
+        if int8:
+            pack(run.model.decoder, "int8")
+            pack(run.model.output, "int8")
+            decoding = replace(decoding, precision="int8")
+        checkpoint.write_weights(partial, run.model)
+        checkpoint.write_config(partial, replace(run.config, decoding=decoding))
+        for file in [*tokenizer_files(run.folder), run.folder / checkpoint.METRICS]:
+            shutil.copyfile(file, partial / file.name)
+        facts = {"exported_from": run.manifest["files"][checkpoint.WEIGHTS]}
+        own = ("format_version", "versions", "files")
+        kept = {key: value for key, value in run.manifest.items() if key not in own}
+        checkpoint.write_manifest(partial, kept | facts)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

@@ -1,0 +1,67 @@
+"""A function applied to a stream of items, in order, by several processes side by side."""
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+import torch
+
+from nmt.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_in_processes(
+    make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """The result of each item, in order; only a few items are in memory at once.
+
+    A step of search is many small operations, which the threads of one process share badly: each
+    process gets its share of the threads instead.
+
+    Args:
+        make: makes the function, once in each process; it must be picklable.
+        items: each must be picklable.
+        workers: how many processes.
+
+    Raises:
+        UserError: a process died.
+    """
+    threads = max(1, torch.get_num_threads() // workers)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _open, (make, threads))
+    ahead: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            ahead.append(pool.submit(_apply, item))
+            if len(ahead) > 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a process that translates died, perhaps for want of memory; run again with fewer "
+            "--workers"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Made:
+    """What a process of the pool holds."""
+
+    function: Callable[[Any], Any]
+
+
+def _open(make: Callable[[], Callable[[Any], Any]], threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    torch.set_num_threads(threads)
+    _Made.function = make()
+
+
+def _apply(item: Any) -> Any:
+    return _Made.function(item)

@@ -1,0 +1,167 @@
+"""Linear layers for inference: their weights laid out once for the processor's matrix units.
+
+`pack` replaces them in a finished model. What cannot be packed on a machine (another processor, a
+GPU) runs as torch's own layer on the same numbers.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Precision = Literal["fp32", "bf16", "int8"]
+
+LARGEST = 127
+"""Symmetric int8: -127 to 127."""
+
+
+def _packable(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+def _bias(linear: nn.Linear) -> Tensor | None:
+    bias: Tensor | None = linear.bias  # its declared type leaves out None
+    return None if bias is None else bias.detach()
+
+
+class PackedLinear(nn.Module):
+    """y = W x + b with W in oneDNN's own layout, in fp32 or bf16; x and y are fp32.
+
+    Args:
+        weight: (outputs, inputs), in the type in which the product is taken.
+        bias: (outputs,), if there is one.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.bias = None if bias is None else bias.to(weight.dtype)
+        self.packed: Tensor | None = None
+        if _packable(weight):
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+
+    @classmethod
+    def of(cls, linear: nn.Linear, dtype: torch.dtype) -> "PackedLinear":
+        """The same layer, packed."""
+        return cls(linear.weight.detach().to(dtype), _bias(linear))
+
+    def rows(self, outputs: Tensor) -> "PackedLinear":
+        """The layer that gives only these outputs (C,), in this order."""
+        return PackedLinear(self.weight[outputs], None if self.bias is None else self.bias[outputs])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        inputs = inputs.to(self.weight.dtype)
+        if self.packed is None:
+            return functional.linear(inputs, self.weight, self.bias).float()
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs, self.packed, self.bias, "none", [], ""
+        )
+        return product.float()
+
+
+class Int8Linear(nn.Module):
+    """y = s_x s_w (W_8 x_8) + b: weights of 8 bits, one scale for each output and each input row.
+
+    Inputs are quantised row by row, so that a line's translation does not depend on the lines
+    beside it: one scale for the whole batch, as dynamic quantisation mostly has it, would.
+
+    Args:
+        inputs: the size of x.
+        outputs: the size of y.
+        bias: whether b is there.
+    """
+
+    weight: Tensor
+    weight_scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
+        self.register_buffer("weight_scale", torch.ones(outputs))
+        self.register_buffer("bias", torch.zeros(outputs) if bias else None)
+        self._product: Callable[[Tensor], Tensor] | None = None
+
+    @classmethod
+    def of(cls, linear: nn.Linear) -> "Int8Linear":
+        """The nearest layer of 8 bits."""
+        weight, bias = linear.weight.detach(), _bias(linear)
+        made = cls(linear.in_features, linear.out_features, bias is not None)
+        made.weight_scale = weight.abs().amax(dim=1).clamp(min=1e-12) / LARGEST
+        made.weight = (weight / made.weight_scale.unsqueeze(1)).round().to(torch.int8)
+        made.bias = bias
+        return made
+
+    def rows(self, outputs: Tensor) -> "Int8Linear":
+        """The layer that gives only these outputs (C,), in this order."""
+        part = Int8Linear(self.weight.shape[1], len(outputs), self.bias is not None)
+        part.weight, part.weight_scale = self.weight[outputs], self.weight_scale[outputs]
+        part.bias = None if self.bias is None else self.bias[outputs]
+        return part
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self._product = self._product or self._pack()
+        flat = inputs.flatten(0, -2)
+        # torch.aminmax and vector_norm look at the numbers once, but take ten times as long.
+        scale = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12).div_(LARGEST)
+        product = self._product(flat / scale)
+        if self.bias is None:
+            product *= scale
+        else:
+            torch.addcmul(self.bias, product, scale, out=product)
+        return product.view(*inputs.shape[:-1], -1)
+
+    def _pack(self) -> Callable[[Tensor], Tensor]:
+        if not _packable(self.weight):
+            weight = self.weight.float() * self.weight_scale.unsqueeze(1)
+            return lambda scaled: functional.linear(scaled.round(), weight)
+        ops, zero_points = torch.ops.onednn, torch.zeros(len(self.weight_scale), dtype=torch.long)
+        packed, scale = ops.qlinear_prepack(self.weight, None), self.weight_scale
+
+        def product(scaled: Tensor) -> Tensor:
+            # The matrix units take unsigned by signed bytes: 128 stands for zero.
+            eight = scaled.add_(128.5).to(torch.uint8)
+            weight = (packed, scale, zero_points)
+            result: Tensor = ops.qlinear_pointwise(
+                eight, 1.0, 128, *weight, None, 1.0, 0, torch.float32, "none", [], ""
+            )
+            return result
+
+        return product
+
+
+PACKERS: dict[Precision, Callable[[nn.Linear], nn.Module]] = {
+    "fp32": lambda linear: PackedLinear.of(linear, torch.float32),
+    "bf16": lambda linear: PackedLinear.of(linear, torch.bfloat16),
+    "int8": Int8Linear.of,
+}
+
+
+def is_packed(module: nn.Module) -> bool:
+    """Whether a layer below the module is fit for inference only."""
+    return any(isinstance(part, PackedLinear | Int8Linear) for part in module.modules())
+
+
+def pack(module: nn.Module, precision: Precision) -> None:
+    """Replaces every linear layer below a module, in place; the model can then only infer."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear):
+            setattr(module, name, PACKERS[precision](child))
+        else:
+            pack(child, precision)
+
+
+def expect_int8(module: nn.Module, tensors: Iterable[str]) -> None:
+    """Makes room for the weights of 8 bits that stored names tell of: for `a.weight_scale`, `a`."""
+    for name in tensors:
+        path, _, last = name.rpartition(".")
+        parent, _, child = path.rpartition(".")
+        if last != "weight_scale":
+            continue
+        layer = module.get_submodule(path)
+        if isinstance(layer, nn.Linear):
+            bias = _bias(layer) is not None
+            empty = Int8Linear(layer.in_features, layer.out_features, bias)
+            setattr(module.get_submodule(parent), child, empty)

@@ -1,0 +1,185 @@
+"""The verbs of the command line and their options; what runs them is in `nmt.cli`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nmt.arguments import Parser
+
+
+def add_prepare(parser: Parser) -> None:
+    """`nmt prepare`: raw corpora to a prepared folder."""
+    parser.add_argument("config", type=Path, help="the experiment's YAML file")
+    parser.add_argument("--fresh", action="store_true", help="prepare even if nothing has changed")
+
+
+def add_train(parser: Parser) -> None:
+    """`nmt train`: a prepared folder to a run's folder."""
+    parser.add_argument("config", type=Path, help="the experiment's YAML file")
+    parser.add_argument("--fresh", action="store_true", help="start over: drops the run's folder")
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="RUN",
+        help="fine-tune: start from this run's weights, "
+        "tokenizer and architecture, with a new optimiser and this configuration's data",
+    )
+
+
+def _add_search(parser: Parser) -> None:
+    parser.add_argument(
+        "--beam-size",
+        type=int,
+        metavar="K",
+        help="hypotheses kept at each step; 1 "
+        "is greedy search (default: the run's decoding.beam_size)",
+    )
+    parser.add_argument(
+        "--length-penalty",
+        type=float,
+        metavar="A",
+        help="a hypothesis scores log P / length ** A (default: the run's decoding.length_penalty)",
+    )
+    _add_machine(parser)
+
+
+def _add_machine(parser: Parser) -> None:
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "int8"),
+        help="of the decoder's products (default: the run's decoding.precision)",
+    )
+
+
+def _add_output(parser: Parser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        default="text",
+        help="text: one line for each line; jsonl: an object with scores for each",
+    )
+    parser.add_argument(
+        "--n-best",
+        type=int,
+        default=1,
+        metavar="N",
+        help="candidates for each line; more than one needs --format jsonl",
+    )
+    parser.add_argument(
+        "--alignments",
+        action="store_true",
+        help="which source token each word came from; needs --format jsonl",
+    )
+
+
+def add_translate(parser: Parser) -> None:
+    """`nmt translate`: lines of text to lines of text."""
+    parser.add_argument("run", type=Path, help="a run's folder, such as checkpoints/tatoeba-en-es")
+    parser.add_argument(
+        "-i",
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="the text to translate, a sentence a line (default: standard input)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to write (default: standard output)",
+    )
+    _add_output(parser)
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that share the threads (default: one for each thread if the input has "
+        "4,000 lines or more, else 1)",
+    )
+    _add_search(parser)
+
+
+def add_evaluate(parser: Parser) -> None:
+    """`nmt evaluate`: BLEU, chrF and TER of runs or of given translations."""
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="RUN",
+        help="runs to evaluate; "
+        "several are compared. Without --src: on their data set's own test split",
+    )
+    parser.add_argument("--src", type=Path, help="source lines of another test set")
+    parser.add_argument(
+        "--ref",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="reference lines; several files are several references",
+    )
+    parser.add_argument(
+        "--hyp",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="translations by any system, detokenised",
+    )
+    parser.add_argument("--lowercase", action="store_true", help="score without regard to case")
+    parser.add_argument("--tokenize", default="13a", help="sacreBLEU's tokenizer for BLEU")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="where the report goes (default: RUN/evaluation; none for --hyp)",
+    )
+    _add_search(parser)
+
+
+def add_score(parser: Parser) -> None:
+    """`nmt score`: log-probabilities of given translations."""
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("--src", type=Path, required=True, help="source lines")
+    parser.add_argument("--tgt", type=Path, required=True, help="their translations, line by line")
+    _add_machine(parser)
+
+
+def add_export(parser: Parser) -> None:
+    """`nmt export`: a run to a smaller and faster bundle for translation only."""
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="BUNDLE", help="the new folder"
+    )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="store the decoder's weights in 8 bits: a quarter of the size, faster products",
+    )
+    parser.add_argument(
+        "--shortlist",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let each source token bring at most N target tokens, learnt from the model's "
+        "attention over its training data; 0 leaves the whole vocabulary (default: 0)",
+    )
+
+
+def add_info(parser: Parser) -> None:
+    """`nmt info`: what a run's folder holds."""
+    parser.add_argument("run", type=Path, help="a run's folder")
+
+
+VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
+    "prepare": ("raw corpora -> a prepared folder", add_prepare),
+    "train": ("a prepared folder -> a run's folder; again: resume", add_train),
+    "translate": ("lines of text -> lines of text", add_translate),
+    "evaluate": ("BLEU, chrF and TER, with a report; systems compared", add_evaluate),
+    "score": ("log-probabilities of given translations", add_score),
+    "export": ("a run -> a smaller, faster bundle to translate with", add_export),
+    "info": ("what a run's folder holds", add_info),
+}
+"""What each verb does, and who adds its options."""

@@ -1,0 +1,54 @@
+"""Several processes, one order."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from nmt.decoding.workers import map_in_processes
+from nmt.errors import UserError
+
+
+def make_doubler() -> Callable[[int], tuple[int, int]]:
+    def double(number: int) -> tuple[int, int]:
+        time.sleep(0.05 * (number % 2))  # odd ones are overtaken
+        return 2 * number, os.getpid()
+
+    return double
+
+
+def make_mortal() -> Callable[[int], int]:
+    def mortal(number: int) -> int:
+        if number == 3:
+            os._exit(1)
+        return number
+
+    return mortal
+
+
+def test_results_come_in_order_from_several_processes() -> None:
+    results = list(map_in_processes(make_doubler, range(20), 2))
+    assert [result for result, _ in results] == [2 * number for number in range(20)]
+    processes = {process for _, process in results}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+
+
+def test_only_a_few_items_are_taken_ahead() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    results = map_in_processes(make_doubler, items(), 2)
+    next(results)
+    assert len(taken) <= 6
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_a_process_that_dies_ends_the_work_with_a_sentence() -> None:
+    with pytest.raises(UserError, match="a process that translates died"):
+        list(map_in_processes(make_mortal, range(10), 2))
