@@ -28,8 +28,12 @@ def predicates(settings: Clean) -> dict[str, Predicate]:
     They are made for one pass over one corpus: `duplicate` remembers what it has seen.
     """
 
+    def long(text: str) -> bool:
+        # That many words need twice as many characters: most texts need not be split.
+        return len(text) > 2 * settings.max_words and len(text.split()) > settings.max_words
+
     def too_long(source: str, target: str) -> bool:
-        return max(len(source.split()), len(target.split())) > settings.max_words
+        return long(source) or long(target)
 
     def length_ratio(source: str, target: str) -> bool:
         lengths = len(source) + RATIO_MARGIN, len(target) + RATIO_MARGIN
@@ -61,9 +65,10 @@ def drop(
     counts = dict.fromkeys(filters, 0)
     kept = []
     for pair in pairs:
-        reason = next((name for name, drops in filters.items() if drops(*pair)), None)
-        if reason is None:
-            kept.append(pair)
+        for name, drops in filters.items():
+            if drops(*pair):
+                counts[name] += 1
+                break
         else:
-            counts[reason] += 1
+            kept.append(pair)
     return kept, counts

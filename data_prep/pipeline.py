@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import datasets
@@ -89,19 +90,25 @@ def _replacing(folder: Path) -> Iterator[Path]:
 
 def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     """Writes everything but the manifest and returns the manifest's findings."""
-    corpus = sources.read(data, say)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "read"):
+        corpus = sources.read(data, say)
     read = {"train": len(corpus.train), **_given(corpus)}
     say(f"read: {_listed(read)}")
-    splits, dropped = _split_and_clean(corpus, data)
+    splits, dropped = _split_and_clean(corpus, data, seconds)
     say(f"dropped from training: {_listed(dropped)}")
     sizes = {"train": len(splits.train), **_held_out(splits)}
     say(f"kept: {_listed(sizes)}")
-    vocabularies = train_tokenizers(folder, splits.train, data.tokenizer)
-    measures = encode_splits(folder, splits)
+    with _timed(seconds, "train tokenizers"):
+        vocabularies = train_tokenizers(folder, splits.train, data.tokenizer)
+    with _timed(seconds, "encode"):
+        measures = encode_splits(folder, splits)
     for side, measure in measures["train"].items():
         rate = measure["tokens"] / measure["words"]
         say(f"{side}: {rate:.2f} tokens a word, longest sentence {measure['longest']} tokens")
     say(f"vocabulary: {_listed(vocabularies)}")
+    times = ", ".join(f"{stage} {time:.1f} s" for stage, time in seconds.items())
+    say(f"{len(corpus.train):,} pairs: {times}")
     _say_sample(folder, splits.test, say)
     _write_test(folder, splits.test, data)
     for name, content in corpus.notices.items():
@@ -110,20 +117,34 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
         "counts": {"read": read, "dropped": dropped, "splits": sizes},
         "text": measures,
         "vocabularies": vocabularies,
+        "seconds": {stage: round(time, 1) for stage, time in seconds.items()},
     }
 
 
-def _split_and_clean(corpus: Corpus, data: Data) -> tuple[Splits, dict[str, int]]:
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Adds the time that the block takes to the stage's."""
+    start = perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - start
+
+
+def _split_and_clean(
+    corpus: Corpus, data: Data, seconds: dict[str, float]
+) -> tuple[Splits, dict[str, int]]:
     """The splits and the number of training pairs dropped for each reason; see `clean`."""
-    whole, dropped = drop(corpus.train, {"empty": empty})
+    with _timed(seconds, "clean"):
+        whole, dropped = drop(corpus.train, {"empty": empty})
     if not whole:
         raise UserError(
             f"data.corpus: expected sentence pairs, found {len(corpus.train)} that are blank on a "
             "side and no others"
         )
     corpus = Corpus(whole, corpus.validation, corpus.test)
-    splits, dropped["shared_with_held_out"] = make_splits(corpus, data.split)
-    train, counts = drop(splits.train, predicates(data.clean))
+    with _timed(seconds, "split"):
+        splits, dropped["shared_with_held_out"] = make_splits(corpus, data.split)
+    with _timed(seconds, "clean"):
+        train, counts = drop(splits.train, predicates(data.clean))
     dropped |= counts
     if not train:
         raise UserError(

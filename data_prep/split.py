@@ -15,6 +15,7 @@ weigh too much in a score. A corpus so entangled that nearly all of it is one gr
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ from nmt.errors import UserError
 LARGEST_GROUP = 50
 """A group has at most the wanted size divided by this many source sentences (or one)."""
 
-_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+_ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,12 @@ def fold(text: str) -> str:
 
     NFKC and case folding, then only letters and digits; a text without any is itself.
     """
-    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return _NOT_ALPHANUMERIC.sub("", folded.casefold()) or text
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Most of what goes is ASCII, and this is five times as fast as searching for it.
+    folded = folded.encode().translate(None, _ASCII_SIGNS).decode()
+    if not folded.isalnum():
+        folded = _NOT_ALPHANUMERIC.sub("", folded)
+    return folded or text
 
 
 def make_splits(corpus: Corpus, settings: Split) -> tuple[Splits, int]:
@@ -86,28 +92,29 @@ def _hold_out(
     pairs: Sequence[Pair], wanted: Mapping[str, int], seed: int
 ) -> tuple[list[Pair], dict[str, HeldOut]]:
     """Takes whole groups out of the pairs until each split has its size."""
-    total = len({source for source, _ in pairs})
-    if 2 * sum(wanted.values()) > total:
-        raise UserError(_too_small(wanted, f"only {total} different source sentences"))
-    taken: dict[str, list[Pair]] = {name: [] for name in wanted}
+    groups, keys = _groups(pairs)
+    group_of = {source: group for (source, _), group in zip(pairs, groups, strict=True)}
+    if 2 * sum(wanted.values()) > len(group_of):
+        raise UserError(_too_small(wanted, f"only {len(group_of)} different source sentences"))
+    sizes = Counter(group_of.values())
     room = dict(wanted)
-    train: list[int] = []
-    for group in _ordered_groups(pairs, seed):
-        size = len({pairs[index][0] for index in group})
+    split_of: dict[int, str] = {}
+    for group in sorted(keys, key=lambda group: _digest(keys[group], seed)):
+        size = sizes[group]
         fits = (n for n in wanted if size <= room[n] and size <= max(1, wanted[n] // LARGEST_GROUP))
-        name = next(fits, None)
-        if name is None:
-            train.extend(group)
-        else:
+        if name := next(fits, None):
             room[name] -= size
-            taken[name].extend(pairs[index] for index in group)
+            split_of[group] = name
     for name, left in room.items():
         # The last groups may all be too large for the last few places; more is a lack of groups.
         if left >= max(1, wanted[name] // LARGEST_GROUP):
             reason = f"only {wanted[name] - left} source sentences that it may take for {name}"
             raise UserError(_too_small(wanted, reason))
-    held = {name: _rows(part, seed) for name, part in taken.items()}
-    return [pairs[index] for index in sorted(train)], held
+    train: list[Pair] = []
+    taken: dict[str, list[Pair]] = {name: [] for name in wanted}
+    for pair, group in zip(pairs, groups, strict=True):
+        (taken[split_of[group]] if group in split_of else train).append(pair)
+    return train, {name: _rows(part, seed) for name, part in taken.items()}
 
 
 def _too_small(wanted: Mapping[str, int], found: str) -> str:
@@ -119,36 +126,35 @@ def _too_small(wanted: Mapping[str, int], found: str) -> str:
     )
 
 
-def _ordered_groups(pairs: Sequence[Pair], seed: int) -> list[list[int]]:
-    """Groups of pair indices; their order follows from their smallest folded source."""
-    keys, groups = _groups(pairs)
-    order = sorted(range(len(groups)), key=lambda number: _digest(keys[number], seed))
-    return [groups[number] for number in order]
+def _groups(pairs: Sequence[Pair]) -> tuple[list[int], dict[int, str]]:
+    """Connected parts of the graph whose nodes are folded sources, joined by sharing a target.
 
-
-def _groups(pairs: Sequence[Pair]) -> tuple[list[str], list[list[int]]]:
-    """Connected parts of the graph whose edges are pairs and whose nodes are folded sides."""
-    numbers: dict[tuple[int, str], int] = {}
+    Returns:
+        The group of each pair; the smallest folded source of each group, from which its order
+        follows.
+    """
+    nodes: dict[str, int] = {}
     parents: list[int] = []
 
-    def root_of(side: int, text: str) -> int:
-        node = numbers.setdefault((side, text), len(parents))
-        if node == len(parents):
-            parents.append(node)
+    def root_of(node: int) -> int:
         while parents[node] != node:
             parents[node] = parents[parents[node]]
             node = parents[node]
         return node
 
-    sources = []
+    node_of_pair = []
+    first_with: dict[str, int] = {}  # of the sources that share a folded target
     for source, target in tqdm(pairs, "grouping the pairs", disable=None, leave=False):
-        sources.append(fold(source))
-        parents[root_of(0, sources[-1])] = root_of(1, fold(target))
-    members: dict[int, list[int]] = {}
-    for index, source in enumerate(sources):
-        members.setdefault(root_of(0, source), []).append(index)
-    groups = list(members.values())
-    return [min(sources[index] for index in group) for group in groups], groups
+        node = nodes.setdefault(fold(source), len(parents))
+        if node == len(parents):
+            parents.append(node)
+        node_of_pair.append(node)
+        parents[root_of(node)] = root_of(first_with.setdefault(fold(target), node))
+    keys: dict[int, str] = {}
+    for source, node in nodes.items():
+        root = root_of(node)
+        keys[root] = min(source, keys.get(root, source))
+    return [root_of(node) for node in node_of_pair], keys
 
 
 def _rows(pairs: Iterable[Pair], seed: int) -> HeldOut:

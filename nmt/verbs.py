@@ -96,7 +96,7 @@ def add_translate(parser: Parser) -> None:
         type=int,
         metavar="N",
         help="processes that share the threads (default: one for each thread if the input has "
-        "4,000 lines or more, else 1)",
+        "more than 3,000 lines, else 1)",
     )
     _add_search(parser)
 

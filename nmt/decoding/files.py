@@ -21,8 +21,11 @@ from nmt.errors import UserError
 from nmt.lines import Line, read_lines, read_texts
 from nmt.model.packed import Precision
 
-BLOCK = 4000
-"""Lines in memory at once: enough to sort by length, few enough for a file of any size."""
+BLOCK = 1000
+"""Lines that are sorted by length together; a few such blocks are in memory at once."""
+
+ENOUGH = 4
+"""Blocks that repay the start of further processes."""
 
 
 Say = Callable[[str], None]
@@ -87,10 +90,10 @@ def translate_file(arguments: Namespace, say: Say) -> None:
     with _input(arguments.input) as stream, _output(arguments.output) as out:
         lines = read_lines(stream, str(arguments.input or "standard input"))
         blocks = iter(lambda: list(islice(lines, size)), [])
-        first = [] if interactive else next(blocks, [])
+        first = [] if interactive else list(islice(blocks, ENOUGH))
         workers = arguments.workers or _workers(arguments.device, len(first))
         with tqdm(unit=" lines", disable=True if interactive else None) as bar:
-            for done in _translated(job, chain([first], blocks), workers, bar):
+            for done in _translated(job, chain(first, blocks), workers, bar):
                 for warning in done.said:
                     say(warning)
                 for line, translation in zip(done.lines, done.translations, strict=True):
@@ -98,9 +101,9 @@ def translate_file(arguments: Namespace, say: Say) -> None:
                 out.flush()
 
 
-def _workers(device: str, lines: int) -> int:
-    """Processes: one for each thread if the input fills a block and so repays their start."""
-    return torch.get_num_threads() if device == "cpu" and lines == BLOCK else 1
+def _workers(device: str, blocks: int) -> int:
+    """Processes: one for each thread if the input is long enough to repay their start."""
+    return torch.get_num_threads() if device == "cpu" and blocks == ENOUGH else 1
 
 
 def _translated(

@@ -78,6 +78,15 @@ def test_manifest_says_what_went_in_and_what_came_out(data: Data, corpus_files: 
     assert manifest["vocabularies"]["tokenizer.source.json"] <= 300
 
 
+def test_where_the_time_went_is_said_and_kept(data: Data) -> None:
+    folder, said = _prepare(data)
+    stages = ["read", "clean", "split", "train tokenizers", "encode"]
+    seconds = _manifest(folder)["seconds"]
+    assert list(seconds) == stages and all(0 <= time < 60 for time in seconds.values())
+    times = ", ".join(f"{stage} {seconds[stage]:.1f} s" for stage in stages)
+    assert f"80 pairs: {times}" in said
+
+
 def test_the_same_is_not_prepared_twice(data: Data) -> None:
     folder, _ = _prepare(data)
     before = (folder / "manifest.json").stat().st_mtime_ns

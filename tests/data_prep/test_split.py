@@ -1,5 +1,8 @@
+import hashlib
 import random
 import string
+import tracemalloc
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -57,6 +60,12 @@ def test_fold_joins(first: str, second: str) -> None:
 @pytest.mark.parametrize(("first", "second"), [("?", "!"), ("a", "b"), ("1", "2"), ("да", "нет")])
 def test_fold_keeps_apart(first: str, second: str) -> None:
     assert fold(first) != fold(second)
+
+
+@given(st.text())
+def test_fold_leaves_letters_and_digits(text: str) -> None:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    assert fold(text) == ("".join(filter(str.isalnum, folded)) or text)
 
 
 TEXT = st.text(alphabet="abAB.! é" + string.digits[:3], min_size=1, max_size=3)
@@ -117,6 +126,24 @@ def test_seed_chooses_and_the_size_of_validation_does_not_move_test() -> None:
     larger, _ = make_splits(corpus, Split(validation_size=20, test_size=5))
     assert one.test != other_seed.test
     assert one.test == larger.test
+
+
+def test_the_rule_is_the_same_as_ever() -> None:
+    """Another rule would move test sentences into the training data of whoever prepares again."""
+    splits, _ = make_splits(Corpus(_corpus(200)), SIZES)
+    held = repr([(part.sources, part.references) for part in (splits.validation, splits.test)])
+    assert hashlib.sha256(held.encode()).hexdigest()[:16] == "ab852a468e40715c"
+
+
+def test_memory_grows_by_little_more_than_the_folded_text() -> None:
+    corpus = Corpus(_corpus(5000))
+    tracemalloc.start()
+    try:
+        make_splits(corpus, SIZES)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 300 * len(corpus.train)
 
 
 def test_all_references_of_a_held_out_source_are_in_one_row() -> None:
