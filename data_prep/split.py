@@ -105,6 +105,8 @@ def _hold_out(
         if name := next(fits, None):
             room[name] -= size
             split_of[group] = name
+            if not any(room.values()):
+                break
     for name, left in room.items():
         # The last groups may all be too large for the last few places; more is a lack of groups.
         if left >= max(1, wanted[name] // LARGEST_GROUP):
@@ -149,7 +151,9 @@ def _groups(pairs: Sequence[Pair]) -> tuple[list[int], dict[int, str]]:
         if node == len(parents):
             parents.append(node)
         node_of_pair.append(node)
-        parents[root_of(node)] = root_of(first_with.setdefault(fold(target), node))
+        other = first_with.setdefault(fold(target), node)
+        if other != node:
+            parents[root_of(node)] = root_of(other)
     keys: dict[int, str] = {}
     for source, node in nodes.items():
         root = root_of(node)

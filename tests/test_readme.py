@@ -26,7 +26,7 @@ def named() -> set[str]:
 def test_the_file_tree_names_every_module_and_recipe() -> None:
     modules = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("nmt", "data_prep", "configs")
+        for folder in ("nmt", "data_prep", "configs", "benchmarks")
         for path in (ROOT / folder).rglob("*.[py][ya]*")
         if path.suffix in (".py", ".yaml") and path.name != "__init__.py"
     ]

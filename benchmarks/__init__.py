@@ -1,0 +1,1 @@
+"""Measurements that compare: with other toolkits, with the machine, with growing sizes."""

@@ -1,0 +1,198 @@
+"""Ours beside other toolkits: the same model, data, threads and batches, on the same machine.
+
+    nmt prepare benchmarks/matched.yaml
+    python -m benchmarks.peers --peers joeynmt opennmt fairseq marian --rounds 3 --out peers.json
+
+Each toolkit is installed into an environment of its own below `--work`, where everything else of
+this benchmark lies too. All read the same pieces. Each first trains one model for `--epochs`, which
+is what it decodes with; then every round lets all of them train for `--timed-updates` from scratch,
+one after the other, and translate the test split, so that a machine that slows down slows all.
+
+Training is timed from the log of each, by the arrival of its lines, over all updates but the first
+fifth: start-up and reading data are not counted, nor is padding: a token is a piece of a target
+sentence or its end mark. Decoding is timed around the call that takes the sentences and gives the
+translations, in a process that has loaded the model and translated a few sentences before. BLEU is
+sacreBLEU's, of the beam's output as text against the raw references.
+
+A ratio compares what was measured within one round. All compute in fp32 where nothing else is said.
+"""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from benchmarks import measure, segmented
+from benchmarks.results import Results, tables
+from benchmarks.systems import OURS, PEERS
+from benchmarks.systems.contract import Bench
+from benchmarks.trial import Trial
+from nmt.checkpoint import MANIFEST
+from nmt.errors import UserError
+from nmt.evaluation.metrics import bleu
+from nmt.files import read_json, sha256
+
+Say = Callable[[str], None]
+BEAMS = {"beam5": 5, "greedy": 1}
+TOLERANCE = 0.03
+"""A peer's model is matched if its parameters differ from ours by this share at most."""
+
+
+def say(line: str) -> None:
+    """Tells the user, on the error stream: standard output is for the tables."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    summary, _, rest = (__doc__ or "").partition("\n")
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers",
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--peers", nargs="*", choices=[*PEERS], default=[*PEERS], metavar="PEER")
+    made.add_argument("--ours", nargs="*", choices=[*OURS], default=[*OURS], metavar="OURS")
+    made.add_argument("--rounds", type=_positive, default=3)
+    made.add_argument("--out", type=Path, required=True, metavar="FILE.json")
+    made.add_argument("--data", type=Path, metavar="FOLDER", help="made by `nmt prepare`")
+    made.add_argument("--threads", type=_positive, default=2)
+    made.add_argument("--batch", type=_positive, default=64, help="sentences")
+    made.add_argument("--epochs", type=_positive, default=1)
+    made.add_argument("--timed-updates", type=_positive, default=150)
+    made.add_argument("--work", type=Path, default=Path(__file__).parent / ".work")
+    made.add_argument(
+        "--pip-args", default="", help="words for pip, such as '--extra-index-url ADDRESS'"
+    )
+    return made
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0, or 2 for a user's mistake."""
+    given = parser().parse_args(argv)
+    try:
+        results = compare(given, say)
+    except UserError as error:
+        say(f"benchmarks.peers: {error}")
+        return 2
+    print(tables(results.runs, OURS))
+    return 0
+
+
+def compare(given: argparse.Namespace, say: Say) -> Results:
+    """All rounds; the file is there after each of them.
+
+    Raises:
+        UserError: no data, or no system left to measure.
+    """
+    if given.data is None:
+        raise UserError(
+            "--data: expected a folder of prepared data, found none; "
+            "`nmt prepare benchmarks/matched.yaml` makes data/benchmark"
+        )
+    data = segmented.export(given.data, given.work / "segmented")
+    bench = Bench(data, given.work, given.threads, given.batch, given.pip_args.split(), say)
+    data_hash = read_json(given.data / MANIFEST)["data_hash"]
+    trials = []
+    for name in [*given.ours, *given.peers]:
+        system = {**OURS, **PEERS}[name]
+        source = sha256(Path(inspect.getfile(system)))
+        identity = [data_hash, source, given.threads, given.batch, given.epochs]
+        trials.append(
+            Trial(name, system(bench), bench, given.epochs, given.timed_updates, identity)
+        )
+    results = Results(given.out, measure.machine(given.threads))
+    trials = _each(trials, partial(_train, results, say), say)
+    _tell_sizes(results, say)
+    results.write()
+    for number in range(1, given.rounds + 1):
+        say(f"round {number} of {given.rounds}")
+        trials = _each(trials, partial(_time_training, results, say), say)
+        for beam in BEAMS:
+            trials = _each(trials, partial(_time_decoding, results, say, beam), say)
+        results.write()
+    return results
+
+
+def _each(trials: Sequence[Trial], job: Callable[[Trial], None], say: Say) -> list[Trial]:
+    """Does a job for all in turn; one that fails is left out from there on."""
+    left = []
+    for trial in trials:
+        with _told(trial, say):
+            job(trial)
+            left.append(trial)
+    if not left:
+        raise UserError("no system is left to be measured")
+    return left
+
+
+@contextmanager
+def _told(trial: Trial, say: Say) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        say(f"{trial.name} is left out: {error}")
+
+
+def _train(results: Results, say: Say, trial: Trial) -> None:
+    results.versions[trial.name] = dict(trial.system.install())
+    if trial.system.note:
+        say(f"{trial.name}: {trial.system.note}")
+    for mode in trial.system.training_modes:
+        trained = trial.train(mode)
+        samples = results.of(trial.name, mode)
+        samples["train_tokens_per_s"].append(trained.tokens_per_second)
+        samples["parameters"] = trained.parameters
+        say(
+            f"{trial.name} {mode}: {trained.parameters:,} parameters, trained at "
+            f"{trained.tokens_per_second:,.0f} tokens/s"
+        )
+    for mode in trial.system.decoding_modes:  # one that is not trained in has another's model
+        samples = results.of(trial.name, mode)
+        samples["parameters"] = samples["parameters"] or trained.parameters
+
+
+def _tell_sizes(results: Results, say: Say) -> None:
+    """Names the models that are not matched."""
+    own = [samples["parameters"] for samples in results.runs.get("ours", {}).values()]
+    for name, modes in results.runs.items():
+        for samples in modes.values() if own and name in PEERS else ():
+            share = samples["parameters"] / own[0] - 1
+            if abs(share) > TOLERANCE:
+                say(f"{name}: its model has {share:+.1%} parameters against ours: not matched")
+
+
+def _time_training(results: Results, say: Say, trial: Trial) -> None:
+    for mode in trial.system.training_modes:
+        rate = trial.time_training(mode)
+        results.of(trial.name, mode)["train_tokens_per_s"].append(rate)
+        say(f"  {trial.name} {mode}: training {rate:,.0f} tokens/s")
+
+
+def _time_decoding(results: Results, say: Say, beam: str, trial: Trial) -> None:
+    for mode in trial.system.decoding_modes:
+        decoded = trial.time_decoding(mode, BEAMS[beam])
+        samples = results.of(trial.name, mode)
+        samples[f"{beam}_sentences_per_s"].append(decoded.sentences_per_second)
+        score = bleu(decoded.texts, trial.bench.data.references).value
+        if beam == "beam5":
+            samples["bleu"] = score
+        say(
+            f"  {trial.name} {mode}: {beam} {decoded.sentences_per_second:,.1f} sentences/s, "
+            f"BLEU {score:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The whole command with systems that are a few lines of Python each."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks import peers
+from benchmarks.systems.contract import Bench, Length, Search
+from benchmarks.watching import REPOSITORY, Command, Progress
+from data_prep.pipeline import prepare
+from nmt import config
+from tests.toy import make, settings
+
+TRAINING = """
+import sys, time
+print("3 parameters")
+for update in range(1, int(sys.argv[1]) + 1):
+    time.sleep(0.005)
+    print("update", update)
+"""
+COPYING = """
+from benchmarks.drivers.clock import arguments, measure
+given = arguments()
+measure(given, lambda lines: lines)
+"""
+
+
+class Copying:
+    """Says that it trains, and translates by copying."""
+
+    note = "it does nothing"
+    training_modes: Sequence[str] = ("fp32",)
+    decoding_modes: Sequence[str] = ("fp32", "int8_shortlist")
+    reusable = True
+    trained = 0
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    def install(self) -> Mapping[str, str]:
+        return {"copying": "1.0"}
+
+    def train(self, mode: str, folder: Path, length: Length) -> Command:
+        Copying.trained += 1
+        updates = length.updates or length.epochs * self.bench.updates_an_epoch
+        return self.command("-c", TRAINING, str(updates))
+
+    def progress(self, line: str) -> Progress | None:
+        return Progress(int(line.split()[1])) if line.startswith("update ") else None
+
+    def updates_an_epoch(self, log: str) -> int:
+        return self.bench.updates_an_epoch
+
+    def parameters(self, folder: Path, log: str) -> int:
+        return int(log.split()[0])
+
+    def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
+        words = [str(folders["fp32"]), "--input", str(self.bench.data.path("test.tgt"))]
+        words += ["--output", str(search.output.resolve()), "--beam", str(search.beam)]
+        return self.command("-c", COPYING, *words, "--batch", "8", "--threads", "1")
+
+    def command(self, *words: str) -> Command:
+        return Command([sys.executable, *words], self.bench.work, {"PYTHONPATH": str(REPOSITORY)})
+
+    def text(self, lines: Sequence[str]) -> list[str]:
+        return self.bench.data.text(lines)
+
+
+class Breaking(Copying):
+    """Trains, and cannot translate."""
+
+    def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
+        return self.command("-c", "raise SystemExit('out of memory')")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("joint")
+    make(folder)
+    raw = settings(folder)
+    raw["data"]["tokenizer"] = {"vocabulary_size": 300, "joint": True}
+    return prepare(config.from_dict(raw, "toy").data, lambda _: None)
+
+
+@pytest.fixture
+def words(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command line with one round, for systems of this file alone."""
+    monkeypatch.setattr(Copying, "trained", 0)
+    monkeypatch.setattr(peers, "OURS", {"ours": Copying})
+    monkeypatch.setattr(peers, "PEERS", {"copying": Copying, "breaking": Breaking})
+    options = ["--data", prepared, "--work", tmp_path / "work", "--out", tmp_path / "out.json"]
+    sizes = ["--rounds", 1, "--timed-updates", 10, "--batch", 8, "--threads", 1]
+    return [*map(str, options), *map(str, sizes)]
+
+
+def test_rounds_fill_the_file_and_the_table(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert peers.main([*words, "--rounds", "2"]) == 0
+    shown, told = capsys.readouterr()
+    content = json.loads((tmp_path / "out.json").read_text())
+    fp32 = content["runs"]["copying"]["fp32"]
+    assert len(fp32["train_tokens_per_s"]) == 3  # of the model, and of two rounds
+    assert len(fp32["beam5_sentences_per_s"]) == len(fp32["greedy_sentences_per_s"]) == 2
+    assert fp32["parameters"] == 3
+    assert fp32["bleu"] == pytest.approx(100)
+    fast = content["runs"]["ours"]["int8_shortlist"]
+    assert fast["train_tokens_per_s"] == [] and len(fast["beam5_sentences_per_s"]) == 2
+    assert fast["parameters"] == 3
+    assert content["machine"]["threads"] == 1
+    assert content["versions"]["copying"] == {"copying": "1.0"}
+    assert "copying fp32" in shown and "ours fp32 / it" in shown
+    assert "copying: it does nothing" in told
+
+
+def test_a_system_that_breaks_is_left_out_and_told_once(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert peers.main(words) == 0
+    told = capsys.readouterr().err.splitlines()
+    lost = [line for line in told if line.startswith("breaking is left out: ")]
+    assert len(lost) == 1
+    assert "ended with status 1: out of memory" in lost[0]
+    runs = json.loads((tmp_path / "out.json").read_text())["runs"]
+    assert len(runs["breaking"]["fp32"]["train_tokens_per_s"]) == 2  # its first round was its last
+    assert runs["breaking"]["fp32"]["beam5_sentences_per_s"] == []
+
+
+def test_finished_rounds_stay_when_a_later_one_is_interrupted(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(system: Copying, mode: str, folder: Path, length: Length) -> Command:
+        if Copying.trained == 6:  # three models, then one timed training each
+            raise KeyboardInterrupt
+        return whole(system, mode, folder, length)
+
+    whole = Copying.train
+    monkeypatch.setattr(Copying, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        peers.main([*words, "--peers", "copying", "breaking", "--rounds", "2"])
+    runs = json.loads((tmp_path / "out.json").read_text())["runs"]
+    assert len(runs["copying"]["fp32"]["greedy_sentences_per_s"]) == 1
+
+
+@pytest.mark.parametrize(("change", "trainings"), [((), 0), (("--epochs", "2"), 2)])
+def test_trained_models_are_used_again_unless_a_setting_differs(
+    words: list[str], change: tuple[str, ...], trainings: int
+) -> None:
+    words += ["--peers", "copying"]
+    assert peers.main(words) == 0
+    assert Copying.trained == 4
+    assert peers.main([*words, *change]) == 0
+    assert Copying.trained == 4 + 2 + trainings
+
+
+def test_without_data_it_says_which_command_makes_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert peers.main(["--out", str(tmp_path / "out.json")]) == 2
+    assert "`nmt prepare benchmarks/matched.yaml` makes data/benchmark" in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_no_system_left_ends_it(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert peers.main([*words, "--ours", "--peers", "breaking"]) == 2
+    assert capsys.readouterr().err.endswith("no system is left to be measured\n")
