@@ -19,11 +19,12 @@ A ratio compares what was measured within one round. All compute in fp32 where n
 
 import argparse
 import inspect
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from subprocess import SubprocessError
 
 from benchmarks import measure, segmented
 from benchmarks.results import Results, tables
@@ -55,8 +56,16 @@ def parser() -> argparse.ArgumentParser:
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--peers", nargs="*", choices=[*PEERS], default=[*PEERS], metavar="PEER")
-    made.add_argument("--ours", nargs="*", choices=[*OURS], default=[*OURS], metavar="OURS")
+    for name, systems in (("--peers", PEERS), ("--ours", OURS)):
+        named = [*systems]
+        made.add_argument(
+            name,
+            nargs="*",
+            choices=named,
+            default=named,
+            metavar="NAME",
+            help=f"any of {', '.join(named)} (default: all)",
+        )
     made.add_argument("--rounds", type=_positive, default=3)
     made.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     made.add_argument("--data", type=Path, metavar="FOLDER", help="made by `nmt prepare`")
@@ -64,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch", type=_positive, default=64, help="sentences")
     made.add_argument("--epochs", type=_positive, default=1)
     made.add_argument("--timed-updates", type=_positive, default=150)
-    made.add_argument("--work", type=Path, default=Path(__file__).parent / ".work")
+    made.add_argument(
+        "--work", type=Path, default=Path(__file__).parent / ".work", metavar="FOLDER"
+    )
     made.add_argument(
         "--pip-args", default="", help="words for pip, such as '--extra-index-url ADDRESS'"
     )
@@ -129,20 +140,15 @@ def _each(trials: Sequence[Trial], job: Callable[[Trial], None], say: Say) -> li
     """Does a job for all in turn; one that fails is left out from there on."""
     left = []
     for trial in trials:
-        with _told(trial, say):
+        try:
             job(trial)
+        except (UserError, OSError, SubprocessError) as error:
+            say(f"{trial.name} is left out: {error}")
+        else:
             left.append(trial)
     if not left:
         raise UserError("no system is left to be measured")
     return left
-
-
-@contextmanager
-def _told(trial: Trial, say: Say) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        say(f"{trial.name} is left out: {error}")
 
 
 def _train(results: Results, say: Say, trial: Trial) -> None:
@@ -195,4 +201,6 @@ def _time_decoding(results: Results, say: Say, beam: str, trial: Trial) -> None:
 
 
 if __name__ == "__main__":
+    # Ends the program that is being measured too: it would go on and disturb the next one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

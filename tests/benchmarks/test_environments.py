@@ -47,9 +47,7 @@ def test_an_environment_is_made_once_and_anew_when_its_recipe_changes(
     ).returncode
 
 
-def test_a_package_that_cannot_be_installed_is_told_in_pip_s_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_that_cannot_be_installed_is_told_in_pip_s_words(tmp_path: Path) -> None:
     code = "print('ERROR: No matching distribution found for joeynmt==99'); raise SystemExit(1)"
     with pytest.raises(UserError, match="cannot be installed: ERROR: No matching distribution"):
         environments._run([sys.executable, "-c", code], tmp_path / "install.log")
