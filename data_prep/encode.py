@@ -28,6 +28,9 @@ IDS = FEATURES.arrow_schema.field("source_ids").type
 BLOCK = 200_000
 """Texts whose words are in memory at once."""
 
+AT_ONCE = 10_000
+"""Words given to the tokenizer at once, which takes a kilobyte for each."""
+
 MOST_KNOWN = 1_000_000
 """Words whose ids are remembered, which takes about 250 bytes each."""
 
@@ -113,7 +116,9 @@ class WordEncoder:
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
         new = [word for word in words if word not in self._known]
-        self._known.update(zip(new, self._vocabulary.encode(new), strict=True))
+        for start in range(0, len(new), AT_ONCE):
+            part = new[start : start + AT_ONCE]
+            self._known.update(zip(part, self._vocabulary.encode(part), strict=True))
         return [self._known[word] for word in words]
 
 

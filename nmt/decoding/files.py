@@ -87,13 +87,15 @@ def translate_file(arguments: Namespace, say: Say) -> None:
     job = Job(**{name: value for name, value in vars(arguments).items() if name in names})
     interactive = arguments.input is None and sys.stdin.isatty()
     size = 1 if interactive else BLOCK
-    with _input(arguments.input) as stream, _output(arguments.output) as out:
-        lines = read_lines(stream, str(arguments.input or "standard input"))
-        blocks = iter(lambda: list(islice(lines, size)), [])
-        first = [] if interactive else list(islice(blocks, ENOUGH))
-        workers = arguments.workers or _workers(arguments.device, len(first))
-        with tqdm(unit=" lines", disable=True if interactive else None) as bar:
-            for done in _translated(job, chain(first, blocks), workers, bar):
+    with tqdm(unit=" lines", disable=True if interactive else None) as bar:
+        here = job(bar.update)  # what is wrong with the run is said before anything is read
+        with _input(arguments.input) as stream, _output(arguments.output) as out:
+            lines = read_lines(stream, str(arguments.input or "standard input"))
+            blocks = iter(lambda: list(islice(lines, size)), [])
+            first = [] if interactive else list(islice(blocks, ENOUGH))
+            workers = arguments.workers or _workers(arguments.device, len(first))
+            every = chain(first, blocks)
+            for done in map(here, every) if workers == 1 else _elsewhere(job, every, workers, bar):
                 for warning in done.said:
                     say(warning)
                 for line, translation in zip(done.lines, done.translations, strict=True):
@@ -106,13 +108,9 @@ def _workers(device: str, blocks: int) -> int:
     return torch.get_num_threads() if device == "cpu" and blocks == ENOUGH else 1
 
 
-def _translated(
+def _elsewhere(
     job: Job, blocks: Iterable[list[Line]], workers: int, bar: tqdm
 ) -> Iterator[Translated]:
-    if workers == 1:
-        yield from map(job(bar.update), blocks)
-        return
-    job()  # what is wrong with the run is said before any process starts
     for done in map_in_processes(job, blocks, workers):
         bar.update(len(done.lines))
         yield done
