@@ -17,8 +17,8 @@ import torch
 from benchmarks import measure, steps, synthetic
 from benchmarks.arithmetic import Sizes
 from nmt import checkpoint, cli, config
+from nmt.config import Precision
 from nmt.files import read_json
-from nmt.model.packed import Precision
 
 VOCABULARY = 2000
 SHORTEST, LONGEST = 5, 15
@@ -62,7 +62,8 @@ def translate(folder: str, lines: int, precision: Precision) -> Measured:
 
 def _translate_file(place: Path, file: Path, precision: Precision) -> None:
     words = ["translate", str(place / "run"), "--precision", precision]
-    words += ["--threads", str(torch.get_num_threads())]
+    # Memory is measured in this process: no other may take a part of the work.
+    words += ["--threads", str(torch.get_num_threads()), "--workers", "1"]
     words += ["-i", str(file), "-o", str(place / "translated")]
     if cli.main(words) != 0:
         raise RuntimeError("nmt translate failed")

@@ -14,10 +14,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from benchmarks import synthetic
 from benchmarks.arithmetic import Sizes
 from nmt.batch import Batch
-from nmt.config import Config, Training
+from nmt.config import Config, Precision, Training
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
-from nmt.model.packed import Precision
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
 from nmt.training.optim import make_optimizer

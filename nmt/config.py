@@ -142,6 +142,10 @@ class Training:
     log_every: PositiveInt = 50
 
 
+Precision = Literal["fp32", "bf16", "int8"]
+"""Of the products of decoding."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
     """How translations are searched for.
@@ -162,7 +166,7 @@ class Decoding:
     max_length_ratio: Positive = 2.0
     max_length_extra: PositiveInt = 10
     batch_tokens: PositiveInt = 8000
-    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True, kw_only=True)

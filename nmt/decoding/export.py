@@ -10,7 +10,7 @@ from nmt.batch import Batch
 from nmt.config import Decoding
 from nmt.decoding.lexicon import learn_shortlist
 from nmt.errors import UserError
-from nmt.model.packed import is_packed, pack
+from nmt.model.packed import is_packed, pack_decoder
 from nmt.vocab import tokenizer_files
 
 
@@ -50,8 +50,7 @@ def export(
             learnt.write(partial / checkpoint.SHORTLIST)
         decoding: Decoding = run.config.decoding
         if int8:
-            pack(run.model.decoder, "int8")
-            pack(run.model.output, "int8")
+            pack_decoder(run.model, "int8")
             decoding = replace(decoding, precision="int8")
         checkpoint.write_weights(partial, run.model)
         checkpoint.write_config(partial, replace(run.config, decoding=decoding))

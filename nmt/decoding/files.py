@@ -13,13 +13,13 @@ from typing import BinaryIO
 import torch
 from tqdm import tqdm
 
+from nmt.config import Precision
 from nmt.decoding.scoring import perplexity
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.decoding.workers import map_in_processes
 from nmt.errors import UserError
 from nmt.lines import Line, read_lines, read_texts
-from nmt.model.packed import Precision
 
 BLOCK = 1000
 """Lines that are sorted by length together; a few such blocks are in memory at once."""

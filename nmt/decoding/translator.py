@@ -8,7 +8,7 @@ from pathlib import Path
 from nmt import options
 from nmt.batch import Batch
 from nmt.checkpoint import SHORTLIST, Run, load_run
-from nmt.config import Decoding
+from nmt.config import Decoding, Precision
 from nmt.decoding import scoring
 from nmt.decoding.engine import Engine
 from nmt.decoding.scoring import Scored
@@ -17,7 +17,7 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translation import Alignment, Alternative, Translation, unchanged
 from nmt.errors import UserError
 from nmt.lines import one_line
-from nmt.model.packed import Precision, is_packed, pack
+from nmt.model.packed import is_packed, pack_decoder
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import EOS, RESERVED, Vocabulary
 
@@ -231,8 +231,7 @@ def _pack(run: Run, precision: Precision) -> None:
             f"{run.folder}: expected precision int8, for its weights have 8 bits, found "
             f"{precision}; translate with the run that it was exported from"
         )
-    pack(run.model.decoder, precision)
-    pack(run.model.output, precision)
+    pack_decoder(run.model, precision)
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

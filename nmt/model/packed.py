@@ -5,13 +5,12 @@ GPU) runs as torch's own layer on the same numbers.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Precision = Literal["fp32", "bf16", "int8"]
+from nmt.config import Precision
 
 LARGEST = 127
 """Symmetric int8: -127 to 127."""
@@ -151,6 +150,12 @@ def pack(module: nn.Module, precision: Precision) -> None:
             setattr(module, name, PACKERS[precision](child))
         else:
             pack(child, precision)
+
+
+def pack_decoder(model: nn.Module, precision: Precision) -> None:
+    """Packs what each step of search goes through: a model's decoder and its output layer."""
+    pack(model.get_submodule("decoder"), precision)
+    pack(model.get_submodule("output"), precision)
 
 
 def expect_int8(module: nn.Module, tensors: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from benchmarks.arithmetic import (
     training_products,
 )
 from nmt import config, options
-from nmt.model.packed import Precision
+from nmt.config import Precision
 from nmt.model.seq2seq import Seq2Seq
 from tests import toy
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nmt.config import Precision
 from nmt.model import packed
 from nmt.model.packed import PACKERS, Int8Linear, PackedLinear, expect_int8, is_packed, pack
 
@@ -37,7 +38,7 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("precision", PACKERS)
 @pytest.mark.parametrize("bias", [True, False])
 @torch.inference_mode()
-def test_a_packed_layer_gives_what_the_layer_gives(precision: packed.Precision, bias: bool) -> None:
+def test_a_packed_layer_gives_what_the_layer_gives(precision: Precision, bias: bool) -> None:
     linear, x = layer(bias), inputs()
     wanted = linear(x)
     found = PACKERS[precision](linear)(x)
@@ -51,7 +52,7 @@ def test_a_packed_layer_gives_what_the_layer_gives(precision: packed.Precision, 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("precision", PACKERS)
 @torch.inference_mode()
-def test_a_row_does_not_depend_on_the_rows_beside_it(precision: packed.Precision) -> None:
+def test_a_row_does_not_depend_on_the_rows_beside_it(precision: Precision) -> None:
     fast, x = PACKERS[precision](layer()), inputs()
     together = fast(x)
     for row in range(len(x)):
@@ -64,7 +65,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(precision: packed.Precision
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("precision", PACKERS)
 @torch.inference_mode()
-def test_a_selection_of_rows_gives_those_outputs(precision: packed.Precision) -> None:
+def test_a_selection_of_rows_gives_those_outputs(precision: Precision) -> None:
     fast, x, chosen = PACKERS[precision](layer()), inputs(), torch.tensor([3, 0, 39, 17])
     assert isinstance(fast, PackedLinear | Int8Linear)
     torch.testing.assert_close(fast.rows(chosen)(x), fast(x)[:, chosen], rtol=1e-5, atol=1e-5)
