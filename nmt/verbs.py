@@ -95,8 +95,8 @@ def add_translate(parser: Parser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="processes that share the threads (default: one for each thread if the input has "
-        "more than 3,000 lines, else 1)",
+        help="processes that share the threads; typed lines need none (default: one for each "
+        "thread if the input has more than 3,000 lines, else 1)",
     )
     _add_search(parser)
 

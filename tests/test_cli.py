@@ -299,3 +299,34 @@ def test_several_processes_translate_as_one_does(
         nmt("translate", trained.run, "-i", source, "-o", out, "--workers", workers)
     assert (tmp_path / "out1").read_bytes() == (tmp_path / "out2").read_bytes()
     assert len((tmp_path / "out1").read_bytes().splitlines()) == 9
+
+
+class Terminal(io.BytesIO):
+    """Where someone types a line when the translation of the one before is there."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self.out = out
+        self.answered: list[int] = []
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self.answered.append(self.out.read_bytes().count(b"\n"))
+        return f"{NEW[0]}\n".encode() if len(self.answered) <= 3 else b""
+
+    def __next__(self) -> bytes:
+        if line := self.readline():
+            return line
+        raise StopIteration
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
+def test_a_typed_line_is_answered_before_the_next_is_read(
+    trained: Toy, nmt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
+    terminal = Terminal(tmp_path / ".out.partial")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(terminal))
+    nmt("translate", trained.run, "-o", tmp_path / "out", *workers)
+    assert terminal.answered == [0, 1, 2, 3]

@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import chain, islice
@@ -41,6 +41,9 @@ class Translated:
     said: list[str]
 
 
+Translate = Callable[[list[Line]], Translated]
+
+
 @dataclass(frozen=True)
 class Job:
     """What to translate with, and how; see `Translator.load` and `Translator.translate`."""
@@ -53,7 +56,7 @@ class Job:
     length_penalty: float | None = None
     alignments: bool = False
 
-    def __call__(self, progress: Progress | None = None) -> Callable[[list[Line]], Translated]:
+    def __call__(self, progress: Progress | None = None) -> Translate:
         """Loads the translator; gives what translates a block."""
         said: list[str] = []
         translator = Translator.load(
@@ -86,16 +89,15 @@ def translate_file(arguments: Namespace, say: Say) -> None:
     names = [field.name for field in fields(Job)]
     job = Job(**{name: value for name, value in vars(arguments).items() if name in names})
     interactive = arguments.input is None and sys.stdin.isatty()
-    size = 1 if interactive else BLOCK
+    size, wanted = 1 if interactive else BLOCK, arguments.workers
     with tqdm(unit=" lines", disable=True if interactive else None) as bar:
         here = job(bar.update)  # what is wrong with the run is said before anything is read
         with _input(arguments.input) as stream, _output(arguments.output) as out:
             lines = read_lines(stream, str(arguments.input or "standard input"))
             blocks = iter(lambda: list(islice(lines, size)), [])
-            first = [] if interactive else list(islice(blocks, ENOUGH))
-            workers = arguments.workers or _workers(arguments.device, len(first))
-            every = chain(first, blocks)
-            for done in map(here, every) if workers == 1 else _elsewhere(job, every, workers, bar):
+            # Who types a line waits for its translation: no other is collected first.
+            found = map(here, blocks) if interactive else _shared(job, here, blocks, wanted, bar)
+            for done in found:
                 for warning in done.said:
                     say(warning)
                 for line, translation in zip(done.lines, done.translations, strict=True):
@@ -103,15 +105,18 @@ def translate_file(arguments: Namespace, say: Say) -> None:
                 out.flush()
 
 
-def _workers(device: str, blocks: int) -> int:
-    """Processes: one for each thread if the input is long enough to repay their start."""
-    return torch.get_num_threads() if device == "cpu" and blocks == ENOUGH else 1
-
-
-def _elsewhere(
-    job: Job, blocks: Iterable[list[Line]], workers: int, bar: tqdm
+def _shared(
+    job: Job, here: Translate, blocks: Iterator[list[Line]], wanted: int | None, bar: tqdm
 ) -> Iterator[Translated]:
-    for done in map_in_processes(job, blocks, workers):
+    """Each block translated, by as many processes as are wanted or repay their start."""
+    first = list(islice(blocks, ENOUGH))
+    long = job.device == "cpu" and len(first) == ENOUGH
+    workers = wanted or (torch.get_num_threads() if long else 1)
+    every = chain(first, blocks)
+    if workers == 1:
+        yield from map(here, every)
+        return
+    for done in map_in_processes(job, every, workers):
         bar.update(len(done.lines))
         yield done
 
