@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from nmt import __version__
 from nmt.arguments import Formatter, Overrides, Parser, read_overrides, settings_help
 from nmt.errors import UserError
+from nmt.memory import keep_freed_memory
 from nmt.verbs import VERBS
 
 
@@ -32,6 +33,7 @@ def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
     from nmt.wiring import run_training
 
     settings = config.load(arguments.config, overrides)
+    keep_freed_memory()
     run_training(settings, say, arguments.fresh, arguments.init_from)
 
 
@@ -155,6 +157,7 @@ def _use_machine(arguments: argparse.Namespace) -> None:
         if arguments.threads < 1:
             raise UserError(f"--threads: expected 1 or more, found {arguments.threads}")
         torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device: expected cpu where torch sees no CUDA device, found cuda")
 

@@ -18,6 +18,7 @@ FOUNDATION = {
     "nmt.errors",
     "nmt.files",
     "nmt.lines",
+    "nmt.memory",
     "nmt.options",
     "nmt.state",
     "nmt.verbs",

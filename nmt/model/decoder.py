@@ -10,6 +10,7 @@ from nmt.model import fused
 from nmt.model.attention import ATTENTIONS, AdditiveAttention
 from nmt.model.cells import CELLS, LSTM
 from nmt.model.contracts import Attention, Cell, Encoded
+from nmt.model.dropout import Dropout
 from nmt.options import Part, PositiveInt, Settings
 from nmt.state import State
 
@@ -121,7 +122,7 @@ class Output(nn.Module):
     def __init__(self, features_size: int, readout_size: int, vocabulary_size: int, dropout: float):
         super().__init__()
         self.hidden = nn.Linear(features_size, readout_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.projection = nn.Linear(readout_size, vocabulary_size)
         nn.init.zeros_(self.hidden.bias)
         nn.init.zeros_(self.projection.bias)

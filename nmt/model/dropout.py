@@ -1,34 +1,61 @@
-"""Dropout with one mask for all time steps, and dropout of whole words."""
+"""Dropout: of single values, with one mask for all time steps, and of whole words."""
 
 import torch
 from torch import Tensor, nn
 
+LEVELS = 1 << 16
+"""Rates are rounded to multiples of 1 / LEVELS."""
 
-class VariationalDropout(nn.Module):
-    """Drops the same features at every time step (Gal and Ghahramani 2016)."""
 
+def kept(inputs: Tensor, rate: float) -> Tensor:
+    """A mask of the inputs' shape and type: 0 where a value is dropped, else 1.
+
+    `bernoulli_` draws a number of 64 bits for each value, one after the other; 16 bits are
+    enough, in a quarter of the time.
+    """
+    count = inputs.numel()
+    draws = torch.empty((count + 3) // 4, dtype=torch.int64, device=inputs.device)
+    sixteen = draws.random_(-(2**63), None).view(torch.int16)[:count].view(inputs.shape)
+    return (sixteen >= round(rate * LEVELS) - LEVELS // 2).to(inputs.dtype)
+
+
+class _Rate(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(B, L, F) -> (B, L, F), scaled so that the expectation stays."""
-        if not self.training or self.rate == 0.0:
-            return inputs
-        keep = 1.0 - self.rate
-        mask = torch.empty_like(inputs[:, :1]).bernoulli_(keep).div_(keep)  # (B, 1, F)
-        return inputs * mask
-
-
-class WordDropout(nn.Module):
-    """Drops whole words by zeroing their embedding (Sennrich and Zhang 2019)."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
+    def extra_repr(self) -> str:
+        return str(self.rate)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, L, E) -> (B, L, E); kept words are not scaled: a word is there or it is not."""
-        if not self.training or self.rate == 0.0:
-            return inputs
-        return inputs * torch.empty_like(inputs[..., :1]).bernoulli_(1.0 - self.rate)
+        return self.drop(inputs) if self.training and self.rate > 0.0 else inputs
+
+    def drop(self, inputs: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Dropout(_Rate):
+    """Drops single values (Srivastava et al. 2014): (...) -> (...); the expectation stays."""
+
+    def drop(self, inputs: Tensor) -> Tensor:
+        return inputs * kept(inputs, self.rate).div_(1.0 - self.rate)
+
+
+class VariationalDropout(_Rate):
+    """Drops the same features at every time step (Gal and Ghahramani 2016).
+
+    (B, L, F) -> (B, L, F), scaled so that the expectation stays.
+    """
+
+    def drop(self, inputs: Tensor) -> Tensor:
+        return inputs * kept(inputs[:, :1], self.rate).div_(1.0 - self.rate)  # (B, 1, F)
+
+
+class WordDropout(_Rate):
+    """Drops whole words by zeroing their embedding (Sennrich and Zhang 2019).
+
+    (B, L, E) -> (B, L, E); kept words are not scaled: a word is there or it is not.
+    """
+
+    def drop(self, inputs: Tensor) -> Tensor:
+        return inputs * kept(inputs[..., :1], self.rate)

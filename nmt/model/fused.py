@@ -12,7 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nmt.model.products import repeated
 from nmt.state import State
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward
+"""(grad, y) -> grad * y * (1 - y) in one pass."""
+tanh_backward = torch.ops.aten.tanh_backward
+"""(grad, y) -> grad * (1 - y * y)."""
 
 
 def _compute_dtype(tensor: Tensor) -> torch.dtype:
@@ -52,42 +58,46 @@ class _GruSequence(torch.autograd.Function):
     def forward(ctx: Any, projected: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         directions, batch, length, gates = projected.shape
         size = gates // 3
-        states = projected.new_empty(length + 1, directions, batch, size)
+        new = projected.new_empty
+        states = new(length + 1, directions, batch, size)
         states[0].zero_()
-        resets, updates, candidates, pasts = projected.new_empty(
-            4, length, directions, batch, size
-        ).unbind()
-        transposed, bias_row = weight.transpose(1, 2), bias.unsqueeze(1)
+        pasts = new(length, directions, batch, gates)
+        keeps, candidates = new(length, directions, batch, 2 * size), torch.empty_like(states[1:])
+        products = [repeated(weight[d], batch, bias[d]) for d in range(directions)]
         for t in range(length):
-            x = projected[:, :, t]
-            past = torch.baddbmm(bias_row, states[t], transposed)  # (D, B, 3H)
-            keep = torch.sigmoid(x[..., : 2 * size] + past[..., : 2 * size])
-            resets[t], updates[t] = keep.chunk(2, dim=-1)
-            pasts[t] = past[..., 2 * size :]
-            torch.addcmul(x[..., 2 * size :], resets[t], pasts[t], out=candidates[t]).tanh_()
-            torch.lerp(candidates[t], states[t], updates[t], out=states[t + 1])
-        ctx.save_for_backward(states, resets, updates, candidates, pasts, weight)
+            x, past = projected[:, :, t], pasts[t]
+            for d, product in enumerate(products):
+                past[d] = product(states[t, d])
+            torch.add(x[..., : 2 * size], past[..., : 2 * size], out=keeps[t]).sigmoid_()
+            reset, update = keeps[t].chunk(2, dim=-1)
+            candidate = candidates[t]
+            torch.addcmul(x[..., 2 * size :], reset, past[..., 2 * size :], out=candidate).tanh_()
+            torch.lerp(candidate, states[t], update, out=states[t + 1])
+        ctx.save_for_backward(states, keeps, candidates, pasts, weight)
         return states[1:].permute(1, 2, 0, 3)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        states, resets, updates, candidates, pasts, weight = ctx.saved_tensors
-        length, directions, batch, size = resets.shape
+        states, keeps, candidates, pasts, weight = ctx.saved_tensors
+        length, directions, batch, size = candidates.shape
         grad_input = states.new_empty(directions, batch, length, 3 * size)
         grad_past = states.new_empty(length, directions, batch, 3 * size)
         carried = states.new_zeros(directions, batch, size)
+        products = [repeated(weight[d].T, batch) for d in range(directions)]
         for t in reversed(range(length)):
-            r, z, n, h = resets[t], updates[t], candidates[t], states[t]
+            (reset, update), candidate = keeps[t].chunk(2, dim=-1), candidates[t]
             carried = carried + grad[:, :, t]
-            g = grad_past[t]
-            grad_n = carried * (1 - z) * (1 - n * n)
-            torch.mul(grad_n, r, out=g[..., 2 * size :])
-            torch.mul(grad_n * pasts[t], r * (1 - r), out=g[..., :size])
-            torch.mul(carried * (h - n), z * (1 - z), out=g[..., size : 2 * size])
-            grad_input[:, :, t, : 2 * size] = g[..., : 2 * size]
-            grad_input[:, :, t, 2 * size :] = grad_n
-            carried = torch.baddbmm(carried * z, g, weight)
+            kept = carried * update
+            grad_candidate = tanh_backward(carried - kept, candidate)
+            gates, g = grad_past[t][..., : 2 * size], grad_past[t]
+            torch.mul(grad_candidate, pasts[t][..., 2 * size :], out=g[..., :size])
+            torch.mul(carried, states[t] - candidate, out=g[..., size : 2 * size])
+            sigmoid_backward.grad_input(gates, keeps[t], grad_input=gates)
+            torch.mul(grad_candidate, reset, out=g[..., 2 * size :])
+            grad_input[:, :, t, : 2 * size] = gates
+            grad_input[:, :, t, 2 * size :] = grad_candidate
+            carried = torch.stack([product(g[d]) for d, product in enumerate(products)]).add_(kept)
         rows = grad_past.transpose(0, 1).flatten(1, 2)  # (D, S * B, 3H)
         grad_weight = rows.transpose(1, 2) @ states[:-1].transpose(0, 1).flatten(1, 2)
         return grad_input, grad_weight, rows.sum(dim=1)
@@ -104,8 +114,7 @@ def attentional_lstm(
         source: from the decoder's `prepare`.
 
     Returns:
-        Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S); weights carry no gradient. The
-        backward overwrites what forward saved, so it runs once: torch refuses a second one.
+        Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S); weights carry no gradient.
     """
     prepared, start = source
     keys, memory, mask = prepared
@@ -157,34 +166,22 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         states[:, 0], cells[:, 0] = start, 0.0
         contexts, weights = new(batch, steps, memory.shape[2]), new(batch, steps, length)
         activations, squashed = new(steps, batch, gates), new(steps, batch, size)
-        energies = new(steps, batch, length, hidden)
+        queries, tanh = new(steps, batch, hidden), torch.empty_like(keys)
         blocked = torch.zeros_like(mask, dtype=keys.dtype).masked_fill_(~mask, -torch.inf)
+        recur, read = repeated(stacked, batch), repeated(reader, batch)
         for t in range(steps):
-            past = states[:, t] @ stacked.T  # (B, 4H + A)
-            tanh = torch.add(keys, past[:, gates:].unsqueeze(1), out=energies[t]).tanh_()
-            weights[:, t] = torch.softmax(
-                torch.mv(tanh.flatten(0, 1), energy).view_as(mask) + blocked, dim=1
-            )
+            past = recur(states[:, t])  # (B, 4H + A)
+            queries[t] = past[:, gates:]
+            torch.add(keys, queries[t].unsqueeze(1), out=tanh).tanh_()
+            scores = torch.mv(tanh.flatten(0, 1), energy).view_as(mask).add_(blocked)
+            weights[:, t] = torch.softmax(scores, dim=1)
             contexts[:, t] = torch.bmm(weights[:, t : t + 1], memory).squeeze(1)
-            sums = activations[t]
-            torch.add(projected[:, t], past[:, :gates], out=sums)
-            sums.addmm_(contexts[:, t], reader.T)
-            i, f, o, g = _activate(sums)
+            sums = torch.add(projected[:, t], past[:, :gates], out=activations[t])
+            i, f, o, g = _activate(sums.add_(read(contexts[:, t])))
             torch.addcmul(f * cells[:, t], i, g, out=cells[:, t + 1])
             torch.mul(o, torch.tanh(cells[:, t + 1], out=squashed[t]), out=states[:, t + 1])
-        ctx.save_for_backward(
-            states,
-            cells,
-            contexts,
-            weights,
-            activations,
-            squashed,
-            energies,
-            memory,
-            stacked,
-            reader,
-            energy,
-        )
+        saved = (states, cells, contexts, weights, activations, squashed, queries, keys, memory)
+        ctx.save_for_backward(*saved, stacked, reader, energy)
         ctx.mark_non_differentiable(weights)
         return states[:, 1:], contexts, weights
 
@@ -193,27 +190,17 @@ class _AttentionalLstmSequence(torch.autograd.Function):
     def backward(
         ctx: Any, grad_states: Tensor, grad_contexts: Tensor, _: Tensor
     ) -> tuple[Tensor | None, ...]:
-        (
-            states,
-            cells,
-            contexts,
-            weights,
-            activations,
-            squashed,
-            energies,
-            memory,
-            stacked,
-            reader,
-            energy,
-        ) = ctx.saved_tensors
+        states, cells, contexts, weights, activations, squashed, *rest = ctx.saved_tensors
+        queries, keys, memory, stacked, reader, energy = rest
         steps, batch, gates = activations.shape
         size, hidden = gates // 4, energy.shape[0]
         grad_past = states.new_empty(batch, steps, gates + hidden)
         grad_context = states.new_empty(batch, steps, memory.shape[2])
-        grad_keys = torch.zeros_like(energies[0])
+        grad_keys, tanh = torch.zeros_like(keys), torch.empty_like(keys)
         scores_sum = weights.new_zeros(weights.shape[0], weights.shape[2])
         grad_energy = torch.zeros_like(energy)
         carried, carried_cell = torch.zeros_like(states[:, 0]), torch.zeros_like(cells[:, 0])
+        recur, read = repeated(stacked.T, batch), repeated(reader.T, batch)
         for t in reversed(range(steps)):
             sums = grad_past[:, t, :gates]
             carried_cell = _lstm_backward(
@@ -224,11 +211,12 @@ class _AttentionalLstmSequence(torch.autograd.Function):
                 squashed[t],
                 sums,
             )
-            torch.addmm(grad_contexts[:, t], sums, reader, out=grad_context[:, t])
-            weight = weights[:, t]
+            torch.add(grad_contexts[:, t], read(sums), out=grad_context[:, t])
             grad_weight = torch.bmm(memory, grad_context[:, t].unsqueeze(2)).squeeze(2)
-            score = weight * (grad_weight - (weight * grad_weight).sum(dim=1, keepdim=True))
-            tanh = energies[t]
+            weight = weights[:, t]
+            score = torch.ops.aten._softmax_backward_data(grad_weight, weight, 1, weight.dtype)
+            # Once more is cheaper than kept: (T, B, S, A) would leave the processor's caches.
+            torch.add(keys, queries[t].unsqueeze(1), out=tanh).tanh_()
             grad_energy.addmv_(tanh.flatten(0, 1).T, score.flatten())
             # d tanh = 1 - tanh^2, and the scores' gradients of a softmax sum to zero over S:
             # the query's gradient is -v * sum_j score_j tanh_j^2, and the keys' likewise.
@@ -237,7 +225,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
             torch.mul(pulled, -energy, out=grad_past[:, t, gates:])
             grad_keys.addcmul_(square, score.unsqueeze(2))
             scores_sum += score
-            carried = grad_past[:, t] @ stacked
+            carried = recur(grad_past[:, t])
         grad_keys = (scores_sum.unsqueeze(2) - grad_keys).mul_(energy)
         rows = grad_past.flatten(0, 1)
         grad_stacked = rows.T @ states[:, :-1].reshape(-1, size)
@@ -271,10 +259,12 @@ def _lstm_backward(
 ) -> Tensor:
     """Writes the gradient of the pre-activations to `out` (B, 4H); returns the cell's."""
     i, f, o, g = activations.chunk(4, dim=1)
-    out_i, out_f, out_o, out_g = out.chunk(4, dim=1)
-    grad_cell = torch.addcmul(grad_cell, grad * o, 1 - squashed * squashed)
-    torch.mul(grad_cell * g, i * (1 - i), out=out_i)
-    torch.mul(grad_cell * cell, f * (1 - f), out=out_f)
-    torch.mul(grad * squashed, o * (1 - o), out=out_o)
-    torch.mul(grad_cell * i, 1 - g * g, out=out_g)
+    keep, out_keep, out_g = activations[:, : -len(g[0])], out[:, : -len(g[0])], out.chunk(4, 1)[3]
+    out_i, out_f, out_o = out_keep.chunk(3, dim=1)
+    grad_cell = grad_cell + tanh_backward(grad * o, squashed)
+    torch.mul(grad_cell, g, out=out_i)
+    torch.mul(grad_cell, cell, out=out_f)
+    torch.mul(grad, squashed, out=out_o)
+    sigmoid_backward.grad_input(out_keep, keep, grad_input=out_keep)
+    tanh_backward.grad_input(grad_cell * i, g, grad_input=out_g)
     return grad_cell * f

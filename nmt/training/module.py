@@ -32,12 +32,12 @@ class TranslationModule(pl.LightningModule):
     def loss(self, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor, int]:
         """Summed smoothed loss, summed negative log likelihood (nats), and real tokens."""
         features, _ = self.model(batch.source, batch.source_lengths, batch.target_input)
-        mask = batch.target_mask
         # The output layer is the widest product: it sees real tokens only.
-        hidden = self.model.output.readout(features[mask])
+        real = batch.target_mask.flatten().nonzero().squeeze(1)  # (N,) in (B * T,)
+        hidden = self.model.output.readout(features.flatten(0, 1).index_select(0, real))
         projection = self.model.output.projection
         loss, nll = smoothed_cross_entropy(
-            hidden, projection.weight, projection.bias, batch.labels[mask], smoothing
+            hidden, projection.weight, projection.bias, batch.labels.flatten()[real], smoothing
         )
         return loss, nll, len(hidden)
 
