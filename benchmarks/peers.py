@@ -155,16 +155,16 @@ def _train(results: Results, say: Say, trial: Trial) -> None:
     results.versions[trial.name] = dict(trial.system.install())
     if trial.system.note:
         say(f"{trial.name}: {trial.system.note}")
-    for mode in trial.system.training_modes:
+    for mode in trial.system.models:
         trained = trial.train(mode)
         samples = results.of(trial.name, mode)
-        samples["train_tokens_per_s"].append(trained.tokens_per_second)
         samples["parameters"] = trained.parameters
         say(
             f"{trial.name} {mode}: {trained.parameters:,} parameters, trained at "
             f"{trained.tokens_per_second:,.0f} tokens/s"
         )
-    for mode in trial.system.decoding_modes:  # one that is not trained in has another's model
+    # The model of the others has the same size, trained or not.
+    for mode in dict.fromkeys([*trial.system.training_modes, *trial.system.decoding_modes]):
         samples = results.of(trial.name, mode)
         samples["parameters"] = samples["parameters"] or trained.parameters
 

@@ -43,15 +43,6 @@ class Results:
         write_json(self.path, content)
 
 
-def rounds(samples: Mapping[str, Any], measure: str) -> Sequence[float]:
-    """The samples that were taken in turn with everyone else's, in order.
-
-    The first sample of training is of the model's own training, long before or after the others'.
-    """
-    found: Sequence[float] = samples[measure]
-    return found[1:] if measure.startswith("train") else found
-
-
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Ours to theirs within each round that both have finished."""
     return [a / b for a, b in zip(ours, theirs, strict=False)]
@@ -68,10 +59,10 @@ def tables(runs: Runs, ours: Iterable[str]) -> str:
     parts = []
     for measure, title in MEASURES.items():
         measured = {
-            (system, mode): rounds(samples, measure)
+            (system, mode): samples[measure]
             for system, modes in runs.items()
             for mode, samples in modes.items()
-            if rounds(samples, measure)
+            if samples[measure]
         }
         if not measured:
             continue

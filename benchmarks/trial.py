@@ -86,7 +86,7 @@ class Trial:
     def time_decoding(self, mode: str, beam: int) -> Decoded:
         """Sentences per second over the test split, and its translations."""
         output = self.folder / f"{mode}-beam{beam}.txt"
-        folders = {name: self._model(name) for name in self.system.training_modes}
+        folders = {name: self._model(name) for name in self.system.models}
         command = self.system.decode(mode, folders, Search(beam, output))
         lines = watch(command, self.folder / f"{mode}-beam{beam}.log")
         found = next((line.text for line in lines if line.text.startswith(PREFIX)), None)

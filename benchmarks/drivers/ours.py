@@ -6,12 +6,14 @@ import torch
 
 from benchmarks.drivers.clock import arguments, measure
 from nmt import Translator
+from nmt.memory import keep_freed_memory
 
 
 def main() -> None:
     """Ours cuts batches by positions: it gets as many as the sentences have on average."""
     given = arguments()
     torch.set_num_threads(given.threads)
+    keep_freed_memory()  # as `nmt translate` does
     translator = Translator.load(given.model, precision=given.precision, say=lambda _: None)
 
     def translate(lines: list[str]) -> list[str]:

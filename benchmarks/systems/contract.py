@@ -83,6 +83,11 @@ class System(Protocol):
     def training_modes(self) -> Sequence[str]: ...
 
     @property
+    def models(self) -> Sequence[str]:
+        """The training modes whose model is decoded with; the others are only timed."""
+        ...
+
+    @property
     def decoding_modes(self) -> Sequence[str]: ...
 
     @property
@@ -118,7 +123,7 @@ class System(Protocol):
 
         Args:
             mode: how to compute.
-            folders: of the trained model of each training mode.
+            folders: of each of the `models`.
             search: what to search for.
         """
         ...

@@ -60,6 +60,7 @@ class Ours:
         self.bench = bench
         self.folder = bench.work.resolve() / self.name
         self.training_modes = [name for name, mode in self.modes.items() if mode.training]
+        self.models = list(dict.fromkeys(mode.run for mode in self.modes.values()))
         self.decoding_modes = list(self.modes)
         self.prepared = bench.data.prepared.resolve()
 

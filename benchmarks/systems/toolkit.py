@@ -23,6 +23,7 @@ class Toolkit:
     recipe: ClassVar[Recipe]
     note: ClassVar[str] = ""
     training_modes: Sequence[str] = ("fp32",)
+    models: Sequence[str] = ("fp32",)
     decoding_modes: Sequence[str] = ("fp32",)
     reusable = True
     progress_line: ClassVar[re.Pattern[str]]

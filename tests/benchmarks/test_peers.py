@@ -32,7 +32,8 @@ class Copying:
     """Says that it trains, and translates by copying."""
 
     note = "it does nothing"
-    training_modes: Sequence[str] = ("fp32",)
+    training_modes: Sequence[str] = ("fp32", "bf16")
+    models: Sequence[str] = ("fp32",)
     decoding_modes: Sequence[str] = ("fp32", "int8_shortlist")
     reusable = True
     trained = 0
@@ -103,9 +104,11 @@ def test_rounds_fill_the_file_and_the_table(
     shown, told = capsys.readouterr()
     content = json.loads((tmp_path / "out.json").read_text())
     fp32 = content["runs"]["copying"]["fp32"]
-    assert len(fp32["train_tokens_per_s"]) == 3  # of the model, and of two rounds
+    assert len(fp32["train_tokens_per_s"]) == 2  # the rounds, not the model
     assert len(fp32["beam5_sentences_per_s"]) == len(fp32["greedy_sentences_per_s"]) == 2
-    assert fp32["parameters"] == 3
+    timed = content["runs"]["copying"]["bf16"]  # a model that nobody decodes with
+    assert len(timed["train_tokens_per_s"]) == 2 and timed["beam5_sentences_per_s"] == []
+    assert fp32["parameters"] == timed["parameters"] == 3
     assert fp32["bleu"] == pytest.approx(100)
     fast = content["runs"]["ours"]["int8_shortlist"]
     assert fast["train_tokens_per_s"] == [] and len(fast["beam5_sentences_per_s"]) == 2
@@ -125,7 +128,7 @@ def test_a_system_that_breaks_is_left_out_and_told_once(
     assert len(lost) == 1
     assert "ended with status 1: out of memory" in lost[0]
     runs = json.loads((tmp_path / "out.json").read_text())["runs"]
-    assert len(runs["breaking"]["fp32"]["train_tokens_per_s"]) == 2  # its first round was its last
+    assert len(runs["breaking"]["fp32"]["train_tokens_per_s"]) == 1  # its first round was its last
     assert runs["breaking"]["fp32"]["beam5_sentences_per_s"] == []
 
 
@@ -133,7 +136,7 @@ def test_finished_rounds_stay_when_a_later_one_is_interrupted(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(system: Copying, mode: str, folder: Path, length: Length) -> Command:
-        if Copying.trained == 6:  # three models, then one timed training each
+        if Copying.trained == 9:  # three models, then two timed trainings each
             raise KeyboardInterrupt
         return whole(system, mode, folder, length)
 
@@ -151,9 +154,9 @@ def test_trained_models_are_used_again_unless_a_setting_differs(
 ) -> None:
     words += ["--peers", "copying"]
     assert peers.main(words) == 0
-    assert Copying.trained == 4
+    assert Copying.trained == 6  # two models, and two timed trainings of each system
     assert peers.main([*words, *change]) == 0
-    assert Copying.trained == 4 + 2 + trainings
+    assert Copying.trained == 6 + 4 + trainings
 
 
 def test_without_data_it_says_which_command_makes_some(
