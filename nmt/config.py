@@ -114,7 +114,7 @@ class Training:
         clip_norm: largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.
         weight_decay: decoupled decay of matrices (Loshchilov and Hutter 2019).
         average_decay: decay of the exponential moving average of the weights, which is what is
-            validated and saved; 0 does not average.
+            validated and saved; shorter at first; 0 does not average.
         precision: fp32, bf16 (mixed), or auto: the faster by a short measurement at the start.
         seed: of initialisation, order and dropout.
         threads: processor threads; null leaves the choice to torch.

@@ -72,7 +72,7 @@ def settings(folder: Path) -> dict[str, Any]:
             "warmup_steps": 5,
             "schedule": "constant",
             "label_smoothing": 0.0,
-            "average_decay": 0.8,
+            "average_decay": 0.4,
             "log_every": 10,
             "threads": 1,
         },

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 from tqdm import tqdm
 
 from nmt.checkpoint import LAST, METRICS, write_manifest, write_weights
@@ -163,9 +164,19 @@ class Progress(Callback):
 
 
 def averaging(decay: float) -> list[Callback]:
-    """The exponential moving average of the weights (Polyak and Juditsky 1992), if any."""
+    """The exponential moving average of the weights (Polyak and Juditsky 1992), if any.
+
+    After n updates its decay is min(decay, (1 + n) / (10 + n)): a memory as long as the whole
+    training so far would validate, and may keep, weights that have learnt next to nothing.
+    """
     if decay == 0:
         return []
-    # Of all tensors in one call: Lightning's own subclass takes them one by one, which is slower.
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def average(averages: list[Tensor], weights: list[Tensor], updates: Tensor) -> None:
+        done = int(updates)
+        rate = 1 - min(decay, (1 + done) / (10 + done))
+        # All tensors in one call: Lightning's own subclass takes them one by one.
+        torch._foreach_lerp_(averages, weights, rate)
+
     return [WeightAveraging(multi_avg_fn=average)]

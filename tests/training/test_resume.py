@@ -22,7 +22,7 @@ def whole(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Runs that nothing interrupted; tests leave them as they are."""
 
     @cache
-    def train(decay: float = 0.8) -> Path:
+    def train(decay: float = 0.4) -> Path:
         folder = tmp_path_factory.mktemp("whole") / "run"
         return Script().run(settings(toy, folder, training__average_decay=decay))
 
@@ -40,7 +40,7 @@ def assert_alike(one: Path, other: Path) -> None:
         assert same(left.get(key), right.get(key)), key
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.8])
+@pytest.mark.parametrize("decay", [0.0, 0.4])
 @pytest.mark.parametrize(
     ("place", "step", "first"),
     [
@@ -135,7 +135,7 @@ def test_more_patience_goes_on_from_a_finished_run(toy: Toy, tmp_path: Path) -> 
         ("model.encoder.cell.kind", "lstm", "'gru'"),
         ("model.dropout", 0.5, "0.2"),
         ("training.seed", 7, "1"),
-        ("training.average_decay", 0.5, "0.8"),
+        ("training.average_decay", 0.5, "0.4"),
         ("training.precision", "bf16", "'fp32'"),
     ],
 )
