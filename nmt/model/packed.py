@@ -15,6 +15,9 @@ from nmt.config import Precision
 LARGEST = 127
 """Symmetric int8: -127 to 127."""
 
+ZERO = 128
+"""The matrix units take unsigned by signed bytes: this one stands for zero."""
+
 
 def _packable(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
@@ -75,12 +78,14 @@ class Int8Linear(nn.Module):
     weight: Tensor
     weight_scale: Tensor
     bias: Tensor | None
+    zero: Tensor
 
     def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
         self.register_buffer("weight_scale", torch.ones(outputs))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
+        self.register_buffer("zero", torch.tensor(ZERO + 0.5), persistent=False)
         self._product: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
@@ -104,8 +109,10 @@ class Int8Linear(nn.Module):
         self._product = self._product or self._pack()
         flat = inputs.flatten(0, -2)
         # torch.aminmax and vector_norm look at the numbers once, but take ten times as long.
-        scale = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12).div_(LARGEST)
-        product = self._product(flat / scale)
+        largest = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12)
+        # What is cut off behind the point, when these become bytes, rounds to the nearest.
+        product = self._product(torch.addcmul(self.zero, flat, LARGEST / largest))
+        scale = largest.div_(LARGEST)
         if self.bias is None:
             product *= scale
         else:
@@ -115,16 +122,15 @@ class Int8Linear(nn.Module):
     def _pack(self) -> Callable[[Tensor], Tensor]:
         if not _packable(self.weight):
             weight = self.weight.float() * self.weight_scale.unsqueeze(1)
-            return lambda scaled: functional.linear(scaled.round(), weight)
+            return lambda scaled: functional.linear(scaled.floor().sub_(ZERO), weight)
         ops, zero_points = torch.ops.onednn, torch.zeros(len(self.weight_scale), dtype=torch.long)
         packed, scale = ops.qlinear_prepack(self.weight, None), self.weight_scale
 
         def product(scaled: Tensor) -> Tensor:
-            # The matrix units take unsigned by signed bytes: 128 stands for zero.
-            eight = scaled.add_(128.5).to(torch.uint8)
+            eight = scaled.to(torch.uint8)
             weight = (packed, scale, zero_points)
             result: Tensor = ops.qlinear_pointwise(
-                eight, 1.0, 128, *weight, None, 1.0, 0, torch.float32, "none", [], ""
+                eight, 1.0, ZERO, *weight, None, 1.0, 0, torch.float32, "none", [], ""
             )
             return result
 
