@@ -30,11 +30,16 @@ def prepare(arguments: argparse.Namespace, overrides: Overrides) -> None:
 def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt train`."""
     from nmt import config
-    from nmt.wiring import run_training
+    from nmt.wiring import run_training, train_seeds
 
+    if arguments.seeds is not None and arguments.seeds < 2:
+        raise UserError(f"--seeds: expected 2 or more, found {arguments.seeds}")
     settings = config.load(arguments.config, overrides)
     keep_freed_memory()
-    run_training(settings, say, arguments.fresh, arguments.init_from)
+    if arguments.seeds:
+        train_seeds(settings, arguments.seeds, say, arguments.fresh, arguments.init_from)
+    else:
+        run_training(settings, say, arguments.fresh, arguments.init_from)
 
 
 def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:

@@ -23,6 +23,13 @@ def add_train(parser: Parser) -> None:
         help="fine-tune: start from this run's weights, "
         "tokenizer and architecture, with a new optimiser and this configuration's data",
     )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="train N runs, FOLDER-seed-S for training.seed and those after it, and tell mean and "
+        "standard deviation of their validation BLEU",
+    )
 
 
 def _add_search(parser: Parser) -> None:
@@ -75,7 +82,13 @@ def _add_output(parser: Parser) -> None:
 
 def add_translate(parser: Parser) -> None:
     """`nmt translate`: lines of text to lines of text."""
-    parser.add_argument("run", type=Path, help="a run's folder, such as checkpoints/tatoeba-en-es")
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, such as checkpoints/tatoeba-en-es; several translate together",
+    )
     parser.add_argument(
         "-i",
         "--input",
@@ -127,6 +140,9 @@ def add_evaluate(parser: Parser) -> None:
         action="extend",
         metavar="FILE",
         help="translations by any system, detokenised",
+    )
+    parser.add_argument(
+        "--ensemble", action="store_true", help="the runs translate together, as one system"
     )
     parser.add_argument("--lowercase", action="store_true", help="score without regard to case")
     parser.add_argument("--tokenize", default="13a", help="sacreBLEU's tokenizer for BLEU")

@@ -37,6 +37,12 @@ class Vocabulary:
     def __len__(self) -> int:
         return int(self.tokenizer.get_vocab_size())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.tokenizer.to_str() == other.tokenizer.to_str()
+
+    def __hash__(self) -> int:
+        return hash(self.tokenizer.to_str())
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, without sentence marks. Nothing is ever unknown."""
         # Lone surrogates cannot be encoded as UTF-8; they come from undecodable bytes only.

@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from sacrebleu.metrics.bleu import BLEU
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 Say = Callable[[str], None]
+
+ENSEMBLE = "ensemble"
+"""The name under which several runs are evaluated as one."""
 
 SHORTLIST_BATCH_TOKENS = 4000
 """Of a forced pass over the training data: it keeps no gradients, so batches may be large."""
@@ -54,18 +58,35 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     return folder
 
 
+def train_seeds(
+    config: Config, seeds: int, say: Say, fresh: bool, init_from: Path | None
+) -> list[Path]:
+    """Trains a run for each seed; tells how far apart they are: a smaller gain is none."""
+    folders = []
+    for seed in range(config.training.seed, config.training.seed + seeds):
+        folder = f"{Path(config.training.folder)}-seed-{seed}"
+        training = replace(config.training, seed=seed, folder=folder)
+        folders.append(run_training(replace(config, training=training), say, fresh, init_from))
+    found = [read_json(folder / checkpoint.METRICS)["validation"]["bleu"] for folder in folders]
+    say(
+        f"{seeds} seeds: best validation BLEU {mean(found):.2f}, standard deviation "
+        f"{stdev(found):.2f} ({', '.join(f'{bleu:.2f}' for bleu in found)})"
+    )
+    return folders
+
+
 def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
     """Translates where there is a model, scores, compares, prints and writes reports."""
     _check_evaluation(arguments)
     hypotheses = {str(path): read_texts(path) for path in arguments.hyp or []}
     sources, references = _test_set(arguments)
     translators = {}
-    for path in arguments.runs:
+    for name, folders in _systems(arguments).items():
         assert sources is not None
         translator = Translator.load(
-            path, device=arguments.device, precision=arguments.precision, say=say
+            *folders, device=arguments.device, precision=arguments.precision, say=say
         )
-        say(f"translating {len(sources):,} sentences with {path}")
+        say(f"translating {len(sources):,} sentences with {name}")
         with tqdm(total=len(sources), unit=" sentences", disable=None) as bar:
             found = translator.translate(
                 sources,
@@ -73,14 +94,14 @@ def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
                 length_penalty=arguments.length_penalty,
                 progress=bar.update,
             )
-        translators[str(path)] = translator
-        hypotheses[str(path)] = [one.text for one in found]
+        translators[name] = translator
+        hypotheses[name] = [one.text for one in found]
     systems = metrics.compare(
         hypotheses, references, lowercase=arguments.lowercase, tokenize=arguments.tokenize
     )
     _show(systems, show)
     for name in hypotheses:
-        folder = _report_folder(arguments, name, name in translators)
+        folder = _report_folder(arguments.report, list(hypotheses), name, name in translators)
         if folder:
             examples = report.examples_of(sources, references, hypotheses[name])
             align = _aligner(translators[name]) if name in translators else None
@@ -91,6 +112,8 @@ def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
 def _check_evaluation(arguments: Namespace) -> None:
     if not arguments.hyp and not arguments.runs:
         raise UserError("expected the folder of a run, or --hyp FILE; found neither")
+    if arguments.ensemble and len(arguments.runs) < 2:
+        raise UserError(f"--ensemble: expected two runs or more, found {len(arguments.runs)}")
     if arguments.src and not arguments.ref:
         raise UserError("--src: expected --ref FILE beside it, found none")
     if arguments.runs and arguments.ref and not arguments.src:
@@ -102,6 +125,13 @@ def _check_evaluation(arguments: Namespace) -> None:
             f"--tokenize: expected one of {', '.join(BLEU.TOKENIZERS)}, "
             f"found {arguments.tokenize!r}"
         )
+
+
+def _systems(arguments: Namespace) -> dict[str, list[Path]]:
+    """What is to translate, by name: each run by itself, or all as one."""
+    if arguments.ensemble:
+        return {ENSEMBLE: arguments.runs} if arguments.runs else {}
+    return {str(run): [run] for run in arguments.runs}
 
 
 def _show(systems: dict[str, metrics.Scores], show: Say) -> None:
@@ -191,16 +221,15 @@ def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
     return TranslationData(dataset, SHORTLIST_BATCH_TOKENS, seed=1).train_dataloader()
 
 
-def _report_folder(arguments: Namespace, name: str, is_run: bool) -> Path | None:
-    if arguments.report:
-        names = [str(path) for path in [*arguments.runs, *(arguments.hyp or [])]]
+def _report_folder(given: Path | None, names: list[str], name: str, is_run: bool) -> Path | None:
+    if given:
         if len(names) == 1:
-            return Path(arguments.report)
+            return given
         # Two systems may have the same base name: the report of the second gets a number.
         same = [other for other in names if Path(other).name == Path(name).name]
         number = same.index(name)
-        return Path(arguments.report) / (Path(name).name + (f"-{number + 1}" if number else ""))
-    return Path(name) / "evaluation" if is_run else None
+        return given / (Path(name).name + (f"-{number + 1}" if number else ""))
+    return Path(name) / "evaluation" if is_run and name != ENSEMBLE else None
 
 
 def _aligner(translator: Translator) -> report.Align:

@@ -99,6 +99,24 @@ def test_train_again_is_finished(trained: Toy, capsys: pytest.CaptureFixture[str
 # translate
 
 
+def test_seeds_are_runs_of_their_own_with_mean_and_deviation(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(trained.config), "--training.folder", f"{tmp_path / 'run'}/"]
+    words += ["--training.max_steps", "4", "--training.seed", "5"]
+    assert main([*words, "--seeds", "2"]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    found = [
+        json.loads((tmp_path / f"run-seed-{seed}" / "metrics.json").read_text())["validation"]
+        for seed in (5, 6)
+    ]
+    middle = (found[0]["bleu"] + found[1]["bleu"]) / 2
+    assert last.startswith(f"2 seeds: best validation BLEU {middle:.2f}, standard deviation ")
+    assert found[0]["loss"] != found[1]["loss"]
+    assert main([*words, "--seeds", "1"]) == 2
+    assert "--seeds: expected 2 or more, found 1" in capsys.readouterr().err
+
+
 def test_what_it_learnt_shows(trained: Toy, nmt: Run, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in", NEW)
     nmt("translate", trained.run, "-i", source, "-o", tmp_path / "out")
@@ -246,6 +264,21 @@ def test_evaluate_compares_systems(trained: Toy, nmt: Run, tmp_path: Path) -> No
     for name in ("run", "copy", "perfect"):
         assert (tmp_path / "reports" / name / "report.md").exists()
     assert not (run / "evaluation").exists()
+
+
+def test_runs_translate_and_are_evaluated_together(
+    trained: Toy, nmt: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    write_lines(source, NEW[:4])
+    nmt("translate", trained.run, trained.run, "-i", source, "-o", out)
+    together = Translator.load(trained.run, trained.run).translate(NEW[:4])
+    assert out.read_text().splitlines() == [one.text for one in together]
+    report = tmp_path / "report"
+    shown = nmt("evaluate", "--ensemble", trained.run, trained.run, "--report", report)
+    assert shown.startswith("ensemble: 20 sentences") and (report / "report.md").exists()
+    assert main(["evaluate", "--ensemble", str(trained.run)]) == 2
+    assert "--ensemble: expected two runs or more, found 1" in capsys.readouterr().err
 
 
 def test_evaluate_can_fold_case(nmt: Run, tmp_path: Path) -> None:

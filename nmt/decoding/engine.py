@@ -7,6 +7,8 @@ from nmt.batch import Batch
 from nmt.config import Decoding
 from nmt.decoding.search import NEVER, Hypothesis, Step, beam_search
 from nmt.decoding.shortlist import Shortlist
+from nmt.model.decoder import Output
+from nmt.model.ensemble import Ensemble
 from nmt.model.packed import Int8Linear, PackedLinear
 from nmt.model.seq2seq import Seq2Seq
 from nmt.state import State
@@ -16,11 +18,11 @@ class Engine:
     """Finds translations of ids.
 
     Args:
-        model: in evaluation mode; packed if there is a shortlist.
+        model: in evaluation mode; a single packed one if there is a shortlist.
         shortlist: what each sentence may say; None lets it say everything.
     """
 
-    def __init__(self, model: Seq2Seq, shortlist: Shortlist | None = None) -> None:
+    def __init__(self, model: Seq2Seq | Ensemble, shortlist: Shortlist | None = None) -> None:
         self.model = model
         self.shortlist = shortlist
 
@@ -55,7 +57,9 @@ class Engine:
 
     def _short_step(self, ids: Tensor) -> Step:
         """A step over the places of the candidates' ids (C,); reserved ids are their own places."""
-        projection: nn.Module = self.model.output.projection
+        output = self.model.output
+        assert isinstance(output, Output)
+        projection: nn.Module = output.projection
         assert isinstance(projection, PackedLinear | Int8Linear)
         projection = projection.rows(ids)
 
@@ -63,7 +67,7 @@ class Engine:
             source, allowed = source
             assert isinstance(allowed, Tensor)
             features, state, _ = self.model.step(ids[places], source, state)
-            logits = projection(self.model.output.readout(features))
+            logits = projection(output.readout(features))
             table = logits.view(*allowed.shape[:1], -1, len(ids))  # (B, K, C)
             table.masked_fill_(~allowed.unsqueeze(1), NEVER)
             return logits, state

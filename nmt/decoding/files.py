@@ -48,7 +48,7 @@ Translate = Callable[[list[Line]], Translated]
 class Job:
     """What to translate with, and how; see `Translator.load` and `Translator.translate`."""
 
-    run: Path
+    runs: list[Path]
     device: str = "cpu"
     precision: Precision | None = None
     n_best: int = 1
@@ -60,7 +60,7 @@ class Job:
         """Loads the translator; gives what translates a block."""
         said: list[str] = []
         translator = Translator.load(
-            self.run, device=self.device, precision=self.precision, say=said.append
+            *self.runs, device=self.device, precision=self.precision, say=said.append
         )
 
         def translate(block: list[Line]) -> Translated:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.batch import Batch
+from nmt.model.ensemble import Ensemble
 from nmt.model.seq2seq import Seq2Seq
 
 CHUNK = 1024
@@ -24,7 +25,7 @@ class Scored:
 
 
 @torch.inference_mode()
-def score(model: Seq2Seq, batch: Batch) -> list[Scored]:
+def score(model: Seq2Seq | Ensemble, batch: Batch) -> list[Scored]:
     """The log-probability of each target of a batch, given its source (forced decoding)."""
     features, _ = model(batch.source, batch.source_lengths, batch.target_input)
     mask = batch.target_mask
@@ -42,7 +43,7 @@ def score(model: Seq2Seq, batch: Batch) -> list[Scored]:
 
 
 @torch.inference_mode()
-def align(model: Seq2Seq, batch: Batch) -> Tensor:
+def align(model: Seq2Seq | Ensemble, batch: Batch) -> Tensor:
     """Attention weights (B, T, S) of given targets, by one teacher-forced pass.
 
     Row t is where the model looked before it said label t; rows and columns of padding are noise.

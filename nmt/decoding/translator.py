@@ -17,6 +17,7 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translation import Alignment, Alternative, Translation, unchanged
 from nmt.errors import UserError
 from nmt.lines import one_line
+from nmt.model.ensemble import Ensemble
 from nmt.model.packed import is_packed, pack_decoder
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import EOS, RESERVED, Vocabulary
@@ -25,7 +26,7 @@ __all__ = ["Translation", "Translator"]
 
 
 class Translator:
-    """A trained model in use.
+    """A trained model in use, or several as one.
 
     Args:
         model: in evaluation mode.
@@ -40,7 +41,7 @@ class Translator:
 
     def __init__(
         self,
-        model: Seq2Seq,
+        model: Seq2Seq | Ensemble,
         source: Vocabulary,
         target: Vocabulary,
         decoding: Decoding | None = None,
@@ -61,7 +62,7 @@ class Translator:
     def load(
         cls,
         path: str | Path,
-        *,
+        *others: str | Path,
         device: str = "cpu",
         precision: Precision | None = None,
         say: Callable[[str], None] = warnings.warn,
@@ -70,16 +71,23 @@ class Translator:
 
         Args:
             path: the folder.
+            others: folders of runs that translate together with it, as an ensemble; how is
+                searched for translations is the first one's setting.
             device: cpu or cuda.
             precision: of the decoder's products, if not the run's own setting.
             say: takes a warning; by default it becomes a Python warning.
 
         Raises:
             UserError: the folder is no run of ours, or a file of it is missing or damaged, or it
-                holds weights of 8 bits and another precision is asked for.
+                holds weights of 8 bits and another precision is asked for, or the runs of an
+                ensemble have different vocabularies.
         """
-        run = load_run(Path(path), device)
-        _pack(run, precision or run.config.decoding.precision)
+        runs = [load_run(Path(folder), device) for folder in (path, *others)]
+        run = runs[0]
+        for one in runs:
+            _pack(one, precision or one.config.decoding.precision)
+        if others:
+            return cls._together(runs, say)
         shortlist = None
         if SHORTLIST in run.manifest["files"]:
             shortlist = Shortlist.read(run.folder / SHORTLIST, len(run.target), device)
@@ -91,6 +99,29 @@ class Translator:
             run.config.decoding,
             shortlist=shortlist,
             max_source_length=longest,
+            say=say,
+        )
+
+    @classmethod
+    def _together(cls, runs: Sequence[Run], say: Callable[[str], None]) -> "Translator":
+        first = runs[0]
+        for run in runs:
+            if SHORTLIST in run.manifest["files"]:
+                raise UserError(
+                    f"{run.folder}: expected no shortlist in an ensemble, found one; name the run "
+                    "that it was exported from"
+                )
+            if run.source != first.source or run.target != first.target:
+                raise UserError(
+                    f"{run.folder}: expected the vocabularies of {first.folder}, found others; "
+                    "an ensemble is of runs that were trained on the same prepared data"
+                )
+        return cls(
+            Ensemble([run.model for run in runs]),
+            first.source,
+            first.target,
+            first.config.decoding,
+            max_source_length=first.manifest.get("max_source_length"),
             say=say,
         )
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from nmt import checkpoint
 from nmt.batch import Batch
 from nmt.config import Decoding
 from nmt.decoding.search import Hypothesis
 from nmt.decoding.translator import Translator, batches
 from nmt.errors import UserError
-from nmt.vocab import EOS
+from nmt.vocab import EOS, JOINT
 from tests.decoding import tiny
 
 
@@ -216,3 +217,33 @@ def test_the_end_of_a_sentence_is_never_part_of_its_text() -> None:
     batch = Batch.of(tiny.vocabulary().encode(["a dog"]), [[]])
     found = tiny.translator().engine.search(batch, Decoding())
     assert all(EOS not in one.tokens for one in found[0])
+
+
+# ensembles
+
+
+def test_a_model_with_itself_translates_as_it_does_alone(tmp_path: Path) -> None:
+    tiny.save_run(tmp_path, {})
+    alone, together = Translator.load(tmp_path), Translator.load(tmp_path, tmp_path, tmp_path)
+    for one, other in zip(
+        alone.translate(tiny.SENTENCES, alignments=True),
+        together.translate(tiny.SENTENCES, alignments=True),
+        strict=True,
+    ):
+        assert one.text == other.text and one.alignment == other.alignment
+        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-4)
+    (mine,), (ours,) = (t.score(["a dog"], ["a cat"]) for t in (alone, together))
+    assert mine.log_probability == pytest.approx(ours.log_probability, abs=1e-4)
+
+
+def test_models_of_other_vocabularies_are_refused(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        tiny.save_run(tmp_path / name, {})
+    path = tmp_path / "other" / JOINT
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["merges"] = tokenizer["model"]["merges"][:-1]
+    path.write_text(json.dumps(tokenizer))
+    checkpoint.write_manifest(tmp_path / "other", {})
+    with pytest.raises(UserError, match=r"other: expected the vocabularies of .*one, found others"):
+        Translator.load(tmp_path / "one", tmp_path / "other")
