@@ -16,10 +16,10 @@ from tests.toy import Answer, Toy, contains, write_lines
     [
         (["transalte", "x"], ["unknown verb 'transalte'", "translate"]),
         (["--fast"], ["--fast", "nmt --help"]),
-        (["translate"], ["run", "nmt translate --help"]),
+        (["translate"], ["RUN", "nmt translate --help"]),
         (["translate", "RUN", "--fast"], ["--fast", "nmt translate --help"]),
         (["translate", "RUN", "--beam", "3"], ["--beam", "nmt translate --help"]),
-        (["translate", "RUN", "more"], ["more", "nmt translate --help"]),
+        (["info", "RUN", "more"], ["more", "nmt info --help"]),
         (["translate", "RUN", "-x"], ["-x", "nmt translate --help"]),
         (["translate", "RUN", "--format", "xml"], ["--format", "'xml'", "jsonl"]),
         (["translate", "RUN", "--n-best", "few"], ["--n-best", "'few'"]),

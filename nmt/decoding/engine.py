@@ -8,9 +8,8 @@ from nmt.config import Decoding
 from nmt.decoding.search import NEVER, Hypothesis, Step, beam_search
 from nmt.decoding.shortlist import Shortlist
 from nmt.model.decoder import Output
-from nmt.model.ensemble import Ensemble
 from nmt.model.packed import Int8Linear, PackedLinear
-from nmt.model.seq2seq import Seq2Seq
+from nmt.model.seq2seq import Ensemble, Seq2Seq
 from nmt.state import State
 
 

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.batch import Batch
-from nmt.model.ensemble import Ensemble
-from nmt.model.seq2seq import Seq2Seq
+from nmt.model.seq2seq import Ensemble, Seq2Seq
 
 CHUNK = 1024
 """Tokens whose logits are in memory at once: a vocabulary is wide."""

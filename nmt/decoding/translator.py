@@ -17,9 +17,8 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translation import Alignment, Alternative, Translation, unchanged
 from nmt.errors import UserError
 from nmt.lines import one_line
-from nmt.model.ensemble import Ensemble
 from nmt.model.packed import is_packed, pack_decoder
-from nmt.model.seq2seq import Seq2Seq
+from nmt.model.seq2seq import Ensemble, Seq2Seq
 from nmt.vocab import EOS, RESERVED, Vocabulary
 
 __all__ = ["Translation", "Translator"]

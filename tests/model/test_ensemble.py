@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from nmt.batch import Batch
-from nmt.model.ensemble import Ensemble
-from nmt.model.seq2seq import Seq2Seq
+from nmt.model.seq2seq import Ensemble, Seq2Seq
 from nmt.state import State, select
 
 BATCH = Batch.of([[5, 6, 7], [8, 9], [4]], [[6, 5], [7, 8, 9, 4], []])
