@@ -29,6 +29,7 @@ from benchmarks.arithmetic import (
 from nmt import checkpoint, config
 from nmt.errors import UserError
 from nmt.files import write_json
+from nmt.memory import keep_freed_memory
 from nmt.model.seq2seq import Seq2Seq
 
 MATCHED = Path(__file__).with_name("matched.yaml")
@@ -187,6 +188,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Measures, prints the tables, writes the JSON."""
     arguments = parse(words)
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as the command line does
     try:
         settings = config.load(arguments.config)
         sizes = Sizes(arguments.batch, arguments.source_length, arguments.target_length)

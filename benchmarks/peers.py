@@ -31,6 +31,7 @@ from benchmarks.results import Results, tables
 from benchmarks.systems import OURS, PEERS
 from benchmarks.systems.contract import Bench
 from benchmarks.trial import Trial
+from nmt.arguments import at_least
 from nmt.checkpoint import MANIFEST
 from nmt.errors import UserError
 from nmt.evaluation.metrics import bleu
@@ -66,13 +67,13 @@ def parser() -> argparse.ArgumentParser:
             metavar="NAME",
             help=f"any of {', '.join(named)} (default: all)",
         )
-    made.add_argument("--rounds", type=_positive, default=3)
+    made.add_argument("--rounds", type=at_least(1), default=3)
     made.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     made.add_argument("--data", type=Path, metavar="FOLDER", help="made by `nmt prepare`")
-    made.add_argument("--threads", type=_positive, default=2)
-    made.add_argument("--batch", type=_positive, default=64, help="sentences")
-    made.add_argument("--epochs", type=_positive, default=1)
-    made.add_argument("--timed-updates", type=_positive, default=150)
+    made.add_argument("--threads", type=at_least(1), default=2)
+    made.add_argument("--batch", type=at_least(1), default=64, help="sentences")
+    made.add_argument("--epochs", type=at_least(1), default=1)
+    made.add_argument("--timed-updates", type=at_least(1), default=150)
     made.add_argument(
         "--work", type=Path, default=Path(__file__).parent / ".work", metavar="FOLDER"
     )
@@ -80,13 +81,6 @@ def parser() -> argparse.ArgumentParser:
         "--pip-args", default="", help="words for pip, such as '--extra-index-url ADDRESS'"
     )
     return made
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
-    return number
 
 
 def main(argv: Sequence[str] | None = None) -> int:

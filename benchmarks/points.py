@@ -19,6 +19,7 @@ from benchmarks.arithmetic import Sizes
 from nmt import checkpoint, cli, config
 from nmt.config import Precision
 from nmt.files import read_json
+from nmt.memory import keep_freed_memory
 
 VOCABULARY = 2000
 SHORTEST, LONGEST = 5, 15
@@ -143,6 +144,7 @@ def main(words: Sequence[str]) -> None:
     """Runs one job."""
     job, settings = words[0], json.loads(words[1])
     torch.set_num_threads(settings.pop("torch_threads"))
+    keep_freed_memory()  # as the command line does
     measured = JOBS[job](**settings)
     print(json.dumps({**measured, "peak_mib": measure.peak_memory()}))
 

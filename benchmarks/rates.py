@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmarks.arithmetic import Product
 from benchmarks.measure import durations
+from nmt.model.products import repeated
 
 Route = Callable[[Product], Callable[[], Tensor]]
 """Makes the operands of a product; what it gives back multiplies them once."""
@@ -62,6 +63,13 @@ def _packed(dtype: torch.dtype) -> Route:
     return route
 
 
+def _repeated(product: Product) -> Callable[[], Tensor]:
+    """With the weight laid out beforehand as our own training does it."""
+    left = torch.randn(product.rows, product.inner)
+    multiply = repeated(torch.randn(product.columns, product.inner), product.rows)
+    return lambda: multiply(left)
+
+
 def _int8_dynamic(product: Product) -> Callable[[], Tensor]:
     """fp32 in and out, the scaling of the activations included."""
     left = torch.randn(product.rows, product.inner)
@@ -110,6 +118,7 @@ ROUTES: dict[str, dict[str, Route]] = {
         "plain": _plain(torch.float32),
         "transposed": _transposed(torch.float32),
         "packed": _packed(torch.float32),
+        "repeated": _repeated,
     },
     "bf16": {
         "plain": _plain(torch.bfloat16),
@@ -118,7 +127,7 @@ ROUTES: dict[str, dict[str, Route]] = {
     },
     "int8": {"dynamic": _int8_dynamic, "packed": _int8_packed, "plain": _int8_plain},
 }
-NEED_A_WEIGHT = {"packed", "dynamic"}
+NEED_A_WEIGHT = {"packed", "repeated", "dynamic"}
 """Routes that pay only where the right-hand side stays the same for many products."""
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from benchmarks import synthetic
 from benchmarks.arithmetic import Sizes
@@ -18,6 +18,7 @@ from nmt.config import Config, Precision, Training
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
+from nmt.training.callbacks import moving_average
 from nmt.training.module import TranslationModule
 from nmt.training.optim import make_optimizer
 
@@ -35,7 +36,7 @@ def training_step(
     """
     module = TranslationModule(copy.deepcopy(model).train(), training, steps=1)
     optimizer = make_optimizer(module.model, training)
-    average = get_ema_multi_avg_fn(training.average_decay)  # type: ignore[no-untyped-call]
+    average = moving_average(training.average_decay)
     averaged = AveragedModel(module.model, multi_avg_fn=average) if training.average_decay else None
 
     def step() -> Tensor:

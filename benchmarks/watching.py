@@ -42,6 +42,11 @@ class Mark(NamedTuple):
     progress: Progress
 
 
+def number(text: str) -> int:
+    """A whole number of a log, with or without commas."""
+    return int(text.replace(",", ""))
+
+
 @dataclass(frozen=True)
 class Command:
     """A program with its arguments, where it runs, and what its environment holds besides ours."""

@@ -1,7 +1,7 @@
 """Command-line words: parsers that fail in one sentence, and overrides of a YAML's keys."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +28,18 @@ class Formatter(argparse.HelpFormatter):
         text = action.help or ""
         plain = action.default in (None, False, argparse.SUPPRESS) or not action.option_strings
         return text if plain else f"{text} (default: %(default)s)"
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that takes a whole number from `least` on."""
+
+    def read(text: str) -> int:
+        if not (found := int(text)) >= least:
+            raise argparse.ArgumentTypeError(f"expected {least} or more, found {found}")
+        return found
+
+    read.__name__ = "int"  # how argparse names what is no number
+    return read
 
 
 def read_overrides(words: list[str]) -> Overrides:

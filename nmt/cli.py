@@ -32,8 +32,6 @@ def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
     from nmt import config
     from nmt.wiring import run_training, train_seeds
 
-    if arguments.seeds is not None and arguments.seeds < 2:
-        raise UserError(f"--seeds: expected 2 or more, found {arguments.seeds}")
     settings = config.load(arguments.config, overrides)
     keep_freed_memory()
     if arguments.seeds:
@@ -48,8 +46,6 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
-    if arguments.workers is not None and arguments.workers < 1:
-        raise UserError(f"--workers: expected 1 or more, found {arguments.workers}")
     _use_machine(arguments)
     translate_file(arguments, say)
 
@@ -159,8 +155,6 @@ def _use_machine(arguments: argparse.Namespace) -> None:
     import torch
 
     if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise UserError(f"--threads: expected 1 or more, found {arguments.threads}")
         torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     if arguments.device == "cuda" and not torch.cuda.is_available():

@@ -13,7 +13,7 @@ LARGEST_ON_HEAP = 32 << 20
 def keep_freed_memory() -> None:
     """Lets the heap keep its end instead of giving it back after every batch.
 
-    Every page that comes back from the system is zeroed and mapped first, which takes 5 to 10 %
+    Every page that comes back from the system is zeroed and mapped first, which takes 6 to 8 %
     of a training step. What a process holds at its peak does not change. Only glibc has this.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from nmt.arguments import Parser
+from nmt.arguments import Parser, at_least
 
 
 def add_prepare(parser: Parser) -> None:
@@ -25,7 +25,7 @@ def add_train(parser: Parser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=int,
+        type=at_least(2),
         metavar="N",
         help="train N runs, FOLDER-seed-S for training.seed and those after it, and tell mean and "
         "standard deviation of their validation BLEU",
@@ -50,7 +50,9 @@ def _add_search(parser: Parser) -> None:
 
 
 def _add_machine(parser: Parser) -> None:
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
+    parser.add_argument(
+        "--threads", type=at_least(1), metavar="N", help="processor threads (default: all)"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--precision",
@@ -106,7 +108,7 @@ def add_translate(parser: Parser) -> None:
     _add_output(parser)
     parser.add_argument(
         "--workers",
-        type=int,
+        type=at_least(1),
         metavar="N",
         help="processes that share the threads; typed lines need none (default: one for each "
         "thread if the input has more than 3,000 lines, else 1)",
@@ -176,7 +178,7 @@ def add_export(parser: Parser) -> None:
     )
     parser.add_argument(
         "--shortlist",
-        type=int,
+        type=at_least(0),
         default=0,
         metavar="N",
         help="let each source token bring at most N target tokens, learnt from the model's "

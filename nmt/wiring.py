@@ -196,8 +196,6 @@ def run_export(arguments: Namespace, say: Say) -> None:
     """Writes a bundle; a shortlist needs the run's own training data."""
     from nmt.decoding.export import check_export, export
 
-    if arguments.shortlist < 0:
-        raise UserError(f"--shortlist: expected 0 or more, found {arguments.shortlist}")
     run = checkpoint.load_run(arguments.run)
     check_export(arguments.output, run)
     batches = _training_batches(arguments.run, say) if arguments.shortlist else []

@@ -13,7 +13,7 @@ def main() -> None:
     """Ours cuts batches by positions: it gets as many as the sentences have on average."""
     given = arguments()
     torch.set_num_threads(given.threads)
-    keep_freed_memory()  # as `nmt translate` does
+    keep_freed_memory()  # as the command line does
     translator = Translator.load(given.model, precision=given.precision, say=lambda _: None)
 
     def translate(lines: list[str]) -> list[str]:

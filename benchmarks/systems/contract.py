@@ -41,6 +41,22 @@ class Bench:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         return dict.fromkeys(names, str(self.threads))
 
+    def driver(
+        self,
+        python: Path,
+        name: str,
+        model: Path,
+        lines: str,
+        search: "Search",
+        batch: int | None = None,
+    ) -> list[str | Path]:
+        """The words that run a driver (see `benchmarks.drivers.clock`) over a file of the data."""
+        words: list[str | Path] = [python, "-m", f"benchmarks.drivers.{name}", model]
+        words += ["--input", self.data.path(lines), "--output", search.output.resolve()]
+        sizes = {"--beam": search.beam, "--threads": self.threads}
+        sizes["--batch"] = self.batch if batch is None else batch
+        return [*words, *(word for name, size in sizes.items() for word in (name, str(size)))]
+
 
 @dataclass(frozen=True)
 class Length:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import yaml
 
 from benchmarks.systems.contract import Bench, Length, Search
-from benchmarks.watching import REPOSITORY, Command, Progress, watch
+from benchmarks.watching import REPOSITORY, Command, Progress, number, watch
 from nmt.checkpoint import MANIFEST, versions
 from nmt.config import read_yaml
 from nmt.data.batching import BatchPlan
@@ -93,7 +93,7 @@ class Ours:
 
     def progress(self, line: str) -> Progress | None:
         found = PROGRESS.match(line)
-        return Progress(int(found[1].replace(",", ""))) if found else None
+        return Progress(number(found[1])) if found else None
 
     def updates_an_epoch(self, log: str) -> int:
         return self._started(log, 2)
@@ -105,14 +105,11 @@ class Ours:
         found = STARTED.search(log)
         if found is None:
             raise UserError("ours: expected the line with which a training starts in its log")
-        return int(found[group].replace(",", ""))
+        return number(found[group])
 
     def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
-        bench = self.bench
-        words: list[str | Path] = [sys.executable, "-m", "benchmarks.drivers.ours"]
-        words += [self._loaded(mode, folders), "--input", bench.data.path("test.txt")]
-        words += ["--output", search.output.resolve(), "--beam", str(search.beam)]
-        words += ["--batch", str(self.decoding_batch), "--threads", str(bench.threads)]
+        model, batch = self._loaded(mode, folders), self.decoding_batch
+        words = self.bench.driver(Path(sys.executable), "ours", model, "test.txt", search, batch)
         precision = self.modes[mode].precision
         return self.command([*words, "--precision", precision] if precision else words)
 

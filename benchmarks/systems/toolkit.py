@@ -8,7 +8,7 @@ from typing import ClassVar
 from benchmarks import environments
 from benchmarks.environments import Recipe
 from benchmarks.systems.contract import Bench, Search
-from benchmarks.watching import REPOSITORY, Command, Progress
+from benchmarks.watching import REPOSITORY, Command, Progress, number
 from nmt.errors import UserError
 
 
@@ -53,7 +53,7 @@ class Toolkit:
         if found is None:
             return None
         mean = found.groupdict().get("mean")
-        return Progress(_number(found["update"]), None if mean is None else float(mean))
+        return Progress(number(found["update"]), None if mean is None else float(mean))
 
     def updates_an_epoch(self, log: str) -> int:
         return self.bench.updates_an_epoch
@@ -62,14 +62,11 @@ class Toolkit:
         found = self.parameters_line.search(log)
         if found is None:
             raise UserError(f"{self.name}: expected the number of parameters in its log")
-        return _number(found[1])
+        return number(found[1])
 
     def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
-        bench = self.bench
-        words: list[str | Path] = [self.python, "-m", f"benchmarks.drivers.{self.name}"]
-        words += [self.loaded(folders[mode]), "--input", bench.data.path("test.src")]
-        words += ["--output", search.output.resolve(), "--beam", str(search.beam)]
-        words += ["--batch", str(bench.batch), "--threads", str(bench.threads)]
+        model = self.loaded(folders[mode])
+        words = self.bench.driver(self.python, self.name, model, "test.src", search)
         words += ["--data", self.dictionary] if self.dictionary else []
         return self.command(words, str(REPOSITORY))
 
@@ -89,7 +86,3 @@ class Toolkit:
 
     def text(self, lines: Sequence[str]) -> list[str]:
         return self.bench.data.text(lines)
-
-
-def _number(text: str) -> int:
-    return int(text.replace(",", ""))

@@ -82,44 +82,19 @@ class Translator:
                 ensemble have different vocabularies.
         """
         runs = [load_run(Path(folder), device) for folder in (path, *others)]
-        run = runs[0]
-        for one in runs:
-            _pack(one, precision or one.config.decoding.precision)
-        if others:
-            return cls._together(runs, say)
-        shortlist = None
-        if SHORTLIST in run.manifest["files"]:
-            shortlist = Shortlist.read(run.folder / SHORTLIST, len(run.target), device)
-        longest = run.manifest.get("max_source_length")
-        return cls(
-            run.model,
-            run.source,
-            run.target,
-            run.config.decoding,
-            shortlist=shortlist,
-            max_source_length=longest,
-            say=say,
-        )
-
-    @classmethod
-    def _together(cls, runs: Sequence[Run], say: Callable[[str], None]) -> "Translator":
-        first = runs[0]
         for run in runs:
-            if SHORTLIST in run.manifest["files"]:
-                raise UserError(
-                    f"{run.folder}: expected no shortlist in an ensemble, found one; name the run "
-                    "that it was exported from"
-                )
-            if run.source != first.source or run.target != first.target:
-                raise UserError(
-                    f"{run.folder}: expected the vocabularies of {first.folder}, found others; "
-                    "an ensemble is of runs that were trained on the same prepared data"
-                )
+            _pack(run, precision or run.config.decoding.precision)
+        if others:
+            _check_ensemble(runs)
+        first, shortlist = runs[0], None
+        if SHORTLIST in first.manifest["files"]:
+            shortlist = Shortlist.read(first.folder / SHORTLIST, len(first.target), device)
         return cls(
-            Ensemble([run.model for run in runs]),
+            Ensemble([run.model for run in runs]) if others else first.model,
             first.source,
             first.target,
             first.config.decoding,
+            shortlist=shortlist,
             max_source_length=first.manifest.get("max_source_length"),
             say=say,
         )
@@ -253,6 +228,21 @@ class Translator:
 
     def _batch(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> Batch:
         return Batch.of(sources, targets).to(next(self.model.parameters()).device)
+
+
+def _check_ensemble(runs: Sequence[Run]) -> None:
+    first = runs[0]
+    for run in runs:
+        if SHORTLIST in run.manifest["files"]:
+            raise UserError(
+                f"{run.folder}: expected no shortlist in an ensemble, found one; name the run "
+                "that it was exported from"
+            )
+        if run.source != first.source or run.target != first.target:
+            raise UserError(
+                f"{run.folder}: expected the vocabularies of {first.folder}, found others; "
+                "an ensemble is of runs that were trained on the same prepared data"
+            )
 
 
 def _pack(run: Run, precision: Precision) -> None:

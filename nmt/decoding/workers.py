@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from nmt.errors import UserError
+from nmt.memory import keep_freed_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,6 +61,7 @@ class _Made:
 def _open(make: Callable[[], Callable[[Any], Any]], threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     torch.set_num_threads(threads)
+    keep_freed_memory()
     _Made.function = make()
 
 

@@ -196,9 +196,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         size, hidden = gates // 4, energy.shape[0]
         grad_past = states.new_empty(batch, steps, gates + hidden)
         grad_context = states.new_empty(batch, steps, memory.shape[2])
-        grad_keys, tanh = torch.zeros_like(keys), torch.empty_like(keys)
-        scores_sum = weights.new_zeros(weights.shape[0], weights.shape[2])
-        grad_energy = torch.zeros_like(energy)
+        scoring = _ScoringBackward(keys, energy)
         carried, carried_cell = torch.zeros_like(states[:, 0]), torch.zeros_like(cells[:, 0])
         recur, read = repeated(stacked.T, batch), repeated(reader.T, batch)
         for t in reversed(range(steps)):
@@ -215,18 +213,8 @@ class _AttentionalLstmSequence(torch.autograd.Function):
             grad_weight = torch.bmm(memory, grad_context[:, t].unsqueeze(2)).squeeze(2)
             weight = weights[:, t]
             score = torch.ops.aten._softmax_backward_data(grad_weight, weight, 1, weight.dtype)
-            # Once more is cheaper than kept: (T, B, S, A) would leave the processor's caches.
-            torch.add(keys, queries[t].unsqueeze(1), out=tanh).tanh_()
-            grad_energy.addmv_(tanh.flatten(0, 1).T, score.flatten())
-            # d tanh = 1 - tanh^2, and the scores' gradients of a softmax sum to zero over S:
-            # the query's gradient is -v * sum_j score_j tanh_j^2, and the keys' likewise.
-            square = tanh.mul_(tanh)
-            pulled = torch.bmm(score.unsqueeze(1), square).squeeze(1)
-            torch.mul(pulled, -energy, out=grad_past[:, t, gates:])
-            grad_keys.addcmul_(square, score.unsqueeze(2))
-            scores_sum += score
+            scoring.step(queries[t], score, grad_past[:, t, gates:])
             carried = recur(grad_past[:, t])
-        grad_keys = (scores_sum.unsqueeze(2) - grad_keys).mul_(energy)
         rows = grad_past.flatten(0, 1)
         grad_stacked = rows.T @ states[:, :-1].reshape(-1, size)
         grad_reader = rows[:, :gates].T @ contexts.flatten(0, 1)
@@ -234,19 +222,54 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         return (
             None,
             grad_past[:, :, :gates],
-            grad_keys,
+            scoring.grad_keys(),
             grad_memory,
             carried,
             grad_stacked,
             grad_reader,
-            grad_energy,
+            scoring.grad_energy,
         )
+
+
+class _ScoringBackward:
+    """The backward of e_j = v^T tanh(k_j + q) under a softmax, summed over the time steps.
+
+    d tanh = 1 - tanh^2, and the scores' gradients of a softmax sum to zero over S: the query's
+    gradient is -v * sum_j score_j tanh_j^2, and the keys' likewise.
+    """
+
+    def __init__(self, keys: Tensor, energy: Tensor) -> None:
+        self.keys, self.energy = keys, energy
+        self.grad_energy = torch.zeros_like(energy)
+        self._tanh = torch.empty_like(keys)
+        self._squares = torch.zeros_like(keys)
+        self._scores = keys.new_zeros(keys.shape[:2])
+
+    def step(self, query: Tensor, score: Tensor, out: Tensor) -> None:
+        """Adds a time step: query (B, A), gradients of scores (B, S); the query's goes to `out`."""
+        # Once more is cheaper than kept: (T, B, S, A) would leave the processor's caches.
+        tanh = torch.add(self.keys, query.unsqueeze(1), out=self._tanh).tanh_()
+        self.grad_energy.addmv_(tanh.flatten(0, 1).T, score.flatten())
+        square = tanh.mul_(tanh)
+        torch.mul(torch.bmm(score.unsqueeze(1), square).squeeze(1), -self.energy, out=out)
+        self._squares.addcmul_(square, score.unsqueeze(2))
+        self._scores += score
+
+    def grad_keys(self) -> Tensor:
+        """Of all time steps: (B, S, A)."""
+        return (self._scores.unsqueeze(2) - self._squares).mul_(self.energy)
 
 
 def _activate(sums: Tensor) -> tuple[Tensor, ...]:
     """(B, 4H) pre-activations to i, f, o, g, in place."""
-    keep, write = torch.split(sums, [sums.shape[1] // 4 * 3, sums.shape[1] // 4], dim=1)
+    keep, write = _gates(sums)
     return (*keep.sigmoid_().chunk(3, dim=1), write.tanh_())
+
+
+def _gates(stacked: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 4H) as the three sigmoids' (B, 3H) and the candidate's (B, H)."""
+    keep, write = torch.split(stacked, [stacked.shape[1] // 4 * 3, stacked.shape[1] // 4], dim=1)
+    return keep, write
 
 
 def _lstm_backward(
@@ -258,9 +281,8 @@ def _lstm_backward(
     out: Tensor,
 ) -> Tensor:
     """Writes the gradient of the pre-activations to `out` (B, 4H); returns the cell's."""
-    i, f, o, g = activations.chunk(4, dim=1)
-    keep, out_keep, out_g = activations[:, : -len(g[0])], out[:, : -len(g[0])], out.chunk(4, 1)[3]
-    out_i, out_f, out_o = out_keep.chunk(3, dim=1)
+    (keep, g), (out_keep, out_g) = _gates(activations), _gates(out)
+    (i, f, o), (out_i, out_f, out_o) = keep.chunk(3, dim=1), out_keep.chunk(3, dim=1)
     grad_cell = grad_cell + tanh_backward(grad * o, squashed)
     torch.mul(grad_cell, g, out=out_i)
     torch.mul(grad_cell, cell, out=out_f)

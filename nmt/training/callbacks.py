@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,8 @@ from nmt.checkpoint import LAST, METRICS, write_manifest, write_weights
 from nmt.errors import UserError
 from nmt.files import write_atomically, write_json
 from nmt.training.module import TranslationModule
+
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 
 class RunFolder(Callback):
@@ -164,19 +166,22 @@ class Progress(Callback):
 
 
 def averaging(decay: float) -> list[Callback]:
-    """The exponential moving average of the weights (Polyak and Juditsky 1992), if any.
+    """The exponential moving average of the weights, if any."""
+    return [WeightAveraging(multi_avg_fn=moving_average(decay))] if decay else []
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Moves averages towards weights after an update (Polyak and Juditsky 1992), in place.
 
     After n updates its decay is min(decay, (1 + n) / (10 + n)): a memory as long as the whole
     training so far would validate, and may keep, weights that have learnt next to nothing.
     """
-    if decay == 0:
-        return []
 
     @torch.no_grad()
-    def average(averages: list[Tensor], weights: list[Tensor], updates: Tensor) -> None:
+    def average(averages: Tensors, weights: Tensors, updates: Tensor | int) -> None:
         done = int(updates)
         rate = 1 - min(decay, (1 + done) / (10 + done))
         # All tensors in one call: Lightning's own subclass takes them one by one.
         torch._foreach_lerp_(averages, weights, rate)
 
-    return [WeightAveraging(multi_avg_fn=average)]
+    return average

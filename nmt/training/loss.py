@@ -55,7 +55,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         vocabulary = weight.shape[0]
         wide = torch.promote_types(hidden.dtype, torch.float32)
         grad_hidden = torch.empty_like(hidden) if wanted else hidden
-        grad_weight = torch.empty_like(weight)
+        grad_weight = torch.zeros_like(weight)
         grad_bias = torch.zeros(vocabulary, dtype=wide, device=weight.device)
         loss = torch.zeros((), dtype=wide, device=hidden.device)
         nll = torch.zeros_like(loss)
@@ -78,7 +78,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad.scatter_add_(1, label, torch.full_like(true, smoothing - 1.0))
                 narrow = grad.to(hidden.dtype)
                 torch.mm(narrow, weight, out=grad_hidden[part])
-                grad_weight.addmm_(narrow.T, hidden[part], beta=0 if start == 0 else 1)
+                grad_weight.addmm_(narrow.T, hidden[part])
                 grad_bias += grad.sum(dim=0)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias.to(bias.dtype))
         ctx.mark_non_differentiable(nll)
