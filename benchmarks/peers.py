@@ -72,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--data", type=Path, metavar="FOLDER", help="made by `nmt prepare`")
     made.add_argument("--threads", type=at_least(1), default=2)
     made.add_argument("--batch", type=at_least(1), default=64, help="sentences")
-    made.add_argument("--epochs", type=at_least(1), default=1)
+    made.add_argument(
+        "--epochs", type=at_least(0), default=1, help="of the models; 0 times training alone"
+    )
     made.add_argument("--timed-updates", type=at_least(1), default=150)
     made.add_argument(
         "--work", type=Path, default=Path(__file__).parent / ".work", metavar="FOLDER"
@@ -118,13 +120,15 @@ def compare(given: argparse.Namespace, say: Say) -> Results:
             Trial(name, system(bench), bench, given.epochs, given.timed_updates, identity)
         )
     results = Results(given.out, measure.machine(given.threads))
-    trials = _each(trials, partial(_train, results, say), say)
-    _tell_sizes(results, say)
+    trials = _each(trials, partial(_install, results, say), say)
+    if given.epochs:
+        trials = _each(trials, partial(_train, results, say), say)
+        _tell_sizes(results, say)
     results.write()
     for number in range(1, given.rounds + 1):
         say(f"round {number} of {given.rounds}")
         trials = _each(trials, partial(_time_training, results, say), say)
-        for beam in BEAMS:
+        for beam in BEAMS if given.epochs else ():
             trials = _each(trials, partial(_time_decoding, results, say, beam), say)
         results.write()
     return results
@@ -145,10 +149,13 @@ def _each(trials: Sequence[Trial], job: Callable[[Trial], None], say: Say) -> li
     return left
 
 
-def _train(results: Results, say: Say, trial: Trial) -> None:
+def _install(results: Results, say: Say, trial: Trial) -> None:
     results.versions[trial.name] = dict(trial.system.install())
     if trial.system.note:
         say(f"{trial.name}: {trial.system.note}")
+
+
+def _train(results: Results, say: Say, trial: Trial) -> None:
     for mode in trial.system.models:
         trained = trial.train(mode)
         samples = results.of(trial.name, mode)

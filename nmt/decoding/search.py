@@ -1,7 +1,7 @@
 """Beam search over any step function: it knows no model.
 
-All sentences of a batch and all hypotheses of a sentence move together, as tensors; a finished
-sentence leaves the batch. With a beam of 1 this is greedy search.
+All sentences of a batch and all hypotheses of a sentence move together, as tensors; finished
+sentences leave the batch. With a beam of 1 this is greedy search.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class _Beam:
         return self.totals / self.lengths**length_penalty
 
     def keep(self, sentences: Tensor) -> "_Beam":
-        """The sentences that a mask (B,) marks."""
+        """Some sentences: a mask (B,) or their places."""
         return _Beam(self.tokens[sentences], self.totals[sentences], self.lengths[sentences])
 
     def pick(self, places: Tensor) -> "_Beam":
@@ -123,6 +123,7 @@ def beam_search(
     batch_size, device = len(max_lengths), max_lengths.device
     found: list[list[Hypothesis]] = [[] for _ in range(batch_size)]
     sentences = torch.arange(batch_size, device=device)
+    done = torch.zeros_like(sentences, dtype=torch.bool)
     live = _Beam.start(batch_size, 1, 0.0, device)
     ended = _Beam.start(batch_size, beam_size, NEVER, device)
     while len(sentences):
@@ -132,16 +133,19 @@ def beam_search(
         width = live.totals.shape[1]
         live, origins = _go_on(live, candidates, beam_size)
         best, worst = live.scores(length_penalty)[:, 0], ended.scores(length_penalty)[:, -1]
-        done = (live.lengths[:, 0] >= max_lengths) | (worst >= best)
-        if done.any():
-            finished = _read(ended.keep(done), length_penalty, finished=True)
-            cut = _read(live.keep(done), length_penalty, finished=False)
-            for sentence, first, rest in zip(sentences[done].tolist(), finished, cut, strict=True):
+        now = ((live.lengths[:, 0] >= max_lengths) | (worst >= best)) & ~done
+        if now.any():
+            finished = _read(ended.keep(now), length_penalty, finished=True)
+            cut = _read(live.keep(now), length_penalty, finished=False)
+            for sentence, first, rest in zip(sentences[now].tolist(), finished, cut, strict=True):
                 found[sentence] = (first + rest)[:n_best]
-            source = select(source, (~done).nonzero().flatten())
-            sentences, max_lengths = sentences[~done], max_lengths[~done]
-            live, ended = live.keep(~done), ended.keep(~done)
-        state = _follow(state, origins, width, ~done)
+            done |= now
+        stay = _staying(done)
+        if len(stay) < len(done):
+            source = select(source, stay)
+            sentences, max_lengths, done = sentences[stay], max_lengths[stay], done[stay]
+            live, ended = live.keep(stay), ended.keep(stay)
+        state = _follow(state, origins, width, stay)
     return found
 
 
@@ -216,8 +220,22 @@ def _go_on(live: _Beam, candidates: _Candidates, beam_size: int) -> tuple[_Beam,
     return _Beam(tokens, totals, torch.full_like(words, before.shape[2])), origins
 
 
+def _staying(done: Tensor) -> Tensor:
+    """The places of the sentences to go on with: those not done, and some that fill the batch up.
+
+    Its size keeps four leading bits at most. The library prepares each product anew for each
+    number of rows and remembers the last thousand: a fresh size a step fills that memory, 300 to
+    600 MB of it, and costs small models a quarter of their speed. Less than an eighth of the rows
+    only fill.
+    """
+    left = len(done) - int(done.sum())
+    grain = 1 << max(0, left.bit_length() - 4)
+    size = min(len(done), -(-left // grain) * grain)
+    return done.byte().argsort(stable=True)[:size].sort().values
+
+
 def _follow(state: State, origins: Tensor, width: int, stay: Tensor) -> State:
-    """The state's rows that the new hypotheses come from, of the sentences that stay."""
+    """The state's rows that the new hypotheses come from, of the sentences at some places."""
     batch_size = len(origins)
     starts = torch.arange(batch_size, device=origins.device) * width
     rows = (starts[:, None] + origins)[stay].flatten()

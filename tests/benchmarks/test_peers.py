@@ -159,6 +159,14 @@ def test_trained_models_are_used_again_unless_a_setting_differs(
     assert Copying.trained == 6 + 4 + trainings
 
 
+def test_without_epochs_training_alone_is_timed(words: list[str], tmp_path: Path) -> None:
+    assert peers.main([*words, "--peers", "copying", "--epochs", "0"]) == 0
+    assert Copying.trained == 4  # a timed training of each system and mode
+    runs = json.loads((tmp_path / "out.json").read_text())["runs"]["copying"]["fp32"]
+    assert len(runs["train_tokens_per_s"]) == 1
+    assert runs["beam5_sentences_per_s"] == [] and runs["parameters"] is None
+
+
 def test_without_data_it_says_which_command_makes_some(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

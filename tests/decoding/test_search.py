@@ -230,6 +230,32 @@ def test_finished_sentences_leave_the_batch() -> None:
     assert [one.tokens for (one,) in found] == [[A], [A, A, A], [A, A], [A, A, A]]
 
 
+def test_a_large_batch_shrinks_through_few_sizes_and_reads_no_sentence_twice() -> None:
+    sizes: list[int] = []
+    inner = from_history(lambda sentence, history: torch.zeros(7).index_fill(0, TO_A, 9.0))
+
+    def step(tokens: Tensor, source: State, state: State) -> tuple[Tensor, State]:
+        assert isinstance(source, Tensor)
+        sizes.append(len(source))
+        return inner(tokens, source, state)
+
+    limits = list(range(1, 101))
+    found = search(step, limits, beam_size=1)
+    assert [len(one.tokens) for (one,) in found] == limits
+    assert sizes == [min(100, fill(left)) for left in range(100, 0, -1)]
+    assert len(set(sizes)) == 37
+
+
+TO_A = torch.tensor([A])
+
+
+def fill(left: int) -> int:
+    """The next number with no more than four leading bits."""
+    while len(bin(left).removeprefix("0b").rstrip("0")) > 4:
+        left += 1
+    return left
+
+
 def test_the_first_step_has_one_row_for_each_sentence_and_no_batch_needs_no_step() -> None:
     rows: list[int] = []
     inner = from_history(random_rule(12, 6))
