@@ -120,4 +120,5 @@ def _flat(settings: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(settings: Mapping[str, Any], key: str) -> str:
-    return json.dumps(settings[key], ensure_ascii=False) if key in settings else "(none)"
+    value = settings.get(key)  # a key that came with a later version is null where it is unused
+    return "(none)" if value is None else json.dumps(value, ensure_ascii=False)

@@ -12,9 +12,9 @@ import datasets
 
 from data_prep import manifest, sources
 from data_prep.clean import drop, empty, predicates
-from data_prep.corpus import Corpus, HeldOut
+from data_prep.corpus import Corpus, HeldOut, Pair
 from data_prep.encode import encode_splits
-from data_prep.split import Splits, make_splits
+from data_prep.split import Splits, make_splits, without_leaks
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Data
 from nmt.errors import UserError
@@ -93,12 +93,18 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         corpus = sources.read(data, say)
+        synthetic = sources.read_synthetic(data)
     read = {"train": len(corpus.train), **_given(corpus)}
+    read |= {"synthetic": len(synthetic)} if synthetic else {}
     say(f"read: {_listed(read)}")
-    splits, dropped = _split_and_clean(corpus, data, seconds)
+    splits, dropped = _split(corpus, data, seconds)
+    with _timed(seconds, "clean"):
+        splits, synthetic, dropped = _clean(splits, synthetic, dropped, data)
     say(f"dropped from training: {_listed(dropped)}")
     sizes = {"train": len(splits.train), **_held_out(splits)}
+    sizes |= {"synthetic": len(synthetic)} if synthetic else {}
     say(f"kept: {_listed(sizes)}")
+    splits.train.extend(synthetic)
     with _timed(seconds, "train tokenizers"):
         vocabularies = train_tokenizers(folder, splits.train, data.tokenizer)
     with _timed(seconds, "encode"):
@@ -129,10 +135,8 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - start
 
 
-def _split_and_clean(
-    corpus: Corpus, data: Data, seconds: dict[str, float]
-) -> tuple[Splits, dict[str, int]]:
-    """The splits and the number of training pairs dropped for each reason; see `clean`."""
+def _split(corpus: Corpus, data: Data, seconds: dict[str, float]) -> tuple[Splits, dict[str, int]]:
+    """The splits, and how many training pairs were dropped for each reason; see `clean`."""
     with _timed(seconds, "clean"):
         whole, dropped = drop(corpus.train, {"empty": empty})
     if not whole:
@@ -143,15 +147,34 @@ def _split_and_clean(
     corpus = Corpus(whole, corpus.validation, corpus.test)
     with _timed(seconds, "split"):
         splits, dropped["shared_with_held_out"] = make_splits(corpus, data.split)
-    with _timed(seconds, "clean"):
-        train, counts = drop(splits.train, predicates(data.clean))
-    dropped |= counts
+    return splits, dropped
+
+
+def _clean(
+    splits: Splits, synthetic: list[Pair], dropped: Mapping[str, int], data: Data
+) -> tuple[Splits, list[Pair], dict[str, int]]:
+    """The splits and the synthetic pairs, filtered, and the number dropped for each reason so far.
+
+    Of two equal pairs the one that no machine made is kept.
+    """
+    filters = predicates(data.clean)
+    train, counts = drop(splits.train, filters)
+    dropped = _sum(dropped, counts)
     if not train:
         raise UserError(
             f"data.clean: no training pair is left; dropped: {_listed(dropped)}; "
             "loosen the filter that dropped most or give more pairs"
         )
-    return Splits(train, splits.validation, splits.test), dropped
+    apart = without_leaks(synthetic, [splits.validation, splits.test])
+    shared = {"shared_with_held_out": len(synthetic) - len(apart)}
+    kept, counts = drop(apart, {"empty": empty, **filters})
+    return Splits(train, splits.validation, splits.test), kept, _sum(dropped, shared, counts)
+
+
+def _sum(*counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts of each name, added."""
+    names = dict.fromkeys(name for some in counts for name in some)
+    return {name: sum(some.get(name, 0) for some in counts) for name in names}
 
 
 def _given(corpus: Corpus) -> dict[str, int]:

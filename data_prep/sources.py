@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import datasets
 import huggingface_hub
 
-from data_prep.corpus import Corpus, HeldOut
+from data_prep.corpus import Corpus, HeldOut, Pair
 from data_prep.tables import TABLES, Column, ending
 from data_prep.tatoeba import read_tatoeba, tatoeba_inputs
 from nmt.config import Data
@@ -48,7 +48,26 @@ def inputs(data: Data) -> dict[str, str]:
     """
     corpus = build(CORPORA, data.corpus, where="data.corpus")
     result: dict[str, str] = SOURCES[type(corpus)].inputs(corpus)
-    return result
+    return result | {path: _digest(Path(path), "data.synthetic") for path in data.synthetic or ()}
+
+
+def read_synthetic(data: Data) -> list[Pair]:
+    """The pairs of which a machine made one side, of all files that the settings name.
+
+    Raises:
+        UserError: a file is not there, is damaged, or is no table.
+    """
+    names = [data.source_language, data.target_language]
+    pairs: list[Pair] = []
+    for file in data.synthetic or ():
+        if ending(Path(file)) not in TABLES:
+            raise UserError(
+                f"data.synthetic: expected {', '.join(TABLES)} files (each may end in .gz), "
+                f"found {file}; `nmt synthesize` makes one"
+            )
+        columns = _read_parallel([Path(file)], None, names, "synthetic")
+        pairs += zip(*columns, strict=True)
+    return pairs
 
 
 def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
@@ -175,12 +194,12 @@ def hub_inputs(corpus: Hub) -> dict[str, str]:
     return {str(path): _digest(path) for path in files}
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, key: str = "data.corpus") -> str:
     try:
         return sha256(path)
     except OSError as error:
         raise UserError(
-            f"{path}: expected a file here ({error.strerror}); check the path under data.corpus"
+            f"{path}: expected a file here ({error.strerror}); check the path under {key}"
         ) from None
 
 

@@ -61,7 +61,7 @@ def make_splits(corpus: Corpus, settings: Split) -> tuple[Splits, int]:
         UserError: the corpus is too small for the wanted sizes.
     """
     given = {"validation": corpus.validation, "test": corpus.test}
-    train = _without_leaks(corpus.train, [part for part in given.values() if part is not None])
+    train = without_leaks(corpus.train, [part for part in given.values() if part is not None])
     dropped = len(corpus.train) - len(train)
     # Test comes first, so that its size alone decides what it holds.
     wanted = {
@@ -76,7 +76,8 @@ def make_splits(corpus: Corpus, settings: Split) -> tuple[Splits, int]:
     return Splits(train, parts["validation"], parts["test"]), dropped
 
 
-def _without_leaks(pairs: Sequence[Pair], parts: Sequence[HeldOut]) -> list[Pair]:
+def without_leaks(pairs: Sequence[Pair], parts: Sequence[HeldOut]) -> list[Pair]:
+    """The pairs that share no folded side with the held-out parts."""
     if not parts:
         return list(pairs)
     sources = {fold(text) for part in parts for text in part.sources}

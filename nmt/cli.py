@@ -50,6 +50,23 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     translate_file(arguments, say)
 
 
+def synthesize(arguments: argparse.Namespace, overrides: Overrides) -> None:
+    """Runs `nmt synthesize`."""
+    from nmt import synthesis
+
+    _use_machine(arguments)
+    synthesis.synthesize(arguments, say)
+
+
+def distill(arguments: argparse.Namespace, overrides: Overrides) -> None:
+    """Runs `nmt distill`."""
+    from nmt import config, synthesis
+
+    settings = config.load(arguments.config, overrides)
+    _use_machine(arguments)
+    synthesis.distill(settings, arguments, say)
+
+
 def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt evaluate`."""
     from nmt.wiring import run_evaluation
@@ -86,12 +103,14 @@ RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
     "prepare": prepare,
     "train": train,
     "translate": translate,
+    "synthesize": synthesize,
+    "distill": distill,
     "evaluate": evaluate,
     "score": score,
     "export": export,
     "info": info,
 }
-CONFIGURABLE = ("prepare", "train")
+CONFIGURABLE = ("prepare", "train", "distill")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

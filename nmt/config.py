@@ -80,6 +80,8 @@ class Data:
         clean: what drops a training pair.
         split: the leak-free split.
         tokenizer: subword units.
+        synthetic: tables of pairs of which a machine made one side, as `nmt synthesize` writes
+            them: for training alone, less what shares a side with validation or test.
     """
 
     folder: str
@@ -89,6 +91,7 @@ class Data:
     clean: Clean = field(default_factory=Clean)
     split: Split = field(default_factory=Split)
     tokenizer: Tokenizer = field(default_factory=Tokenizer)
+    synthetic: list[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

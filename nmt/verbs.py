@@ -82,8 +82,7 @@ def _add_output(parser: Parser) -> None:
     )
 
 
-def add_translate(parser: Parser) -> None:
-    """`nmt translate`: lines of text to lines of text."""
+def _add_input(parser: Parser) -> None:
     parser.add_argument(
         "runs",
         type=Path,
@@ -99,6 +98,19 @@ def add_translate(parser: Parser) -> None:
         help="the text to translate, a sentence a line (default: standard input)",
     )
     parser.add_argument(
+        "--workers",
+        type=at_least(1),
+        metavar="N",
+        help="processes that share the threads; typed lines need none (default: one for each "
+        "thread if the input has more than 3,000 lines, else 1)",
+    )
+    _add_search(parser)
+
+
+def add_translate(parser: Parser) -> None:
+    """`nmt translate`: lines of text to lines of text."""
+    _add_input(parser)
+    parser.add_argument(
         "-o",
         "--output",
         type=Path,
@@ -106,13 +118,43 @@ def add_translate(parser: Parser) -> None:
         help="where to write (default: standard output)",
     )
     _add_output(parser)
+
+
+def add_synthesize(parser: Parser) -> None:
+    """`nmt synthesize`: lines of text to training pairs of which a machine made one side."""
+    _add_input(parser)
     parser.add_argument(
-        "--workers",
-        type=at_least(1),
-        metavar="N",
-        help="processes that share the threads; typed lines need none (default: one for each "
-        "thread if the input has more than 3,000 lines, else 1)",
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE.jsonl",
+        help="the pairs, to be named under data.synthetic",
     )
+    parser.add_argument(
+        "--back",
+        action="store_true",
+        help="back-translation: the lines become targets and their translations, by a run for "
+        "the other direction, sources; without it: self-training",
+    )
+    parser.add_argument(
+        "--tag",
+        metavar="TEXT",
+        help="a word before each source (default: <BT> with --back, else none)",
+    )
+
+
+def add_distill(parser: Parser) -> None:
+    """`nmt distill`: a student's YAML and its teachers to the student's run."""
+    parser.add_argument("config", type=Path, help="the student's YAML file")
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="TEACHER",
+        help="a run's folder; several teach together, as an ensemble",
+    )
+    parser.add_argument("--fresh", action="store_true", help="train anew: drops the run's folder")
     _add_search(parser)
 
 
@@ -195,6 +237,8 @@ VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "prepare": ("raw corpora -> a prepared folder", add_prepare),
     "train": ("a prepared folder -> a run's folder; again: resume", add_train),
     "translate": ("lines of text -> lines of text", add_translate),
+    "synthesize": ("lines of text -> training pairs that a machine made", add_synthesize),
+    "distill": ("teachers' runs -> a student's run", add_distill),
     "evaluate": ("BLEU, chrF and TER, with a report; systems compared", add_evaluate),
     "score": ("log-probabilities of given translations", add_score),
     "export": ("a run -> a smaller, faster bundle to translate with", add_export),

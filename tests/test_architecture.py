@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "nmt.decoding": {*FOUNDATION, "nmt.model", "nmt.checkpoint"},
     "nmt.evaluation": {*FOUNDATION, "nmt.data", "nmt.model", "nmt.checkpoint", "nmt.decoding"},
 }
-SEES_EVERYTHING = {"nmt.cli", "nmt.wiring"}
+SEES_EVERYTHING = {"nmt.cli", "nmt.synthesis", "nmt.wiring"}
 WITHOUT_TRAINER = ("nmt.decoding", "nmt.evaluation.metrics")
 TRAINER = {"pytorch_lightning", "lightning", "datasets"}
 

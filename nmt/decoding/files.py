@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import chain, islice
@@ -30,6 +30,8 @@ ENOUGH = 4
 
 Say = Callable[[str], None]
 Progress = Callable[[int], object]
+Render = Callable[[Line, Translation], str]
+"""What is written for a line and its translation; an empty string leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Job:
     length_penalty: float | None = None
     alignments: bool = False
 
+    @classmethod
+    def of(cls, arguments: Namespace) -> "Job":
+        """What the options of a command line say."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: value for name, value in vars(arguments).items() if name in names})
+
     def __call__(self, progress: Progress | None = None) -> Translate:
         """Loads the translator; gives what translates a block."""
         said: list[str] = []
@@ -81,28 +89,49 @@ class Job:
 def translate_file(arguments: Namespace, say: Say) -> None:
     """`nmt translate`: the input's lines, translated, to the output.
 
-    An output file bears its name only when it is whole.
-
     Raises:
         UserError: no run, no input, an input that is not UTF-8, an output that cannot be written.
     """
-    names = [field.name for field in fields(Job)]
-    job = Job(**{name: value for name, value in vars(arguments).items() if name in names})
+    stream_translations(
+        arguments, say, lambda line, translation: _line(line, translation, arguments.format)
+    )
+
+
+def stream_translations(arguments: Namespace, say: Say, render: Render) -> None:
+    """Writes what `render` makes of each line of the input and its translation, in order.
+
+    An output file bears its name only when it is whole.
+    """
+    job = Job.of(arguments)
     interactive = arguments.input is None and sys.stdin.isatty()
     size, wanted = 1 if interactive else BLOCK, arguments.workers
     with tqdm(unit=" lines", disable=True if interactive else None) as bar:
         here = job(bar.update)  # what is wrong with the run is said before anything is read
-        with _input(arguments.input) as stream, _output(arguments.output) as out:
+        with _input(arguments.input) as stream, output(arguments.output) as out:
             lines = read_lines(stream, str(arguments.input or "standard input"))
             blocks = iter(lambda: list(islice(lines, size)), [])
             # Who types a line waits for its translation: no other is collected first.
             found = map(here, blocks) if interactive else _shared(job, here, blocks, wanted, bar)
-            for done in found:
-                for warning in done.said:
-                    say(warning)
-                for line, translation in zip(done.lines, done.translations, strict=True):
-                    out.write(_line(line, translation, arguments.format).encode("utf-8"))
-                out.flush()
+            _write(found, out, say, render)
+
+
+def write_translations(
+    job: Job, texts: Sequence[str], path: Path, say: Say, render: Render
+) -> None:
+    """Writes what `render` makes of each text and its translation to a file that is then whole."""
+    lines = (Line(text, "\n") for text in texts)
+    with tqdm(total=len(texts), unit=" sentences", disable=None) as bar, output(path) as out:
+        blocks = iter(lambda: list(islice(lines, BLOCK)), [])
+        _write(_shared(job, job(bar.update), blocks, None, bar), out, say, render)
+
+
+def _write(found: Iterable[Translated], out: BinaryIO, say: Say, render: Render) -> None:
+    for done in found:
+        for warning in done.said:
+            say(warning)
+        for line, translation in zip(done.lines, done.translations, strict=True):
+            out.write(render(line, translation).encode("utf-8"))
+        out.flush()
 
 
 def _shared(
@@ -144,7 +173,8 @@ def _input(path: Path | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[BinaryIO]:
+def output(path: Path | None) -> Iterator[BinaryIO]:
+    """A stream that becomes the file when nothing goes wrong; None is standard output."""
     if path is None:
         yield sys.stdout.buffer
         return

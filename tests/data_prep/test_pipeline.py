@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,57 @@ def test_a_corpus_of_blank_lines_is_refused_by_name(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"data\.corpus: expected sentence pairs, found 3 that"):
         prepare(data, lambda line: None)
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path) -> Path:
+    """Pairs that a machine might have made: a new one, a blank one, a known one."""
+    rows = [
+        {"en": "<BT> Somebody sleeps.", "de": "Jemand schläft."},
+        {"en": " ", "de": "Jemand."},
+        {"en": "Anna sees number 0.", "de": "Anna sieht Nummer 0."},
+    ]
+    path = tmp_path / "made.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_synthetic_pairs_are_trained_on_and_share_nothing_with_held_out_ones(
+    data: Data, synthetic: Path
+) -> None:
+    plain, _ = _prepare(data)
+    before = datasets.load_from_disk(str(plain / "dataset"))
+    held_out = before["test"]["target"][0]
+    with synthetic.open("a") as file:
+        file.write(json.dumps({"en": "<BT> Anything.", "de": held_out.upper()}) + "\n")
+    folder, said = _prepare(replace(data, synthetic=[str(synthetic)]))
+    after = datasets.load_from_disk(str(folder / "dataset"))
+    assert [row["source"] for row in after["train"]][:-1] == before["train"]["source"][:]
+    assert after["train"][-1]["source"] == "<BT> Somebody sleeps."
+    for name in ("validation", "test"):
+        assert after[name]["target"][:] == before[name]["target"][:]
+    counts = _manifest(folder)["counts"]
+    assert counts["read"]["synthetic"] == 4 and counts["splits"]["synthetic"] == 1
+    dropped = counts["dropped"]
+    assert dropped["empty"] == 1 and dropped["duplicate"] + dropped["shared_with_held_out"] == 2
+    assert any("data.synthetic (none) -> " in line for line in said)
+    assert _prepare(replace(data, synthetic=[str(synthetic)]))[1][0].endswith("nothing to do")
+
+
+def test_synthetic_pairs_come_from_tables(data: Data, tmp_path: Path) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("Jemand.\n")
+    with pytest.raises(UserError, match=r"data\.synthetic: expected \.tsv.*found .*lines\.txt"):
+        _prepare(replace(data, synthetic=[str(lines)]))
+    with pytest.raises(UserError, match=r"check the path under data\.synthetic"):
+        _prepare(replace(data, synthetic=[str(tmp_path / "none.jsonl")]))
+
+
+def test_a_key_that_came_later_prepares_nothing_anew(data: Data) -> None:
+    folder, _ = _prepare(data)
+    old = _manifest(folder)
+    del old["settings"]["synthetic"]
+    (folder / "manifest.json").write_text(json.dumps(old))
+    assert _prepare(data)[1] == [
+        f"{folder} is already prepared with these settings and inputs, nothing to do"
+    ]

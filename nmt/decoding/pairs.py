@@ -1,0 +1,53 @@
+"""Training pairs of which a machine made one side, as `data.synthetic` takes them."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from nmt.decoding.translation import Translation
+from nmt.lines import Line
+
+TAG = "<BT>"
+"""Before a source that a machine made (Caswell et al. 2019): the model learns to trust it less."""
+
+
+class Pairs:
+    """Renders a line and its translation as a JSON object with a key for each language.
+
+    A pair is left out where the line is blank, or its translation is blank, a copy, or was cut at
+    the length limit. What else may be wrong with it is for `data.clean` to find.
+
+    Args:
+        languages: the run's, source and target.
+        back: the line becomes the target and its translation the source.
+        tag: stands before the source, with a space.
+    """
+
+    def __init__(self, languages: Sequence[str], *, back: bool = False, tag: str = "") -> None:
+        self.languages = languages
+        self.back = back
+        self.prefix = f"{tag} " if tag else ""
+        self.counts: Counter[str] = Counter()
+
+    def __call__(self, line: Line, translation: Translation) -> str:
+        reason = _flaw(line.text, translation)
+        self.counts[reason or "written"] += 1
+        if reason:
+            return ""
+        texts = dict(zip(self.languages, (line.text, translation.text), strict=True))
+        source, target = reversed(self.languages) if self.back else self.languages
+        pair = {source: self.prefix + texts[source], target: texts[target]}
+        return json.dumps(pair, ensure_ascii=False) + "\n"
+
+    def told(self) -> str:
+        """How many pairs were written, and how many left out for which reason."""
+        left_out = [f"{reason} {n:,}" for reason, n in self.counts.items() if reason != "written"]
+        return f"{self.counts['written']:,} pairs; left out: {', '.join(left_out) or 'none'}"
+
+
+def _flaw(text: str, translation: Translation) -> str:
+    if not text.strip() or not translation.text.strip():
+        return "blank"
+    if translation.cut:
+        return "cut at the length limit"
+    return "copied" if text == translation.text else ""

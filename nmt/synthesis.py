@@ -1,0 +1,102 @@
+"""A machine as the teacher: back-translation, self-training and distillation."""
+
+import hashlib
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmt import checkpoint
+from nmt.config import Config
+from nmt.decoding.pairs import TAG, Pairs
+from nmt.errors import UserError
+from nmt.files import read_json
+
+if TYPE_CHECKING:
+    from nmt.decoding.files import Job
+
+Say = Callable[[str], None]
+
+
+def synthesize(arguments: Namespace, say: Say) -> None:
+    """`nmt synthesize`: plain lines to pairs for `data.synthetic`.
+
+    Raises:
+        UserError: as `nmt translate` does; an output that is not named as JSONL.
+    """
+    from nmt.decoding.files import stream_translations
+
+    if arguments.output.suffix != ".jsonl":
+        raise UserError(
+            f"--output: expected a name that ends in .jsonl, found {arguments.output}; "
+            "`nmt prepare` knows what a file holds by its name"
+        )
+    tag = arguments.tag if arguments.tag is not None else TAG if arguments.back else ""
+    pairs = Pairs(_languages(arguments.runs[0]), back=arguments.back, tag=tag)
+    stream_translations(arguments, say, pairs)
+    say(f"{arguments.output}: {pairs.told()}")
+
+
+def distill(config: Config, arguments: Namespace, say: Say) -> Path:
+    """`nmt distill`: sequence-level knowledge distillation (Kim and Rush 2016).
+
+    The training sources are translated by the teachers; the pairs are prepared beside the real
+    ones, in a folder of their own with the same validation and test splits; and the student of
+    the configuration is trained on both. What an earlier call has finished is not done again.
+
+    Raises:
+        UserError: a teacher for other languages, or anything that `nmt prepare` or `nmt train` say.
+    """
+    from data_prep.pipeline import prepare
+    from nmt.decoding.files import Job
+    from nmt.wiring import run_training
+
+    data, job = config.data, Job.of(arguments)
+    wanted = [data.source_language, data.target_language]
+    for run in job.runs:
+        if (found := _languages(run)) != wanted:
+            raise UserError(
+                f"{run}: expected a teacher for {' -> '.join(wanted)} as in the student's "
+                f"configuration, found one for {' -> '.join(found)}"
+            )
+    folder = prepare(data, say)
+    path = folder.with_name(f"{folder.name}-distilled.{_identity(folder, job)}.jsonl")
+    _teach(job, folder, path, say)
+    synthetic = [*(data.synthetic or []), str(path)]
+    made = replace(data, folder=f"{folder}-distilled", synthetic=synthetic)
+    prepare(made, say)
+    return run_training(replace(config, data=made), say, arguments.fresh, None)
+
+
+def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
+    """Writes the teachers' translations of the training sources, if that is still to be done."""
+    from nmt.data.datamodule import open_dataset
+    from nmt.decoding.files import write_translations
+
+    if path.exists():
+        say(f"{path}: the teachers' translations are there already")
+        return
+    sources = list(dict.fromkeys(open_dataset(prepared)["train"]["source"]))
+    pairs = Pairs(_languages(job.runs[0]))
+    write_translations(job, sources, path, say, pairs)
+    say(f"{path}: {pairs.told()}")
+
+
+def _identity(prepared: Path, job: "Job") -> str:
+    """A digest of all that the translations depend on."""
+    data_hash = read_json(prepared / checkpoint.MANIFEST)["data_hash"]
+    weights = [checkpoint.read_manifest(run)["files"][checkpoint.WEIGHTS] for run in job.runs]
+    content = json.dumps([data_hash, weights, job.beam_size, job.length_penalty, job.precision])
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _languages(run: Path) -> list[str]:
+    languages: list[str] = checkpoint.read_manifest(run)["languages"]
+    if len(set(languages)) < 2:
+        raise UserError(
+            f"{run}: expected a run between two languages, found {' and '.join(languages)}; "
+            "pairs are written with a key for each"
+        )
+    return languages

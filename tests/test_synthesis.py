@@ -1,0 +1,109 @@
+"""Training pairs of which a machine made one side, from the command line to the student's run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nmt.cli import main
+from nmt.decoding.pairs import Pairs
+from nmt.decoding.translation import Translation, unchanged
+from nmt.lines import Line
+from nmt.vocab import load_vocabularies
+from tests.toy import Answer, Toy, contains, sentences, translated, write_lines
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_self_training_puts_the_machines_side_last(trained: Toy, tmp_path: Path) -> None:
+    lines = write_lines(tmp_path / "mono.xx", ["bo ba", "", "de fi fo"])
+    words = ["synthesize", str(trained.run), "-i", str(lines), "-o", str(tmp_path / "made.jsonl")]
+    assert main(words) == 0
+    assert main(["translate", str(trained.run), "-i", str(lines), "-o", str(tmp_path / "t")]) == 0
+    said = (tmp_path / "t").read_text().splitlines()
+    expected = [{"xx": "bo ba", "yy": said[0]}, {"xx": "de fi fo", "yy": said[2]}]
+    assert rows(tmp_path / "made.jsonl") == expected
+
+
+def test_back_translation_puts_the_machines_side_first_and_tags_it(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = write_lines(tmp_path / "mono.xx", ["bo ba", " "])
+    made = tmp_path / "made.jsonl"
+    words = ["synthesize", str(trained.run), "--back", "-i", str(lines), "-o", str(made)]
+    assert main(words) == 0
+    contains(capsys.readouterr().err, f"{made}: 1 pairs; left out: blank 1")
+    [row] = rows(made)
+    # The run is for the other direction: its source is the new system's target.
+    assert list(row) == ["yy", "xx"]
+    assert row["xx"] == "bo ba" and row["yy"].startswith("<BT> ")
+    assert main([*words, "--tag", ""]) == 0
+    assert rows(made)[0]["yy"] == row["yy"].removeprefix("<BT> ")
+
+
+@pytest.mark.parametrize(
+    ("translation", "reason"),
+    [
+        (unchanged("a"), "copied"),
+        (replace(unchanged("b"), cut=True), "cut at the length limit"),
+        (unchanged(" "), "blank"),
+    ],
+)
+def test_flawed_pairs_are_left_out_and_counted(translation: Translation, reason: str) -> None:
+    pairs = Pairs(["xx", "yy"])
+    assert pairs(Line("a", "\n"), translation) == ""
+    assert (
+        pairs(Line("a\u2028\r", "\n"), unchanged("b\n")) == '{"xx": "a\u2028\\r", "yy": "b\\n"}\n'
+    )
+    assert pairs.told() == f"1 pairs; left out: {reason} 1"
+
+
+def test_the_output_must_be_named_as_what_it_is(trained: Toy, answer: Answer) -> None:
+    contains(answer("synthesize", trained.run, "-o", "made.txt"), "ends in .jsonl, found made.txt")
+
+
+def _student(trained: Toy, folder: Path) -> Path:
+    settings: dict[str, Any] = yaml.safe_load(trained.config.read_text())
+    settings["data"]["folder"] = str(folder / "prepared")
+    settings["training"] |= {"folder": str(folder / "student"), "max_steps": 2, "validate_every": 2}
+    path = folder / "student.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_a_student_learns_from_its_teachers_on_leak_free_data(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = _student(trained, tmp_path)
+    words = ["distill", str(config), str(trained.run), str(trained.run), "--beam-size", "2"]
+    assert main(words) == 0
+    capsys.readouterr()
+    [made] = tmp_path.glob("prepared-distilled.*.jsonl")
+    pairs = rows(made)
+    known = set(sentences(300, seed=1))
+    assert 200 < len(pairs) <= 260 and {row["xx"] for row in pairs} < known
+    manifest = json.loads((tmp_path / "prepared-distilled" / "manifest.json").read_text())
+    counts = manifest["counts"]["splits"]
+    assert counts["train"] == 260 and 0 < counts["synthetic"] <= len(pairs)
+    # The toy's teacher has learnt its language: most of what it says is what it was taught.
+    right = sum(row["yy"] == translated(row["xx"]) for row in pairs)
+    assert counts["synthetic"] <= len(pairs) - right
+    for name in ("test.xx", "test.yy"):
+        own = (tmp_path / "prepared-distilled" / name).read_bytes()
+        assert own == (tmp_path / "prepared" / name).read_bytes()
+    assert load_vocabularies(tmp_path / "student")
+    assert main(words) == 0
+    contains(capsys.readouterr().err, "are there already", "nothing to do", "is finished")
+
+
+def test_a_teacher_of_another_direction_is_refused(
+    trained: Toy, tmp_path: Path, answer: Answer
+) -> None:
+    config = _student(trained, tmp_path)
+    said = answer("distill", config, trained.run, "--data.source_language", "zz")
+    contains(said, "expected a teacher for zz -> yy", "found one for xx -> yy")
