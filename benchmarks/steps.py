@@ -1,15 +1,11 @@
 """One training step and one search, as the product makes them, ready to be timed."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel
 
 from benchmarks import synthetic
 from benchmarks.arithmetic import Sizes
@@ -18,9 +14,7 @@ from nmt.config import Config, Precision, Training
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.callbacks import moving_average
-from nmt.training.module import TranslationModule
-from nmt.training.optim import make_optimizer
+from nmt.training.speed import updates
 
 TRAINING: tuple[Precision, ...] = ("fp32", "bf16")
 SEARCH: tuple[Precision, ...] = ("fp32", "bf16", "int8")
@@ -30,28 +24,9 @@ SEARCH: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 def training_step(
     model: Seq2Seq, training: Training, batch: Batch, precision: Precision
 ) -> Callable[[], Tensor]:
-    """An update of a copy of the model: loss (given back), backward, clipping, optimiser, average.
-
-    What a trainer does around it (reading the batch, logging) is not in it.
-    """
-    module = TranslationModule(copy.deepcopy(model).train(), training, steps=1)
-    optimizer = make_optimizer(module.model, training)
-    average = moving_average(training.average_decay)
-    averaged = AveragedModel(module.model, multi_avg_fn=average) if training.average_decay else None
-
-    def step() -> Tensor:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            loss, _, tokens = module.loss(batch, training.label_smoothing)
-        (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        if training.clip_norm > 0:
-            clip_grad_norm_(module.model.parameters(), training.clip_norm)
-        optimizer.step()
-        if averaged is not None:
-            averaged.update_parameters(module.model)
-        return loss.detach() / tokens
-
-    return step
+    """An update of a copy of the model by one batch; see `nmt.training.speed`."""
+    update = updates(model, training, precision)
+    return lambda: update(batch)
 
 
 def search(

@@ -27,6 +27,14 @@ def prepare(arguments: argparse.Namespace, overrides: Overrides) -> None:
     run(config.load(arguments.config, overrides).data, say, arguments.fresh)
 
 
+def recommend(arguments: argparse.Namespace, overrides: Overrides) -> None:
+    """Runs `nmt recommend`."""
+    from nmt import recommend as recommendation
+
+    _use_machine(arguments)
+    recommendation.recommend(arguments, print, say)
+
+
 def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt train`."""
     from nmt import config
@@ -101,6 +109,7 @@ def info(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
     "prepare": prepare,
+    "recommend": recommend,
     "train": train,
     "translate": translate,
     "synthesize": synthesize,
@@ -176,7 +185,7 @@ def _use_machine(arguments: argparse.Namespace) -> None:
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    if arguments.device == "cuda" and not torch.cuda.is_available():
+    if getattr(arguments, "device", "cpu") == "cuda" and not torch.cuda.is_available():
         raise UserError("--device: expected cpu where torch sees no CUDA device, found cuda")
 
 

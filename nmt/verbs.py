@@ -12,6 +12,24 @@ def add_prepare(parser: Parser) -> None:
     parser.add_argument("--fresh", action="store_true", help="prepare even if nothing has changed")
 
 
+def add_recommend(parser: Parser) -> None:
+    """`nmt recommend`: a prepared folder to a recipe."""
+    parser.add_argument("data", type=Path, metavar="DATA", help="a folder that nmt prepare made")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE.yaml",
+        help="the new configuration (default: standard output)",
+    )
+    parser.add_argument(
+        "--minutes", type=at_least(1), default=60, metavar="M", help="of training, at the most"
+    )
+    parser.add_argument(
+        "--threads", type=at_least(1), metavar="N", help="processor threads (default: all)"
+    )
+
+
 def add_train(parser: Parser) -> None:
     """`nmt train`: a prepared folder to a run's folder."""
     parser.add_argument("config", type=Path, help="the experiment's YAML file")
@@ -235,6 +253,7 @@ def add_info(parser: Parser) -> None:
 
 VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "prepare": ("raw corpora -> a prepared folder", add_prepare),
+    "recommend": ("a prepared folder -> a commented YAML for it", add_recommend),
     "train": ("a prepared folder -> a run's folder; again: resume", add_train),
     "translate": ("lines of text -> lines of text", add_translate),
     "synthesize": ("lines of text -> training pairs that a machine made", add_synthesize),

@@ -20,6 +20,7 @@ FOUNDATION = {
     "nmt.lines",
     "nmt.memory",
     "nmt.options",
+    "nmt.recipes",
     "nmt.state",
     "nmt.verbs",
     "nmt.vocab",
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "nmt.decoding": {*FOUNDATION, "nmt.model", "nmt.checkpoint"},
     "nmt.evaluation": {*FOUNDATION, "nmt.data", "nmt.model", "nmt.checkpoint", "nmt.decoding"},
 }
-SEES_EVERYTHING = {"nmt.cli", "nmt.synthesis", "nmt.wiring"}
+SEES_EVERYTHING = {"nmt.cli", "nmt.recommend", "nmt.synthesis", "nmt.wiring"}
 WITHOUT_TRAINER = ("nmt.decoding", "nmt.evaluation.metrics")
 TRAINER = {"pytorch_lightning", "lightning", "datasets"}
 

@@ -4,20 +4,17 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
-from torch import Tensor
 from tqdm import tqdm
 
 from nmt.checkpoint import LAST, METRICS, write_manifest, write_weights
 from nmt.errors import UserError
 from nmt.files import write_atomically, write_json
 from nmt.training.module import TranslationModule
-
-Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
+from nmt.training.optim import moving_average
 
 
 class RunFolder(Callback):
@@ -168,20 +165,3 @@ class Progress(Callback):
 def averaging(decay: float) -> list[Callback]:
     """The exponential moving average of the weights, if any."""
     return [WeightAveraging(multi_avg_fn=moving_average(decay))] if decay else []
-
-
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Moves averages towards weights after an update (Polyak and Juditsky 1992), in place.
-
-    After n updates its decay is min(decay, (1 + n) / (10 + n)): a memory as long as the whole
-    training so far would validate, and may keep, weights that have learnt next to nothing.
-    """
-
-    @torch.no_grad()
-    def average(averages: Tensors, weights: Tensors, updates: Tensor | int) -> None:
-        done = int(updates)
-        rate = 1 - min(decay, (1 + done) / (10 + done))
-        # All tensors in one call: Lightning's own subclass takes them one by one.
-        torch._foreach_lerp_(averages, weights, rate)
-
-    return average

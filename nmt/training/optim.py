@@ -1,12 +1,16 @@
-"""The optimiser and its schedule."""
+"""The optimiser, its schedule, and the average of the weights."""
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from nmt.config import Training
+
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_optimizer(model: nn.Module, training: Training) -> torch.optim.AdamW:
@@ -47,3 +51,20 @@ def rate_factor(step: int, training: Training, steps: int) -> float:
 def make_schedule(optimizer: torch.optim.Optimizer, training: Training, steps: int) -> LambdaLR:
     """Warm-up, then the decay that the settings name; advances once an update."""
     return LambdaLR(optimizer, lambda step: rate_factor(step, training, steps))
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Moves averages towards weights after an update (Polyak and Juditsky 1992), in place.
+
+    After n updates its decay is min(decay, (1 + n) / (10 + n)): a memory as long as the whole
+    training so far would validate, and may keep, weights that have learnt next to nothing.
+    """
+
+    @torch.no_grad()
+    def average(averages: Tensors, weights: Tensors, updates: Tensor | int) -> None:
+        done = int(updates)
+        rate = 1 - min(decay, (1 + done) / (10 + done))
+        # All tensors in one call: Lightning's own subclass takes them one by one.
+        torch._foreach_lerp_(averages, weights, rate)
+
+    return average

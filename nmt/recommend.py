@@ -1,0 +1,112 @@
+"""`nmt recommend`: reads a prepared corpus, times an update, and writes a recipe for both."""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from data_prep import manifest
+from nmt import checkpoint, config, recipes
+from nmt.data.datamodule import TranslationData, open_dataset
+from nmt.errors import UserError
+from nmt.files import write_atomically
+from nmt.recipes import Facts, Recipe
+from nmt.training.speed import seconds_an_update
+from nmt.vocab import load_vocabularies
+
+Say = Callable[[str], None]
+
+
+def recommend(arguments: Namespace, show: Say, say: Say) -> None:
+    """Writes the YAML, or shows it.
+
+    Raises:
+        UserError: no prepared data, or a file that is there already.
+    """
+    folder, output = arguments.data, arguments.output
+    if output and output.exists():
+        raise UserError(f"{output}: expected a new file, found one; remove it or choose another")
+    prepared = manifest.read(folder)
+    if prepared is None:
+        raise UserError(
+            f"{folder}: expected prepared data here, found none; run `nmt prepare` first"
+        )
+    dataset = open_dataset(folder)
+    facts = facts_of(dataset["train"], prepared)
+    name = output.stem if output else f"{folder.name}-recommended"
+    most = recipes.most_passes(facts.pairs)
+    recipe = _recipe(facts, folder, prepared, name, most, updates=1)
+    say(f"{folder}: {facts.told()}; timing an update")
+    seconds, updates = _measure(recipe, folder, dataset)
+    affordable = arguments.minutes * 60 / (seconds * updates)
+    passes = min(float(most), affordable)
+    recipe = _recipe(facts, folder, prepared, name, passes, updates)
+    config.from_dict(recipes.plain(recipe), "the recommended configuration")
+    minutes = passes * updates * seconds / 60
+    text = recipes.written(
+        recipe,
+        [
+            f"Recommended for {folder}: {facts.told()}.",
+            f"About {max(1, round(minutes))} minutes of training here ({seconds * 1000:.0f} ms an "
+            f"update, {updates:,} updates an epoch), of {arguments.minutes} allowed.",
+        ],
+    )
+    if output is None:
+        show(text.rstrip("\n"))
+        return
+    write_atomically(output, lambda file: file.write_text(text, encoding="utf-8"))
+    say(f"wrote {output}; next: nmt prepare {output} && nmt train {output}")
+
+
+def facts_of(train: datasets.Dataset, prepared: dict[str, Any]) -> Facts:
+    """Reads the training split once, for its words."""
+    texts = train["target"]
+    first, half = _types(texts[: len(texts) // 2])
+    every, words = _types(texts)
+    further = max(1, words - half)
+    return Facts(
+        pairs=len(train),
+        words=words,
+        types=len(every),
+        growth=1000 * (len(every) - len(first)) / further,
+        longest=max(side["longest"] for side in prepared["text"]["train"].values()),
+    )
+
+
+def _types(texts: Iterable[str]) -> tuple[set[str], int]:
+    """The different words of some texts, and the number of all."""
+    types: set[str] = set()
+    words = 0
+    for text in texts:
+        found = text.split()
+        types.update(found)
+        words += len(found)
+    return types, words
+
+
+def _recipe(
+    facts: Facts, folder: Path, prepared: dict[str, Any], name: str, passes: float, updates: int
+) -> Recipe:
+    settings = prepared["settings"]
+    data = {**settings, **recipes.data_choices(facts, settings["tokenizer"])}
+    if recipes.plain(data) != settings:  # what is prepared stays as it is
+        folder = folder.with_name(name)
+    return {
+        "data": {"folder": str(folder), **data},
+        "model": recipes.model_choices(facts, passes),
+        "training": {
+            "folder": str(Path("checkpoints") / name),
+            **recipes.training_choices(facts, passes, updates),
+        },
+        "decoding": {"beam_size": 5, "length_penalty": 1.0},
+    }
+
+
+def _measure(recipe: Recipe, folder: Path, dataset: datasets.DatasetDict) -> tuple[float, int]:
+    """Seconds an update, and updates an epoch, with the tokenizers that are there."""
+    settings = config.from_dict(recipes.plain(recipe), "the recommended configuration")
+    model = checkpoint.build_model(settings, *load_vocabularies(folder))
+    data = TranslationData(dataset, settings.training.batch_tokens, settings.training.seed)
+    return seconds_an_update(settings, model, data), len(data.plan)

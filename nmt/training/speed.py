@@ -1,0 +1,59 @@
+"""How long an update takes on this machine: measured, not guessed."""
+
+import copy
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel
+
+from nmt.batch import Batch
+from nmt.config import Config, Precision, Training
+from nmt.data.datamodule import TranslationData, read_batch
+from nmt.model.seq2seq import Seq2Seq
+from nmt.training.module import TranslationModule
+from nmt.training.optim import make_optimizer, moving_average
+from nmt.training.precision import choose_precision
+
+WARM_UP, MEASURED = 5, 25
+"""Updates."""
+
+
+def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callable[[Batch], Tensor]:
+    """An update of a copy of the model: loss (given back), backward, clipping, optimiser, average.
+
+    What a trainer does around it (reading the batch, logging) is not in it.
+    """
+    module = TranslationModule(copy.deepcopy(model).train(), training, steps=1)
+    optimizer = make_optimizer(module.model, training)
+    average = moving_average(training.average_decay)
+    averaged = AveragedModel(module.model, multi_avg_fn=average) if training.average_decay else None
+
+    def update(batch: Batch) -> Tensor:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss, _, tokens = module.loss(batch, training.label_smoothing)
+        (loss / tokens).backward()  # type: ignore[no-untyped-call]
+        if training.clip_norm > 0:
+            clip_grad_norm_(module.model.parameters(), training.clip_norm)
+        optimizer.step()
+        if averaged is not None:
+            averaged.update_parameters(module.model)
+        return loss.detach() / tokens
+
+    return update
+
+
+def seconds_an_update(config: Config, model: Seq2Seq, data: TranslationData) -> float:
+    """The median over some batches of the training data, reading them included."""
+    precision = choose_precision(config.training.precision, "cpu")
+    update = updates(model, config.training, "bf16" if precision == "bf16" else "fp32")
+    taken = []
+    for indices in data.plan.epoch(0)[: WARM_UP + MEASURED]:
+        started = time.perf_counter()
+        update(read_batch(data.dataset["train"], indices))
+        taken.append(time.perf_counter() - started)
+    return median(taken[WARM_UP:] or taken)

@@ -1,0 +1,94 @@
+"""Recipes by the size of a corpus, and the YAML that the command writes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nmt import config, recipes
+from nmt.cli import main
+from nmt.recipes import Choice, Facts
+from tests.toy import Answer, Toy, contains
+
+SIZES = (1_000, 10_000, 29_000, 140_000, 500_000, 2_000_000, 20_000_000)
+
+
+def facts(pairs: int) -> Facts:
+    return Facts(pairs, words=12 * pairs, types=pairs, growth=30.0, longest=60)
+
+
+@pytest.mark.parametrize("pairs", SIZES)
+@pytest.mark.parametrize("passes", [0.01, 1.5, 8.0, 40.0])
+def test_a_recipe_for_any_size_is_a_valid_configuration(pairs: int, passes: float) -> None:
+    recipe = {
+        "data": {
+            "folder": "d",
+            "source_language": "xx",
+            "target_language": "yy",
+            "corpus": {"kind": "files", "train": ["yes", "ä: #1"]},
+            **recipes.data_choices(facts(pairs), {"kind": "bpe", "joint": False}),
+        },
+        "model": recipes.model_choices(facts(pairs), passes),
+        "training": {"folder": "r", **recipes.training_choices(facts(pairs), passes, 500)},
+    }
+    text = recipes.written(recipe, ["What it is for."])
+    assert text.startswith("# What it is for.\n")
+    assert yaml.safe_load(text) == recipes.plain(recipe)
+    built = config.from_dict(yaml.safe_load(text), "the text")
+    steps, every = built.training.max_steps, built.training.validate_every
+    assert steps == max(1, round(passes * 500)) and every
+    assert built.training.max_epochs * 500 >= steps >= 8 * every or passes < 0.1
+
+
+def test_more_text_brings_larger_vocabularies_and_fewer_passes() -> None:
+    vocabularies = [recipes.plain(recipes.data_choices(facts(n), {})) for n in SIZES]
+    sizes = [found["tokenizer"]["vocabulary_size"] for found in vocabularies]
+    passes = [recipes.most_passes(n) for n in SIZES]
+    assert sizes == sorted(sizes) and len(set(sizes)) > 2
+    assert passes == sorted(passes, reverse=True) and len(set(passes)) > 2
+
+
+def test_what_is_read_often_is_dropped_more() -> None:
+    rates = [
+        recipes.plain(recipes.model_choices(facts(29_000), passes))["dropout"]
+        for passes in (1, 4, 10)
+    ]
+    assert rates == sorted(rates) and rates[0] < rates[-1]
+
+
+def test_every_choice_gives_its_reason() -> None:
+    text = recipes.written({"a": {"b": Choice(1, "because")}, "c": "yes"}, [])
+    assert text.splitlines() == [f"{'a:':<40}".rstrip(), f"{'  b: 1':<40} # because", "c: 'yes'"]
+
+
+def test_the_yaml_prepares_and_trains(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "mine.yaml"
+    words = ["recommend", str(toy.prepared), "--minutes", "1", "--threads", "1", "-o", str(made)]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    contains(said, "260 pairs", "12 different ones", f"next: nmt prepare {made}")
+    contains(made.read_text(), f"# Recommended for {toy.prepared}", "ms an update", "of 1 allowed")
+    settings = config.load(made)
+    assert settings.data.folder == str(toy.folder / "mine")  # another vocabulary: another folder
+    assert settings.data.corpus == config.load(toy.config).data.corpus
+    places = ["--data.folder", str(tmp_path / "d"), "--training.folder", str(tmp_path / "r")]
+    assert main(["prepare", str(made), *places]) == 0
+    few = ["--training.max_steps", "2", "--training.validate_every", "2"]
+    assert main(["train", str(made), *places, *few]) == 0
+    contains(capsys.readouterr().err, "finished after 2 updates")
+
+
+def test_it_shows_the_yaml_where_no_file_is_named(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["recommend", str(toy.prepared), "--minutes", "1", "--threads", "1"]) == 0
+    settings = config.from_dict(yaml.safe_load(capsys.readouterr().out), "what was shown")
+    assert settings.training.folder == "checkpoints/prepared-recommended"
+
+
+def test_mistakes_are_told(toy: Toy, tmp_path: Path, answer: Answer) -> None:
+    contains(answer("recommend", tmp_path), "expected prepared data here, found none")
+    contains(answer("recommend", toy.prepared, "-o", toy.config), "expected a new file, found one")
+    contains(answer("recommend", toy.prepared, "--minutes", 0), "expected 1 or more, found 0")
