@@ -28,6 +28,9 @@ Say = Callable[[str], None]
 ENSEMBLE = "ensemble"
 """The name under which several runs are evaluated as one."""
 
+SIGNIFICANT = 0.05
+"""A difference that chance alone makes less often than this is taken to be one."""
+
 SHORTLIST_BATCH_TOKENS = 4000
 """Of a forced pass over the training data: it keeps no gradients, so batches may be large."""
 
@@ -138,6 +141,9 @@ def _show(systems: dict[str, metrics.Scores], show: Say) -> None:
     if len(systems) > 1:
         show(report.scores_table(systems))
         show("p: paired bootstrap against the first system")
+        for name, scores in systems.items():
+            if (p := scores.bleu.p_value) is not None and p >= SIGNIFICANT:
+                show(f"{name}: its BLEU differs from the first system's by no more than the noise")
     for name, scores in systems.items():
         show(f"{name}: {scores.sentences:,} sentences")
         for score in scores.all():

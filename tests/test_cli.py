@@ -266,6 +266,15 @@ def test_evaluate_compares_systems(trained: Toy, nmt: Run, tmp_path: Path) -> No
     assert not (run / "evaluation").exists()
 
 
+def test_a_difference_under_the_noise_is_told(nmt: Run, tmp_path: Path) -> None:
+    perfect = write_lines(tmp_path / "perfect", map(translated, NEW[:12]))
+    same = write_lines(tmp_path / "same", map(translated, NEW[:12]))
+    wrong = write_lines(tmp_path / "wrong", ["ku ku ku"] * 12)
+    out = nmt("evaluate", "--hyp", perfect, same, wrong, "--ref", perfect)
+    assert f"{same}: its BLEU differs from the first system's by no more than the noise" in out
+    assert f"{wrong}: its BLEU" not in out and f"{perfect}: its BLEU" not in out
+
+
 def test_runs_translate_and_are_evaluated_together(
     trained: Toy, nmt: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
