@@ -13,7 +13,16 @@ import yaml
 
 from nmt import options
 from nmt.errors import UserError
-from nmt.options import Count, Fraction, NonNegative, Part, Positive, PositiveInt, Settings
+from nmt.options import (
+    Count,
+    Fraction,
+    NonNegative,
+    Part,
+    Paths,
+    Positive,
+    PositiveInt,
+    Settings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +100,7 @@ class Data:
     clean: Clean = field(default_factory=Clean)
     split: Split = field(default_factory=Split)
     tokenizer: Tokenizer = field(default_factory=Tokenizer)
-    synthetic: list[str] | None = None
+    synthetic: Paths | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,9 @@
 """The settings of each kind of corpus; `data_prep.sources` reads them."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator
-
-Paths = Annotated[
-    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
-]
+from nmt.options import Paths
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from nmt.errors import UserError
 
@@ -26,6 +26,9 @@ Count = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
+Paths = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def test_settings_written_back_to_yaml_are_the_same(file: Path) -> None:
 def test_a_path_may_stand_alone_for_a_list(file: Path) -> None:
     found = config.load(file, [("data.corpus.train", ["pairs.tsv"])])
     assert found.data.corpus["train"] == ["pairs.tsv"]
+    assert config.load(file, [("data.synthetic", ["b.jsonl"])]).data.synthetic == ["b.jsonl"]
 
 
 def value(found: Config, key: str) -> Any:
