@@ -96,6 +96,7 @@ def _require(columns: Sequence[Column], found: Any, where: str) -> None:
         if column not in found:
             raise UserError(
                 f"{where}: expected a column {column!r}, found {', '.join(map(repr, found))}; "
+                "name it so, or for a file of data.corpus "
                 "set data.corpus.columns to the names of the source and target columns"
             )
 

@@ -31,7 +31,7 @@ def recommend(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt recommend`."""
     from nmt import recommend as recommendation
 
-    _use_machine(arguments)
+    _use_machine(arguments.threads)
     recommendation.recommend(arguments, print, say)
 
 
@@ -54,7 +54,7 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
-    _use_machine(arguments)
+    _use_machine(arguments.threads, arguments.device)
     translate_file(arguments, say)
 
 
@@ -62,7 +62,7 @@ def synthesize(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt synthesize`."""
     from nmt import synthesis
 
-    _use_machine(arguments)
+    _use_machine(arguments.threads, arguments.device)
     synthesis.synthesize(arguments, say)
 
 
@@ -71,7 +71,7 @@ def distill(arguments: argparse.Namespace, overrides: Overrides) -> None:
     from nmt import config, synthesis
 
     settings = config.load(arguments.config, overrides)
-    _use_machine(arguments)
+    _use_machine(arguments.threads, arguments.device)
     synthesis.distill(settings, arguments, say)
 
 
@@ -79,7 +79,7 @@ def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt evaluate`."""
     from nmt.wiring import run_evaluation
 
-    _use_machine(arguments)
+    _use_machine(arguments.threads, arguments.device)
     run_evaluation(arguments, print, say)
 
 
@@ -87,7 +87,7 @@ def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt score`."""
     from nmt.decoding.files import score_files
 
-    _use_machine(arguments)
+    _use_machine(arguments.threads, arguments.device)
     for line in score_files(arguments, say):
         print(line)
 
@@ -179,13 +179,13 @@ def _top_level(words: list[str]) -> None:
     parser.parse_args(words or ["--help"])
 
 
-def _use_machine(arguments: argparse.Namespace) -> None:
+def _use_machine(threads: int | None, device: str = "cpu") -> None:
     import torch
 
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     keep_freed_memory()
-    if getattr(arguments, "device", "cpu") == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device: expected cpu where torch sees no CUDA device, found cuda")
 
 

@@ -35,7 +35,8 @@ class Facts:
         """For people."""
         return (
             f"{self.pairs:,} pairs, {self.words:,} target words, {self.types:,} different ones; "
-            f"1,000 more words bring {self.growth:.0f} new ones"
+            f"1,000 more words bring {self.growth:.0f} new ones; the longest sentence has "
+            f"{self.longest} tokens"
         )
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import datasets
 
-from data_prep import manifest
 from nmt import checkpoint, config, recipes
 from nmt.data.datamodule import TranslationData, open_dataset
 from nmt.errors import UserError
-from nmt.files import write_atomically
+from nmt.files import read_json, write_atomically
 from nmt.recipes import Facts, Recipe
 from nmt.training.speed import seconds_an_update
 from nmt.vocab import load_vocabularies
@@ -28,12 +27,8 @@ def recommend(arguments: Namespace, show: Say, say: Say) -> None:
     folder, output = arguments.data, arguments.output
     if output and output.exists():
         raise UserError(f"{output}: expected a new file, found one; remove it or choose another")
-    prepared = manifest.read(folder)
-    if prepared is None:
-        raise UserError(
-            f"{folder}: expected prepared data here, found none; run `nmt prepare` first"
-        )
     dataset = open_dataset(folder)
+    prepared = read_json(folder / checkpoint.MANIFEST)
     facts = facts_of(dataset["train"], prepared)
     name = output.stem if output else f"{folder.name}-recommended"
     most = recipes.most_passes(facts.pairs)

@@ -25,9 +25,7 @@ def add_recommend(parser: Parser) -> None:
     parser.add_argument(
         "--minutes", type=at_least(1), default=60, metavar="M", help="of training, at the most"
     )
-    parser.add_argument(
-        "--threads", type=at_least(1), metavar="N", help="processor threads (default: all)"
-    )
+    _add_threads(parser)
 
 
 def add_train(parser: Parser) -> None:
@@ -67,10 +65,14 @@ def _add_search(parser: Parser) -> None:
     _add_machine(parser)
 
 
-def _add_machine(parser: Parser) -> None:
+def _add_threads(parser: Parser) -> None:
     parser.add_argument(
         "--threads", type=at_least(1), metavar="N", help="processor threads (default: all)"
     )
+
+
+def _add_machine(parser: Parser) -> None:
+    _add_threads(parser)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--precision",

@@ -133,6 +133,7 @@ def beam_search(
         width = live.totals.shape[1]
         live, origins = _go_on(live, candidates, beam_size)
         best, worst = live.scores(length_penalty)[:, 0], ended.scores(length_penalty)[:, -1]
+        stay = torch.arange(len(done), device=device)
         now = ((live.lengths[:, 0] >= max_lengths) | (worst >= best)) & ~done
         if now.any():
             finished = _read(ended.keep(now), length_penalty, finished=True)
@@ -140,7 +141,7 @@ def beam_search(
             for sentence, first, rest in zip(sentences[now].tolist(), finished, cut, strict=True):
                 found[sentence] = (first + rest)[:n_best]
             done |= now
-        stay = _staying(done)
+            stay = _staying(done)
         if len(stay) < len(done):
             source = select(source, stay)
             sentences, max_lengths, done = sentences[stay], max_lengths[stay], done[stay]

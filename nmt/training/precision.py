@@ -1,11 +1,14 @@
 """The automatic choice of precision: measured, not guessed."""
 
 import time
+from typing import Literal
 
 import torch
 
 
-def choose_precision(wanted: str, device: str) -> str:
+def choose_precision(
+    wanted: Literal["auto", "fp32", "bf16"], device: str
+) -> Literal["fp32", "bf16"]:
     """fp32 or bf16.
 
     Processors differ: those with bf16 units are up to twice as fast with it, the others emulate

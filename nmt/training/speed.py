@@ -50,7 +50,7 @@ def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callabl
 def seconds_an_update(config: Config, model: Seq2Seq, data: TranslationData) -> float:
     """The median over some batches of the training data, reading them included."""
     precision = choose_precision(config.training.precision, "cpu")
-    update = updates(model, config.training, "bf16" if precision == "bf16" else "fp32")
+    update = updates(model, config.training, precision)
     taken = []
     for indices in data.plan.epoch(0)[: WARM_UP + MEASURED]:
         started = time.perf_counter()
