@@ -3,6 +3,8 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,17 @@ def make_doubler() -> Callable[[int], tuple[int, int]]:
     return double
 
 
+def make_meeting(folder: Path) -> Callable[[int], int]:
+    def meet(number: int) -> int:
+        (folder / str(os.getpid())).touch()
+        end = time.monotonic() + 60
+        while len(list(folder.iterdir())) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        return number
+
+    return meet
+
+
 def make_mortal() -> Callable[[int], int]:
     def mortal(number: int) -> int:
         if number == 3:
@@ -27,12 +40,16 @@ def make_mortal() -> Callable[[int], int]:
     return mortal
 
 
-def test_results_come_in_order_from_several_processes() -> None:
+def test_results_come_in_order() -> None:
     results = list(map_in_processes(make_doubler, range(20), 2))
     assert [result for result, _ in results] == [2 * number for number in range(20)]
-    processes = {process for _, process in results}
-    assert len(processes) == 2
-    assert os.getpid() not in processes
+    assert os.getpid() not in {process for _, process in results}
+
+
+def test_several_processes_work_at_once(tmp_path: Path) -> None:
+    # A process waits for the other: how soon each one starts is the machine's affair.
+    assert list(map_in_processes(partial(make_meeting, tmp_path), range(4), 2)) == [*range(4)]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_only_a_few_items_are_taken_ahead() -> None:
