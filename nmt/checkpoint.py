@@ -19,7 +19,7 @@ from nmt.model.packed import expect_int8
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",

@@ -1,6 +1,6 @@
 """The attentional decoder and the output layer."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,18 @@ from nmt.state import State
 
 
 class Decoder(nn.Module):
-    """A recurrent decoder that attends to the source before each step (Bahdanau et al. 2015).
+    """A recurrent decoder that attends to the source at each step; s_0 = tanh(W summary + b).
 
-    c_i = attention(s_(i-1)); s_i = cell([y_(i-1), c_i], s_(i-1)); features_i = [s_i, c_i, y_(i-1)].
-    The start is s_0 = tanh(W summary + b).
+    After the cell, which is fed the last context (input feeding; Luong et al. 2015):
+    s_i = cell([y_(i-1), c_(i-1)], s_(i-1)); c_i = attention(s_i); c_0 = attention(s_0).
+    Before it (Bahdanau et al. 2015), so that attention does not yet know the word y_(i-1):
+    c_i = attention(s_(i-1)); s_i = cell([y_(i-1), c_i], s_(i-1)).
+    Both give features_i = [s_i, c_i, y_(i-1)].
 
     Args:
         cell: the recurrent cell.
         attention: how the source is read.
+        attend: after or before the cell's step.
         hidden_size: the size H of the state.
     """
 
@@ -35,9 +39,11 @@ class Decoder(nn.Module):
         *,
         cell: Annotated[Settings | str, Part("nmt.model.cells:CELLS")] = "lstm",
         attention: Annotated[Settings | str, Part("nmt.model.attention:ATTENTIONS")] = "additive",
+        attend: Literal["after", "before"] = "after",
         hidden_size: PositiveInt = 512,
     ) -> None:
         super().__init__()
+        self.attends_after = attend == "after"
         self.attention: Attention = options.build(
             ATTENTIONS, attention, memory_size, hidden_size, where="model.decoder.attention"
         )
@@ -56,10 +62,18 @@ class Decoder(nn.Module):
         return self.attention.prepare(encoded.memory, encoded.mask), start
 
     def start(self, source: State) -> State:
-        """The state before the first word: the last output, the cell's and the attention's."""
+        """The state before the first word: what is carried, the cell's state and the attention's.
+
+        Carried is what the next step begins with: attention's last context where it comes after
+        the cell, the cell's last output where it comes before it.
+        """
         prepared, output = source
         assert isinstance(output, Tensor)
-        return output, self.cell.start(output), self.attention.start(prepared)
+        cell_state, attention_state = self.cell.start(output), self.attention.start(prepared)
+        if not self.attends_after:
+            return output, cell_state, attention_state
+        context, _, attention_state = self.attention(output, prepared, attention_state)
+        return context, cell_state, attention_state
 
     def step(self, embedded: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:
         """One word further.
@@ -77,12 +91,21 @@ class Decoder(nn.Module):
     def _step(
         self, embedded: Tensor, projected: Tensor, source: State, state: State
     ) -> tuple[Tensor, State, Tensor]:
-        output, cell_state, attention_state = state
-        assert isinstance(output, Tensor)
-        context, weights, attention_state = self.attention(output, source[0], attention_state)
-        output, cell_state = self.cell.step(self.context(context).add_(projected), cell_state)
+        carried, cell_state, attention_state = state
+        assert isinstance(carried, Tensor)
+        prepared = source[0]
+        if self.attends_after:
+            output, cell_state = self._read(carried, projected, cell_state)
+            context, weights, attention_state = self.attention(output, prepared, attention_state)
+        else:
+            context, weights, attention_state = self.attention(carried, prepared, attention_state)
+            output, cell_state = self._read(context, projected, cell_state)
         features = torch.cat([output, context, embedded], dim=1)
-        return features, (output, cell_state, attention_state), weights
+        carried = context if self.attends_after else output
+        return features, (carried, cell_state, attention_state), weights
+
+    def _read(self, context: Tensor, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.cell.step(self.context(context).add_(projected), state)
 
     def fused(self) -> bool:
         """Whether `forward` has a whole-sequence path for this cell and attention."""
@@ -97,6 +120,10 @@ class Decoder(nn.Module):
         """Teacher forcing: (B, T, E) -> features (B, T, F), attention weights (B, T, S)."""
         if self.fused():
             outputs, contexts, weights = fused.attentional_lstm(self, embedded, source)
+            if self.attends_after:  # c_i, which was read with s_i, is what step i + 1 was fed
+                context, last, _ = self.attention(outputs[:, -1], source[0], ())
+                contexts = torch.cat([contexts[:, 1:], context.unsqueeze(1)], dim=1)
+                weights = torch.cat([weights[:, 1:], last.unsqueeze(1).detach()], dim=1)
             return torch.cat([outputs, contexts, embedded], dim=2), weights
         return self.forward_stepped(embedded, source)
 

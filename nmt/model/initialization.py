@@ -31,9 +31,10 @@ def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
     """Initialises every parameter below a module by its role, which its name tells.
 
     Recurrent weights are square blocks, one for each gate, and each block is initialised by
-    itself: an orthogonal (4H, H) matrix would not be orthogonal gate by gate. Embeddings are
-    N(0, 1/E), so that an embedded word has unit length whatever E, which also suits an output
-    layer tied to them. Vectors (biases, gains) keep the values their modules gave them.
+    itself: an orthogonal (4H, H) matrix would not be orthogonal gate by gate. Embeddings and the
+    projection to the vocabulary, which may be one, are N(0, 1/E): rows of unit length whatever E,
+    where Xavier's rule would make them shorter the larger the vocabulary. Vectors (biases, gains)
+    keep the values their modules gave them.
 
     Args:
         module: whose parameters to set, in place.
@@ -43,7 +44,7 @@ def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
     for name, parameter in module.named_parameters():
         if parameter.dim() < 2:
             continue
-        if name.endswith("embedding.weight"):
+        if name.endswith(("embedding.weight", "projection.weight")):
             init.normal_(parameter, std=parameter.shape[1] ** -0.5)
         elif name.endswith("recurrent.weight"):
             for block in torch.split(parameter.detach(), parameter.shape[1]):

@@ -1,5 +1,6 @@
 """The whole network: embeddings, encoder, decoder and output; and several of them as one."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -17,6 +18,18 @@ from nmt.state import State
 Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]
 # Of a stacked (gates, input) matrix the identity would feed the first gate alone.
 RecurrentRule = Literal[Rule, "identity"]
+
+
+class Embedding(nn.Embedding):
+    """Vectors of words, times sqrt(E) on their way in (Vaswani et al. 2017, section 3.4).
+
+    What is learnt is N(0, 1/E) at first, as suits an output layer tied to it; of unit variance,
+    the words drive the networks hard enough to learn from the first updates on.
+    """
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(...) -> (..., E)."""
+        return super().forward(tokens) * math.sqrt(self.embedding_dim)
 
 
 class Seq2Seq(nn.Module):
@@ -61,8 +74,8 @@ class Seq2Seq(nn.Module):
             )
         if tie_embeddings == "all" and source_vocabulary != target_vocabulary:
             raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
-        self.source_embedding = nn.Embedding(source_vocabulary, embedding_size)
-        self.target_embedding = nn.Embedding(target_vocabulary, embedding_size)
+        self.source_embedding = Embedding(source_vocabulary, embedding_size)
+        self.target_embedding = Embedding(target_vocabulary, embedding_size)
         self.encoder = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
         self.decoder: Decoder = options.build(
             Decoder,

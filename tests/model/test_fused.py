@@ -1,6 +1,7 @@
 """The hand-written backwards: the numbers of autograd over single steps, and true gradients."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tests.model.variants import assert_gradients, assert_same, perturb
 EMBEDDING, HIDDEN = 6, 5
 PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
 precisions = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["fp32", "fp64"])
+orders = pytest.mark.parametrize("attend", ["after", "before"])
 shapes = pytest.mark.parametrize(
     ("lengths", "steps"),
     [([1], 1), ([4], 3), ([1, 1, 1], 2), ([5, 3, 1, 5], 7), ([2, 6], 1), ([30, 17], 25)],
@@ -32,10 +34,12 @@ def make_encoder(layers: int = 1, bidirectional: bool = True) -> RecurrentEncode
     return encoder.eval()
 
 
-def make_decoder() -> Decoder:
+def make_decoder(attend: Literal["after", "before"] = "after") -> Decoder:
     torch.manual_seed(14)
     attention = {"kind": "additive", "hidden_size": 3}
-    decoder = Decoder(EMBEDDING, 4, cell="lstm", attention=attention, hidden_size=HIDDEN)
+    decoder = Decoder(
+        EMBEDDING, 4, cell="lstm", attention=attention, attend=attend, hidden_size=HIDDEN
+    )
     perturb(decoder)
     assert decoder.fused()
     return decoder.eval()
@@ -97,11 +101,16 @@ def test_the_encoder_is_the_same_fused_and_by_steps(
 
 
 @precisions
+@orders
 @shapes
 def test_the_decoder_is_the_same_fused_and_by_steps(
-    dtype: torch.dtype, tolerance: float, lengths: list[int], steps: int
+    dtype: torch.dtype,
+    tolerance: float,
+    attend: Literal["after", "before"],
+    lengths: list[int],
+    steps: int,
 ) -> None:
-    decoder, encoded = make_decoder().to(dtype), sentences(lengths, dtype)
+    decoder, encoded = make_decoder(attend).to(dtype), sentences(lengths, dtype)
     embedded = random(len(lengths), steps, EMBEDDING, dtype=dtype)
     inputs = [embedded, encoded.memory, encoded.summary, *decoder.parameters()]
     results = []
@@ -111,10 +120,13 @@ def test_the_decoder_is_the_same_fused_and_by_steps(
     assert_same(results[0], results[1], tolerance)
 
 
+@orders
 @pytest.mark.parametrize("part", ["outputs", "contexts"])
-def test_each_output_alone_has_the_right_gradient(part: str) -> None:
+def test_each_output_alone_has_the_right_gradient(
+    attend: Literal["after", "before"], part: str
+) -> None:
     """Training may leave an output unused; its gradient is then zero, not missing."""
-    decoder, encoded = make_decoder(), sentences([3, 2], torch.float64)
+    decoder, encoded = make_decoder(attend), sentences([3, 2], torch.float64)
     embedded = random(2, 3, EMBEDDING)
     wanted = slice(0, HIDDEN) if part == "outputs" else slice(HIDDEN, HIDDEN + 4)
     fused, stepped = (
@@ -134,8 +146,11 @@ def test_the_encoders_gradients_agree_with_finite_differences() -> None:
     )
 
 
-def test_the_decoders_gradients_agree_with_finite_differences() -> None:
-    decoder, encoded = make_decoder(), sentences([4, 2], torch.float64)
+@orders
+def test_the_decoders_gradients_agree_with_finite_differences(
+    attend: Literal["after", "before"],
+) -> None:
+    decoder, encoded = make_decoder(attend), sentences([4, 2], torch.float64)
     embedded = random(2, 3, EMBEDDING)
     assert_gradients(
         lambda: decoder(embedded, decoder.prepare(encoded))[0],
