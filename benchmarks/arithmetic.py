@@ -106,7 +106,10 @@ def _once_a_sentence(name: str) -> bool:
 
 
 def _applied(name: str, sizes: Sizes) -> tuple[int, int]:
-    """(rows, times): what depends on the past goes step by step, the rest at all positions."""
+    """(rows, times): what depends on the past goes step by step, the rest at all positions.
+
+    The query before the first word is left out: one more than there are words.
+    """
     if name == "decoder.bridge":
         return sizes.batch, 1
     length = sizes.source_length if _once_a_sentence(name) else sizes.target_length

@@ -68,21 +68,42 @@ def parser() -> argparse.ArgumentParser:
             help=f"any of {', '.join(named)} (default: all)",
         )
     made.add_argument("--rounds", type=at_least(1), default=3)
+    made.add_argument(
+        "--epochs", type=at_least(0), default=1, help="of the models; 0 times training alone"
+    )
+    add_bench(made, timed_updates=150)
+    return made
+
+
+def add_bench(made: argparse.ArgumentParser, timed_updates: int) -> None:
+    """The options of what is the same for every system, of a command that `open_bench` reads."""
     made.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     made.add_argument("--data", type=Path, metavar="FOLDER", help="made by `nmt prepare`")
     made.add_argument("--threads", type=at_least(1), default=2)
     made.add_argument("--batch", type=at_least(1), default=64, help="sentences")
-    made.add_argument(
-        "--epochs", type=at_least(0), default=1, help="of the models; 0 times training alone"
-    )
-    made.add_argument("--timed-updates", type=at_least(1), default=150)
+    made.add_argument("--timed-updates", type=at_least(1), default=timed_updates)
     made.add_argument(
         "--work", type=Path, default=Path(__file__).parent / ".work", metavar="FOLDER"
     )
     made.add_argument(
         "--pip-args", default="", help="words for pip, such as '--extra-index-url ADDRESS'"
     )
-    return made
+
+
+def open_bench(given: argparse.Namespace) -> tuple[Bench, str]:
+    """The bench that the options describe, and the digest of its data.
+
+    Raises:
+        UserError: no data, or none with a joint vocabulary.
+    """
+    if given.data is None:
+        raise UserError(
+            "--data: expected a folder of prepared data, found none; "
+            "`nmt prepare benchmarks/matched.yaml` makes data/benchmark"
+        )
+    data = segmented.export(given.data, given.work / "segmented")
+    bench = Bench(data, given.work, given.threads, given.batch, given.pip_args.split(), say)
+    return bench, read_json(given.data / MANIFEST)["data_hash"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,14 +124,7 @@ def compare(given: argparse.Namespace, say: Say) -> Results:
     Raises:
         UserError: no data, or no system left to measure.
     """
-    if given.data is None:
-        raise UserError(
-            "--data: expected a folder of prepared data, found none; "
-            "`nmt prepare benchmarks/matched.yaml` makes data/benchmark"
-        )
-    data = segmented.export(given.data, given.work / "segmented")
-    bench = Bench(data, given.work, given.threads, given.batch, given.pip_args.split(), say)
-    data_hash = read_json(given.data / MANIFEST)["data_hash"]
+    bench, data_hash = open_bench(given)
     trials = []
     for name in [*given.ours, *given.peers]:
         system = {**OURS, **PEERS}[name]
@@ -192,7 +206,7 @@ def _time_decoding(results: Results, say: Say, beam: str, trial: Trial) -> None:
         decoded = trial.time_decoding(mode, BEAMS[beam])
         samples = results.of(trial.name, mode)
         samples[f"{beam}_sentences_per_s"].append(decoded.sentences_per_second)
-        score = bleu(decoded.texts, trial.bench.data.references).value
+        score = bleu(decoded.texts, trial.bench.data.references["test"]).value
         if beam == "beam5":
             samples["bleu"] = score
         say(

@@ -1,7 +1,7 @@
 """A prepared folder as the files that every toolkit reads: the same pieces for everyone."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ class Segmented:
     """An exported folder.
 
     It holds, for each split, `SPLIT.src` and `SPLIT.tgt` (a sentence a line, pieces separated by
-    spaces) and `SPLIT.jsonl` (the raw text); besides `test.txt` (the raw sources, a sentence a
-    line) and `vocabulary.txt` (the pieces that text can reach).
+    spaces) and `SPLIT.jsonl` (the raw text); `validation.txt` and `test.txt` (the raw sources, a
+    sentence a line); and `vocabulary.txt` (the pieces that text can reach).
 
     Args:
         folder: where it lies.
@@ -29,7 +29,7 @@ class Segmented:
         vocabulary: the joint vocabulary.
         pairs: training pairs.
         target_tokens: mean pieces of a training target and its end mark.
-        references: raw references of each test sentence.
+        references: of the validation and the test split, the raw ones of each sentence.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class Segmented:
     vocabulary: Vocabulary
     pairs: int
     target_tokens: float
-    references: References
+    references: Mapping[str, References]
 
     def path(self, name: str) -> Path:
         """One of the files, absolute: every toolkit runs in a folder of its own."""
@@ -70,7 +70,7 @@ def export(prepared: Path, folder: Path) -> Segmented:
     pieces = [str(vocabulary.tokenizer.id_to_token(i)) for i in range(len(vocabulary))]
     _write(folder / "vocabulary.txt", pieces[len(RESERVED) :])
     pairs, target_tokens = 0, 0.0
-    references: list[list[str | None]] = []
+    references: dict[str, References] = {}
     for name in SPLITS:
         rows = [row for row in dataset[name] if row["source_ids"] and row["target_ids"]]
         if not rows:
@@ -83,9 +83,9 @@ def export(prepared: Path, folder: Path) -> Segmented:
         if name == "train":
             pairs = len(rows)
             target_tokens = 1 + sum(len(row["target_ids"]) for row in rows) / pairs
-        if name == "test":
-            _write(folder / "test.txt", [one_line(row["source"]) for row in rows])
-            references = [row["references"] for row in rows]
+        else:
+            _write(folder / f"{name}.txt", [one_line(row["source"]) for row in rows])
+            references[name] = [row["references"] for row in rows]
     return Segmented(folder, prepared, vocabulary, pairs, target_tokens, references)
 
 

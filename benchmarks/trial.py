@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from benchmarks.drivers.clock import PREFIX
 from benchmarks.segmented import read
 from benchmarks.systems.contract import Bench, Length, Search, System
-from benchmarks.watching import Line, Mark, tokens_per_second, watch
+from benchmarks.watching import Line, Mark, Progress, tokens_per_second, watch
 from nmt.errors import UserError
 from nmt.files import read_json, write_json
 
@@ -23,6 +24,13 @@ class Trained(NamedTuple):
 
     tokens_per_second: float
     parameters: int
+
+
+class Pace(NamedTuple):
+    """How a training goes on: what its updates take, and what it takes besides them."""
+
+    updates_per_second: float
+    start_up: float
 
 
 class Decoded(NamedTuple):
@@ -75,19 +83,38 @@ class Trial:
 
     def time_training(self, mode: str) -> float:
         """Real target tokens per second of a short training from scratch."""
-        folder = self.folder / f"{mode}-timed"
-        epochs = 1 + self.updates // self.bench.updates_an_epoch
-        length = Length(epochs, self.updates, max(1, self.updates // LINES))
-        lines = self._run(mode, folder, length)
-        shutil.rmtree(folder, ignore_errors=True)
+        lines = self._short(mode)
         log = "\n".join(line.text for line in lines)
         return self._rate(lines, self.updates, self.system.updates_an_epoch(log))
 
-    def time_decoding(self, mode: str, beam: int) -> Decoded:
-        """Sentences per second over the test split, and its translations."""
+    def pace(self, mode: str) -> Pace:
+        """What a short training from scratch tells of a longer one."""
+        started = time.monotonic()
+        lines = self._short(mode)
+        taken = time.monotonic() - started
+        marks = [Mark(mark.seconds, Progress(mark.progress.update)) for mark in self._marks(lines)]
+        rate = tokens_per_second(marks, self.updates // 5, self.updates, 1.0)
+        return Pace(rate, max(0.0, taken - self.updates / rate))
+
+    def train_updates(self, mode: str, updates: int) -> None:
+        """Trains the model of a mode for a number of updates."""
+        self._run(mode, self._model(mode), self._length(updates, save=True))
+
+    def _short(self, mode: str) -> list[Line]:
+        folder = self.folder / f"{mode}-timed"
+        lines = self._run(mode, folder, self._length(self.updates, save=False))
+        shutil.rmtree(folder, ignore_errors=True)
+        return lines
+
+    def _length(self, updates: int, save: bool) -> Length:
+        epochs = 1 + updates // self.bench.updates_an_epoch
+        return Length(epochs, updates, max(1, updates // LINES), save)
+
+    def time_decoding(self, mode: str, beam: int, split: str = "test") -> Decoded:
+        """Sentences per second over a split, and its translations."""
         output = self.folder / f"{mode}-beam{beam}.txt"
         folders = {name: self._model(name) for name in self.system.models}
-        command = self.system.decode(mode, folders, Search(beam, output))
+        command = self.system.decode(mode, folders, Search(beam, output, split))
         lines = watch(command, self.folder / f"{mode}-beam{beam}.log")
         found = next((line.text for line in lines if line.text.startswith(PREFIX)), None)
         if found is None:
@@ -106,7 +133,9 @@ class Trial:
 
     def _rate(self, lines: Sequence[Line], last: int, an_epoch: int) -> float:
         """Over all updates up to the last but the first fifth, which warm up."""
-        found = ((line.seconds, self.system.progress(line.text)) for line in lines)
-        marks = [Mark(seconds, progress) for seconds, progress in found if progress]
         tokens = self.bench.data.pairs * self.bench.data.target_tokens / an_epoch
-        return tokens_per_second(marks, last // 5, last, tokens)
+        return tokens_per_second(self._marks(lines), last // 5, last, tokens)
+
+    def _marks(self, lines: Sequence[Line]) -> list[Mark]:
+        found = ((line.seconds, self.system.progress(line.text)) for line in lines)
+        return [Mark(seconds, progress) for seconds, progress in found if progress]

@@ -66,19 +66,25 @@ class Length:
         epochs: passes over the data.
         updates: in all, if that comes first.
         every: updates between lines of the log, for systems that can choose.
+        save: whether the model is wanted; not all toolkits can leave it.
     """
 
     epochs: int
     updates: int | None
     every: int
+    save: bool = True
 
 
 @dataclass(frozen=True)
 class Search:
-    """One decoding run: `beam` hypotheses, 1 is greedy; the output goes to a file."""
+    """One decoding run: `beam` hypotheses, 1 is greedy; the output goes to a file.
+
+    `split` names what is translated: test or validation.
+    """
 
     beam: int
     output: Path
+    split: str = "test"
 
 
 class System(Protocol):
@@ -135,7 +141,7 @@ class System(Protocol):
         ...
 
     def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
-        """A run of a driver (see `benchmarks.drivers.clock`) over the test split.
+        """A run of a driver (see `benchmarks.drivers.clock`) over a split.
 
         Args:
             mode: how to compute.

@@ -63,5 +63,7 @@ class Fairseq(Toolkit):
         words += ["--max-epoch", str(length.epochs), "--log-interval", str(length.every)]
         words += ["--save-dir", folder.resolve()]
         if length.updates is not None:
-            words += ["--max-update", str(length.updates), "--no-save"]
+            words += ["--max-update", str(length.updates)]
+        if not length.save:
+            words.append("--no-save")
         return self.command(words)

@@ -109,7 +109,8 @@ class Ours:
 
     def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
         model, batch = self._loaded(mode, folders), self.decoding_batch
-        words = self.bench.driver(Path(sys.executable), "ours", model, "test.txt", search, batch)
+        python, lines = Path(sys.executable), f"{search.split}.txt"
+        words = self.bench.driver(python, "ours", model, lines, search, batch)
         precision = self.modes[mode].precision
         return self.command([*words, "--precision", precision] if precision else words)
 

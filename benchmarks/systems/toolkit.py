@@ -66,7 +66,8 @@ class Toolkit:
 
     def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
         model = self.loaded(folders[mode])
-        words = self.bench.driver(self.python, self.name, model, "test.src", search)
+        lines = f"{search.split}.src"
+        words = self.bench.driver(self.python, self.name, model, lines, search)
         words += ["--data", self.dictionary] if self.dictionary else []
         return self.command(words, str(REPOSITORY))
 

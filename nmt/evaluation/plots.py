@@ -65,6 +65,28 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     _save(figure, path)
 
 
+def plot_lines(
+    lines: Mapping[str, Sequence[tuple[float, float]]], titles: tuple[str, str], path: Path
+) -> None:
+    """Draws a line through the points (x, y) of each name.
+
+    Args:
+        lines: of each name.
+        titles: of the axes.
+        path: the PNG to write.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    figure = _figure(7, 5)
+    axes = figure.add_subplot(xlabel=titles[0], ylabel=titles[1])
+    axes.grid(alpha=0.3)
+    for name, points in lines.items():
+        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    axes.legend()
+    _save(figure, path)
+
+
 def _figure(width: float, height: float) -> "Figure":
     try:
         # A figure of its own draws without a screen and leaves pyplot's global state alone.

@@ -1,98 +1,23 @@
-"""The whole command with systems that are a few lines of Python each."""
+"""The whole command, with systems that take milliseconds."""
 
 import json
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmarks import peers
-from benchmarks.systems.contract import Bench, Length, Search
-from benchmarks.watching import REPOSITORY, Command, Progress
-from data_prep.pipeline import prepare
-from nmt import config
-from tests.toy import make, settings
-
-TRAINING = """
-import sys, time
-print("3 parameters")
-for update in range(1, int(sys.argv[1]) + 1):
-    time.sleep(0.005)
-    print("update", update)
-"""
-COPYING = """
-from benchmarks.drivers.clock import arguments, measure
-given = arguments()
-measure(given, lambda lines: lines)
-"""
-
-
-class Copying:
-    """Says that it trains, and translates by copying."""
-
-    note = "it does nothing"
-    training_modes: Sequence[str] = ("fp32", "bf16")
-    models: Sequence[str] = ("fp32",)
-    decoding_modes: Sequence[str] = ("fp32", "int8_shortlist")
-    reusable = True
-    trained = 0
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-
-    def install(self) -> Mapping[str, str]:
-        return {"copying": "1.0"}
-
-    def train(self, mode: str, folder: Path, length: Length) -> Command:
-        Copying.trained += 1
-        updates = length.updates or length.epochs * self.bench.updates_an_epoch
-        return self.command("-c", TRAINING, str(updates))
-
-    def progress(self, line: str) -> Progress | None:
-        return Progress(int(line.split()[1])) if line.startswith("update ") else None
-
-    def updates_an_epoch(self, log: str) -> int:
-        return self.bench.updates_an_epoch
-
-    def parameters(self, folder: Path, log: str) -> int:
-        return int(log.split()[0])
-
-    def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
-        words = [str(folders["fp32"]), "--input", str(self.bench.data.path("test.tgt"))]
-        words += ["--output", str(search.output.resolve()), "--beam", str(search.beam)]
-        return self.command("-c", COPYING, *words, "--batch", "8", "--threads", "1")
-
-    def command(self, *words: str) -> Command:
-        return Command([sys.executable, *words], self.bench.work, {"PYTHONPATH": str(REPOSITORY)})
-
-    def text(self, lines: Sequence[str]) -> list[str]:
-        return self.bench.data.text(lines)
-
-
-class Breaking(Copying):
-    """Trains, and cannot translate."""
-
-    def decode(self, mode: str, folders: Mapping[str, Path], search: Search) -> Command:
-        return self.command("-c", "raise SystemExit('out of memory')")
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("joint")
-    make(folder)
-    raw = settings(folder)
-    raw["data"]["tokenizer"] = {"vocabulary_size": 300, "joint": True}
-    return prepare(config.from_dict(raw, "toy").data, lambda _: None)
+from benchmarks.systems.contract import Length
+from benchmarks.watching import Command
+from tests.benchmarks.fakes import Breaking, Copying
 
 
 @pytest.fixture
-def words(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def words(joint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A command line with one round, for systems of this file alone."""
     monkeypatch.setattr(Copying, "trained", 0)
     monkeypatch.setattr(peers, "OURS", {"ours": Copying})
     monkeypatch.setattr(peers, "PEERS", {"copying": Copying, "breaking": Breaking})
-    options = ["--data", prepared, "--work", tmp_path / "work", "--out", tmp_path / "out.json"]
+    options = ["--data", joint, "--work", tmp_path / "work", "--out", tmp_path / "out.json"]
     sizes = ["--rounds", 1, "--timed-updates", 10, "--batch", 8, "--threads", 1]
     return [*map(str, options), *map(str, sizes)]
 

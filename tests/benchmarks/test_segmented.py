@@ -54,10 +54,11 @@ def test_every_piece_stands_in_the_vocabulary(exported: Segmented) -> None:
     assert len(pieces) == len(set(pieces)) == len(exported.vocabulary) - len(RESERVED)
 
 
-def test_references_and_raw_sources_belong_together(exported: Segmented) -> None:
-    rows = [json.loads(line) for line in read(exported.path("test.jsonl"))]
-    assert [texts[0] for texts in exported.references] == [row["target"] for row in rows]
-    assert read(exported.path("test.txt")) == [row["source"] for row in rows]
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_references_and_raw_sources_belong_together(exported: Segmented, split: str) -> None:
+    rows = [json.loads(line) for line in read(exported.path(f"{split}.jsonl"))]
+    assert [texts[0] for texts in exported.references[split]] == [row["target"] for row in rows]
+    assert read(exported.path(f"{split}.txt")) == [row["source"] for row in rows]
 
 
 def test_what_is_no_piece_is_left_out_of_the_text(exported: Segmented) -> None:

@@ -69,7 +69,7 @@ def bench(toy: Toy, tmp_path: Path) -> Bench:
     (tmp_path / "segmented").mkdir()
     (tmp_path / "segmented" / "vocabulary.txt").write_text('Ġa\n"\n\\\n', encoding="utf-8")
     vocabulary = Vocabulary(toy.prepared / "tokenizer.target.json")
-    data = Segmented(tmp_path / "segmented", toy.prepared, vocabulary, 1000, 8.0, [])
+    data = Segmented(tmp_path / "segmented", toy.prepared, vocabulary, 1000, 8.0, {})
     return Bench(data, tmp_path / "work", 2, 64, [], lambda _: None)
 
 
@@ -125,7 +125,7 @@ def test_a_timed_training_differs_from_a_whole_one_in_its_length(name: str, benc
     folder = bench.work / name / "fp32"
     whole = told(system, folder, Length(3, None, 7))
     # No digits that the name of a temporary folder holds by chance.
-    timed = told(system, folder, Length(1, 24681357, 6))
+    timed = told(system, folder, Length(1, 24681357, 6, save=False))
     assert "24681357" in timed and "24681357" not in whole
     assert str(folder) in whole
 
@@ -140,13 +140,20 @@ def test_every_peer_gets_the_same_batches_threads_and_files(name: str, bench: Be
     assert environment["OMP_NUM_THREADS"] == "2"
 
 
+def test_a_training_of_some_updates_can_keep_its_model(bench: Bench) -> None:
+    system = made("fairseq", bench)
+    kept, left = (told(system, bench.work, Length(1, 9, 1, save)) for save in (True, False))
+    assert "--no-save" in left and "--no-save" not in kept
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
 @pytest.mark.parametrize("name", ["ours", *PEERS])
-def test_every_driver_gets_the_same_search(name: str, bench: Bench) -> None:
+def test_every_driver_gets_the_same_search(name: str, split: str, bench: Bench) -> None:
     system = made(name, bench)
     folder = bench.work / name / "fp32"
     folder.mkdir()
     (folder / "model_step_16.pt").touch()
-    command = system.decode("fp32", {"fp32": folder}, Search(5, bench.work / "out.txt"))
+    command = system.decode("fp32", {"fp32": folder}, Search(5, bench.work / "out.txt", split))
     words = [str(word) for word in command.words]
     assert f"benchmarks.drivers.{name}" in words
     options = dict(zip(words[4::2], words[5::2], strict=True))
@@ -155,7 +162,7 @@ def test_every_driver_gets_the_same_search(name: str, bench: Bench) -> None:
     assert options["--threads"] == "2"
     assert options["--output"] == str(bench.work / "out.txt")
     raw = name == "ours"  # which cuts text into the same pieces itself
-    assert options["--input"] == str(bench.data.path("test.txt" if raw else "test.src"))
+    assert options["--input"] == str(bench.data.path(f"{split}.txt" if raw else f"{split}.src"))
 
 
 def test_a_mode_of_ours_decodes_with_a_bundle_that_is_made_once(
