@@ -1,6 +1,5 @@
 """The whole network: embeddings, encoder, decoder and output; and several of them as one."""
 
-import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -12,7 +11,7 @@ from nmt.model.decoder import Decoder, Output
 from nmt.model.dropout import VariationalDropout, WordDropout
 from nmt.model.encoders import ENCODERS
 from nmt.model.initialization import initialize
-from nmt.options import Fraction, Part, PositiveInt, Settings
+from nmt.options import Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
 
 Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]
@@ -21,15 +20,15 @@ RecurrentRule = Literal[Rule, "identity"]
 
 
 class Embedding(nn.Embedding):
-    """Vectors of words, times sqrt(E) on their way in (Vaswani et al. 2017, section 3.4).
+    """Vectors of words, multiplied by a constant on their way in (Vaswani et al. 2017, 3.4)."""
 
-    What is learnt is N(0, 1/E) at first, as suits an output layer tied to it; of unit variance,
-    the words drive the networks hard enough to learn from the first updates on.
-    """
+    def __init__(self, vocabulary: int, size: int, scale: float) -> None:
+        super().__init__(vocabulary, size)
+        self.scale = scale
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(...) -> (..., E)."""
-        return super().forward(tokens) * math.sqrt(self.embedding_dim)
+        return super().forward(tokens) * self.scale
 
 
 class Seq2Seq(nn.Module):
@@ -37,6 +36,8 @@ class Seq2Seq(nn.Module):
 
     Args:
         embedding_size: the size E of a word's vector on both sides.
+        embedding_scale: what a word's vector, of unit length at first, is multiplied by on its way
+            in; sqrt(E) makes the first epoch teach more, and later ones less.
         encoder: how the source is read.
         decoder: how the target is written.
         readout_size: the size of the deep output layer; null is the embedding's.
@@ -56,6 +57,7 @@ class Seq2Seq(nn.Module):
         /,
         *,
         embedding_size: PositiveInt = 256,
+        embedding_scale: Positive = 1.0,
         encoder: Annotated[Settings | str, Part("nmt.model.encoders:ENCODERS")] = "recurrent",
         decoder: Annotated[Settings | None, Part("nmt.model.decoder:Decoder")] = None,
         readout_size: PositiveInt | None = None,
@@ -74,8 +76,8 @@ class Seq2Seq(nn.Module):
             )
         if tie_embeddings == "all" and source_vocabulary != target_vocabulary:
             raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
-        self.source_embedding = Embedding(source_vocabulary, embedding_size)
-        self.target_embedding = Embedding(target_vocabulary, embedding_size)
+        self.source_embedding = Embedding(source_vocabulary, embedding_size, embedding_scale)
+        self.target_embedding = Embedding(target_vocabulary, embedding_size, embedding_scale)
         self.encoder = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
         self.decoder: Decoder = options.build(
             Decoder,

@@ -181,6 +181,17 @@ def test_words_are_dropped_on_both_sides() -> None:
     assert (features[:, :, -8:] == 0).all()  # the previous word's embedding
 
 
+def test_words_are_scaled_on_their_way_in_on_both_sides() -> None:
+    plain, scaled, batch = network(), network(embedding_scale=3.0), batch_of(2, 6, 4)
+    for embedding in (plain.source_embedding, plain.target_embedding):
+        embedding.weight.data *= 3
+    (features, weights), (expected, others) = (
+        model.eval()(batch.source, batch.source_lengths, batch.target_input)
+        for model in (scaled, plain)
+    )
+    assert_same((features, weights), (expected, others))
+
+
 def test_hypotheses_of_a_sentence_share_its_source() -> None:
     model, batch = network().double().eval(), batch_of(2, 6, 4)
     source = model.encode(batch.source, batch.source_lengths)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.model.contracts import Encoded
-from nmt.options import Fraction, Option, Part, PositiveInt, Settings, parameters
+from nmt.options import Fraction, Option, Part, Positive, PositiveInt, Settings, parameters
 from nmt.state import State
 
 SIZE = 4
@@ -64,6 +64,7 @@ def _values(option: Option) -> dict[str, Any]:
         bool: [True, False],
         PositiveInt: [SIZE - 1],
         Fraction: [0.25],
+        Positive: [0.5],
         float: [0.5],
     }
     found = next((values for kind, values in samples.items() if kind == option.annotation), [])
