@@ -1,9 +1,14 @@
-"""The automatic choice of precision: measured, not guessed."""
+"""Where training runs, and in which precision: measured, not guessed."""
 
 import time
 from typing import Literal
 
 import torch
+
+
+def device() -> str:
+    """A GPU if torch can use one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def choose_precision(

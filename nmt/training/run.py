@@ -19,7 +19,7 @@ from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
 from nmt.training.module import TranslationModule
-from nmt.training.precision import choose_precision
+from nmt.training.precision import choose_precision, device
 from nmt.training.resumption import (
     already_finished,
     check_folder,
@@ -27,7 +27,7 @@ from nmt.training.resumption import (
     facts_to_resume,
     start_over,
 )
-from nmt.training.trainer import device, exits, make_trainer, quiet, rehearse
+from nmt.training.trainer import exits, make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 

@@ -16,7 +16,7 @@ from nmt.data.datamodule import TranslationData, read_batch
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
 from nmt.training.optim import make_optimizer, moving_average
-from nmt.training.precision import choose_precision
+from nmt.training.precision import choose_precision, device
 
 WARM_UP, MEASURED = 5, 25
 """Updates."""
@@ -34,7 +34,8 @@ def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callabl
 
     def update(batch: Batch) -> Tensor:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        kind = batch.source.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
             loss, _, tokens = module.loss(batch, training.label_smoothing)
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
         if training.clip_norm > 0:
@@ -48,12 +49,13 @@ def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callabl
 
 
 def seconds_an_update(config: Config, model: Seq2Seq, data: TranslationData) -> float:
-    """The median over some batches of the training data, reading them included."""
-    precision = choose_precision(config.training.precision, "cpu")
-    update = updates(model, config.training, precision)
+    """The median over some batches of the training data, on the device that would train."""
+    precision = choose_precision(config.training.precision, device())
+    here = torch.device(device())
+    update = updates(model.to(here), config.training, precision)
     taken = []
     for indices in data.plan.epoch(0)[: WARM_UP + MEASURED]:
         started = time.perf_counter()
-        update(read_batch(data.dataset["train"], indices))
+        update(read_batch(data.dataset["train"], indices).to(here)).item()  # waits for a GPU
         taken.append(time.perf_counter() - started)
     return median(taken[WARM_UP:] or taken)

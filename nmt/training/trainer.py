@@ -18,6 +18,7 @@ from nmt.config import Training
 from nmt.data.datamodule import TranslationData
 from nmt.errors import UserError
 from nmt.training.module import TranslationModule
+from nmt.training.precision import device
 
 UNFITTING = (
     # Batches are read in microseconds: a worker process would only cost.
@@ -29,11 +30,6 @@ UNFITTING = (
     # Lightning's own use of torch.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
-
-
-def device() -> str:
-    """Where training runs: on a GPU if torch can use one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def make_trainer(
