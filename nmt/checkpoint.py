@@ -17,9 +17,10 @@ from nmt.errors import UserError
 from nmt.files import read_json, sha256, write_atomically, write_json
 from nmt.model.packed import expect_int8
 from nmt.model.seq2seq import Seq2Seq
+from nmt.options import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
@@ -28,6 +29,11 @@ WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "last.ckpt",
     "shortlist.safetensors",
 )
+# A run's own YAML holds every key that its version knew: what the absence of a newer one means.
+WITHOUT: dict[tuple[str, str], Settings] = {
+    ("encoder", "recurrent"): {"shortcut": False},
+    ("decoder", ""): {"attend": "before"},
+}
 
 
 @dataclass(frozen=True)
@@ -93,17 +99,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "`nmt train` makes one"
         )
     found = manifest["format_version"]
-    if found != FORMAT_VERSION:
+    if found not in range(1, FORMAT_VERSION + 1):
         raise UserError(
-            f"{folder / MANIFEST}: expected format_version {FORMAT_VERSION}, found {found!r}; "
+            f"{folder / MANIFEST}: expected format_version 1 to {FORMAT_VERSION}, found {found!r}; "
             "use the version of nmt that wrote it, or train again"
         )
     return manifest
 
 
 def read_config(folder: Path) -> Config:
-    """The settings of a run, checked again."""
-    return from_dict(read_yaml(folder / CONFIG), str(folder / CONFIG))
+    """The settings of a run, checked again; those of an older version mean what they meant."""
+    settings = read_yaml(folder / CONFIG)
+    model: Any = settings.get("model")
+    for (part, kind), absent in WITHOUT.items():
+        found = model.get(part) if isinstance(model, dict) else None
+        if isinstance(found, dict) and found.get("kind", "") == kind:
+            model[part] = {**absent, **found}
+    return from_dict(settings, str(folder / CONFIG))
 
 
 def build_model(config: Config, source: Vocabulary, target: Vocabulary) -> Seq2Seq:

@@ -52,7 +52,9 @@ def test_another_format(trained: Toy, answer: Answer, tmp_path: Path) -> None:
     run = trained.copy_of_run(tmp_path / "run")
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "format_version": 99}))
-    contains(answer("info", run), run / "manifest.json", "format_version 2", "99", "train again")
+    contains(
+        answer("info", run), run / "manifest.json", "format_version 1 to 3", "99", "train again"
+    )
     (run / "manifest.json").write_text("{")
     contains(answer("info", run), run / "manifest.json", "not valid JSON")
 

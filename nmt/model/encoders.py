@@ -17,14 +17,17 @@ class RecurrentEncoder(nn.Module):
     """A stack of recurrent layers, each reading left to right and, if bidirectional, right to left.
 
     The states of both directions are concatenated (Schuster and Paliwal 1997; Bahdanau et al.
-    2015). The summary is the mean of the last layer over real tokens.
+    2015). With the shortcut each word's own vector stands beside its reading, h_j = [->h_j, <-h_j,
+    x_j], so that what attention finds tells the word itself (source-side bridging; Kuang et al.
+    2018). The summary is the mean of the memory over real tokens.
 
     Args:
         cell: the recurrent cell.
         hidden_size: the size of each direction.
         layers: how many layers.
         bidirectional: read both ways.
-        dropout: share of values dropped between layers and from the memory, one mask for all
+        shortcut: put each word's own vector into the memory, beside its reading.
+        dropout: share of values dropped between layers and from the readings, one mask for all
             time steps.
     """
 
@@ -37,12 +40,15 @@ class RecurrentEncoder(nn.Module):
         hidden_size: PositiveInt = 256,
         layers: PositiveInt = 1,
         bidirectional: bool = True,
+        shortcut: bool = True,
         dropout: Fraction = 0.2,
     ) -> None:
         super().__init__()
         directions = 2 if bidirectional else 1
-        self.memory_size = directions * hidden_size
-        sizes = [embedding_size] + [self.memory_size] * (layers - 1)
+        states_size = directions * hidden_size
+        self.shortcut = shortcut
+        self.memory_size = states_size + (embedding_size if shortcut else 0)
+        sizes = [embedding_size] + [states_size] * (layers - 1)
         self.layers = nn.ModuleList(
             nn.ModuleList(
                 options.build(CELLS, cell, size, hidden_size, where="model.encoder.cell")
@@ -68,6 +74,8 @@ class RecurrentEncoder(nn.Module):
         for cells in self.layers:
             assert isinstance(cells, nn.ModuleList)
             memory = self.dropout(_bidirectional(list(cells), memory, mirror))
+        if self.shortcut:
+            memory = torch.cat([memory, embedded], dim=2)
         memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
         summary = memory.sum(dim=1) / lengths.unsqueeze(1).to(memory.dtype)
         return Encoded(memory, mask, summary)

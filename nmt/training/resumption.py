@@ -8,7 +8,7 @@ from typing import Any
 from zipfile import is_zipfile
 
 from nmt import checkpoint
-from nmt.config import Config, from_dict, read_yaml
+from nmt.config import Config
 from nmt.errors import UserError
 from nmt.files import read_json
 from nmt.vocab import tokenizer_files
@@ -107,8 +107,7 @@ def facts_to_resume(
             "file; restore it from a copy of the run, or start over with --fresh"
         )
     manifest = checkpoint.read_manifest(folder)
-    path = folder / checkpoint.CONFIG
-    settings = asdict(from_dict(read_yaml(path), str(path)))
+    settings = asdict(checkpoint.read_config(folder))
     for key, before, after in _changes(settings, asdict(config)):
         raise UserError(
             f"{folder}: {key} was {before!r} when this run was started and is now {after!r}; set "

@@ -28,7 +28,7 @@ def torchs(ours: RecurrentEncoder, layers: int, bidirectional: bool) -> nn.GRU:
 def test_the_memory_is_that_of_torchs_gru(layers: int, bidirectional: bool) -> None:
     torch.manual_seed(11)
     encoder = RecurrentEncoder(
-        INPUT, hidden_size=HIDDEN, layers=layers, bidirectional=bidirectional
+        INPUT, hidden_size=HIDDEN, layers=layers, bidirectional=bidirectional, shortcut=False
     )
     perturb(encoder.eval())
     words = torch.randn(3, 5, INPUT, dtype=torch.double)
@@ -41,9 +41,21 @@ def test_the_memory_is_that_of_torchs_gru(layers: int, bidirectional: bool) -> N
     assert_same(encoded.summary, torch.stack(means))
 
 
+def test_the_shortcut_puts_each_word_beside_its_reading() -> None:
+    torch.manual_seed(13)
+    bare, encoder = (RecurrentEncoder(INPUT, hidden_size=HIDDEN, shortcut=s) for s in (False, True))
+    encoder.load_state_dict(bare.state_dict())
+    words, lengths = torch.randn(3, 5, INPUT), torch.tensor(LENGTHS)
+    found, readings = encoder.eval()(words, lengths), bare.eval()(words, lengths)
+    real = readings.mask.unsqueeze(2)
+    assert_same(found.memory, torch.cat([readings.memory, words * real], dim=2))
+    means = (words * real).sum(dim=1) / lengths.unsqueeze(1)
+    assert_same(found.summary, torch.cat([readings.summary, means], dim=1), tolerance=1e-6)
+
+
 def test_dropout_is_off_while_translating_and_on_while_training() -> None:
     torch.manual_seed(12)
-    encoder = RecurrentEncoder(INPUT, hidden_size=HIDDEN, dropout=0.5)
+    encoder = RecurrentEncoder(INPUT, hidden_size=HIDDEN, shortcut=False, dropout=0.5)
     words, lengths = torch.randn(2, 5, INPUT), torch.tensor([5, 5])
     training = encoder(words, lengths).memory
     assert 0 < (training == 0).float().mean() < 1

@@ -104,9 +104,10 @@ def test_tied_matrices_are_one(tie: str, shared: int) -> None:
 def test_parameters_are_counted_once() -> None:
     embeddings = 2 * WORDS * 8
     encoder = 2 * (3 * 8 * (8 + 8) + 2 * 3 * 8)  # two GRUs with two biases
-    attention = (16 + 1) * 8 + 16 * 8 + 8  # U and its bias, W, v
-    decoder = 4 * 16 * (8 + 16 + 16) + 4 * 16 + (16 + 1) * 16  # [y, c, s], bias, bridge
-    output = (16 + 16 + 8 + 1) * 8 + WORDS
+    memory = 2 * 8 + 8  # both readings and the word
+    attention = (memory + 1) * 8 + 16 * 8 + 8  # U and its bias, W, v
+    decoder = 4 * 16 * (8 + memory + 16) + 4 * 16 + (memory + 1) * 16  # [y, c, s], bias, bridge
+    output = (16 + memory + 8 + 1) * 8 + WORDS
     tied = embeddings + encoder + attention + decoder + output
     assert network(tie_embeddings="target").parameters_count() == tied
     assert network(tie_embeddings="none").parameters_count() == tied + WORDS * 8
