@@ -29,10 +29,11 @@ WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "last.ckpt",
     "shortlist.safetensors",
 )
-# A run's own YAML holds every key that its version knew: what the absence of a newer one means.
-WITHOUT: dict[tuple[str, str], Settings] = {
-    ("encoder", "recurrent"): {"shortcut": False},
-    ("decoder", ""): {"attend": "before"},
+# A run's own YAML holds every key that its version knew; what models before version 3 were.
+BEFORE_3: Settings = {
+    "encoder": {"shortcut": False},
+    "decoder": {"attend": "before"},
+    "readout_shortcut": False,
 }
 
 
@@ -110,12 +111,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def read_config(folder: Path) -> Config:
     """The settings of a run, checked again; those of an older version mean what they meant."""
     settings = read_yaml(folder / CONFIG)
-    model: Any = settings.get("model")
-    for (part, kind), absent in WITHOUT.items():
-        found = model.get(part) if isinstance(model, dict) else None
-        if isinstance(found, dict) and found.get("kind", "") == kind:
-            model[part] = {**absent, **found}
+    if read_manifest(folder)["format_version"] < 3:
+        settings["model"] = _filled(BEFORE_3, settings.get("model"))
     return from_dict(settings, str(folder / CONFIG))
+
+
+def _filled(absent: Settings, found: Any) -> Any:
+    """Settings with those keys that are not there yet, at any depth."""
+    if not isinstance(found, dict):
+        return found
+    inner = {key: _filled(absent[key], found[key]) for key in absent.keys() & found.keys()}
+    return {**absent, **found, **inner}
 
 
 def build_model(config: Config, source: Vocabulary, target: Vocabulary) -> Seq2Seq:

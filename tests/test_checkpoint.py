@@ -15,11 +15,13 @@ def test_keys_that_an_older_version_did_not_know(trained: Toy, tmp_path: Path) -
     run = checkpoint.load_run(folder)
     run.config.model["encoder"]["shortcut"] = False
     run.config.model["decoder"]["attend"] = "before"
+    run.config.model["readout_shortcut"] = False
     torch.manual_seed(1)
     model = checkpoint.build_model(run.config, run.source, run.target).eval()
     checkpoint.write_weights(folder, model)
     settings = yaml.safe_load((folder / checkpoint.CONFIG).read_text())
     del settings["model"]["encoder"]["shortcut"], settings["model"]["decoder"]["attend"]
+    del settings["model"]["readout_shortcut"]
     (folder / checkpoint.CONFIG).write_text(yaml.safe_dump(settings))
     checkpoint.write_manifest(folder, {"languages": ["xx", "yy"]})
     manifest = read_json(folder / checkpoint.MANIFEST)

@@ -53,7 +53,8 @@ class Decoder(nn.Module):
         context_size = self.attention.context_size
         self.context = nn.Linear(context_size, self.cell.gates_size, bias=False)
         self.bridge = nn.Linear(memory_size, hidden_size)
-        self.features_size = hidden_size + context_size + embedding_size
+        self.sizes = (hidden_size, context_size, embedding_size)  # of s, c, y
+        self.features_size = sum(self.sizes)
         nn.init.zeros_(self.bridge.bias)
 
     def prepare(self, encoded: Encoded) -> State:
@@ -142,13 +143,25 @@ class Decoder(nn.Module):
 class Output(nn.Module):
     """Deep output (Pascanu et al. 2014) and the projection to the vocabulary.
 
-    r = tanh(W features + b); logits = O r + d. O may be the target embedding itself (Press and
-    Wolf 2017).
+    r = tanh(W [s, c, y] + b); logits = O r + d. With the shortcut r = tanh(W [s, c, y] + b) + V c,
+    so that a word that attention has found is said without passing the tanh (after the lexical
+    model of Nguyen and Chiang 2018). O may be the target embedding itself (Press and Wolf 2017).
     """
 
-    def __init__(self, features_size: int, readout_size: int, vocabulary_size: int, dropout: float):
+    def __init__(
+        self,
+        sizes: tuple[int, int, int],
+        readout_size: int,
+        vocabulary_size: int,
+        *,
+        shortcut: bool,
+        dropout: float,
+    ) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features_size, readout_size)
+        before, context, _ = sizes  # of s, c, y
+        self.context = slice(before, before + context)
+        self.hidden = nn.Linear(sum(sizes), readout_size)
+        self.straight = nn.Linear(context, readout_size, bias=False) if shortcut else None
         self.dropout = Dropout(dropout)
         self.projection = nn.Linear(readout_size, vocabulary_size)
         nn.init.zeros_(self.hidden.bias)
@@ -156,8 +169,11 @@ class Output(nn.Module):
 
     def readout(self, features: Tensor) -> Tensor:
         """(..., F) -> (..., readout): what is left is one product with `projection`."""
-        hidden: Tensor = self.dropout(torch.tanh(self.hidden(features)))
-        return hidden
+        hidden: Tensor = torch.tanh(self.hidden(features))
+        if self.straight is not None:
+            hidden = hidden + self.straight(features[..., self.context])
+        dropped: Tensor = self.dropout(hidden)
+        return dropped
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., F) -> logits (..., V)."""

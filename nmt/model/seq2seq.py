@@ -41,6 +41,7 @@ class Seq2Seq(nn.Module):
         encoder: how the source is read.
         decoder: how the target is written.
         readout_size: the size of the deep output layer; null is the embedding's.
+        readout_shortcut: add to it what attention has found, past its tanh.
         tie_embeddings: none; target (the output layer is the target embedding); all (the source
             embedding too: needs a joint vocabulary).
         dropout: share of values dropped from embeddings (one mask for all time steps) and from
@@ -61,6 +62,7 @@ class Seq2Seq(nn.Module):
         encoder: Annotated[Settings | str, Part("nmt.model.encoders:ENCODERS")] = "recurrent",
         decoder: Annotated[Settings | None, Part("nmt.model.decoder:Decoder")] = None,
         readout_size: PositiveInt | None = None,
+        readout_shortcut: bool = True,
         tie_embeddings: Literal["none", "target", "all"] = "target",
         dropout: Fraction = 0.2,
         word_dropout: Fraction = 0.0,
@@ -86,7 +88,13 @@ class Seq2Seq(nn.Module):
             self.encoder.memory_size,
             where="model.decoder",
         )
-        self.output = Output(self.decoder.features_size, readout_size, target_vocabulary, dropout)
+        self.output = Output(
+            self.decoder.sizes,
+            readout_size,
+            target_vocabulary,
+            shortcut=readout_shortcut,
+            dropout=dropout,
+        )
         self.dropout = nn.Sequential(VariationalDropout(dropout), WordDropout(word_dropout))
         initialize(self, initialization, recurrent_initialization)
         if tie_embeddings != "none":

@@ -107,7 +107,7 @@ def test_parameters_are_counted_once() -> None:
     memory = 2 * 8 + 8  # both readings and the word
     attention = (memory + 1) * 8 + 16 * 8 + 8  # U and its bias, W, v
     decoder = 4 * 16 * (8 + memory + 16) + 4 * 16 + (memory + 1) * 16  # [y, c, s], bias, bridge
-    output = (16 + memory + 8 + 1) * 8 + WORDS
+    output = (16 + memory + 8 + 1) * 8 + memory * 8 + WORDS  # readout, its shortcut, bias
     tied = embeddings + encoder + attention + decoder + output
     assert network(tie_embeddings="target").parameters_count() == tied
     assert network(tie_embeddings="none").parameters_count() == tied + WORDS * 8
