@@ -253,7 +253,8 @@ def test_evaluate_with_two_references(trained: Toy, nmt: Run, tmp_path: Path) ->
 
 def test_evaluate_compares_systems(trained: Toy, nmt: Run, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in", NEW[:12])
-    perfect = write_lines(tmp_path / "perfect", map(translated, NEW[:12]))
+    # The runs know the language; none can know the last line.
+    perfect = write_lines(tmp_path / "perfect", [*map(translated, NEW[:11]), "ka li mo nu"])
     files = ["--src", source, "--ref", perfect, "--hyp", perfect, "--report", tmp_path / "reports"]
     run, copy = trained.run, trained.copy_of_run(tmp_path / "copy")
     out = nmt("evaluate", run, copy, *files)
