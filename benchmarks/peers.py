@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from subprocess import SubprocessError
+from typing import NoReturn
 
 from benchmarks import measure, segmented
 from benchmarks.results import Results, tables
@@ -48,15 +49,20 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options of the command."""
-    summary, _, rest = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m benchmarks.peers",
+def command(name: str, text: str | None) -> argparse.ArgumentParser:
+    """A command of this package: the first line of its text before its options, the rest after."""
+    summary, _, rest = (text or "").partition("\n")
+    return argparse.ArgumentParser(
+        prog=f"python -m {name}",
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    made = command("benchmarks.peers", __doc__)
     for name, systems in (("--peers", PEERS), ("--ours", OURS)):
         named = [*systems]
         made.add_argument(
@@ -215,7 +221,14 @@ def _time_decoding(results: Results, say: Say, beam: str, trial: Trial) -> None:
         )
 
 
-if __name__ == "__main__":
-    # Ends the program that is being measured too: it would go on and disturb the next one.
+def run(main: Callable[[], int]) -> NoReturn:
+    """A command as a program, whose end is the end of the one that it measures too.
+
+    That one would go on and disturb the next.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -15,13 +15,12 @@ is drawn beside it.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from benchmarks import measure
-from benchmarks.peers import add_bench, open_bench, say
+from benchmarks.peers import add_bench, command, open_bench, run, say
 from benchmarks.systems import OURS, PEERS
 from benchmarks.trial import Pace, Trial
 from nmt.errors import UserError
@@ -52,13 +51,7 @@ class Point(NamedTuple):
 
 def parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    summary, _, rest = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m benchmarks.quality",
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command("benchmarks.quality", __doc__)
     made.add_argument(
         "--systems",
         nargs="+",
@@ -142,4 +135,4 @@ def shown(points: dict[str, list[Point]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

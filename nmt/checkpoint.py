@@ -110,9 +110,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_config(folder: Path) -> Config:
     """The settings of a run, checked again; those of an older version mean what they meant."""
-    settings = read_yaml(folder / CONFIG)
-    if read_manifest(folder)["format_version"] < 3:
-        settings["model"] = _filled(BEFORE_3, settings.get("model"))
+    settings, version = read_yaml(folder / CONFIG), read_manifest(folder)["format_version"]
+    model: Any = settings.get("model")
+    if version < 3 and isinstance(model, dict):
+        # The first runs of version 2 multiplied words by sqrt(E), and had no key for it.
+        scale = {} if version == 1 else {"embedding_scale": model["embedding_size"] ** 0.5}
+        settings["model"] = _filled({**BEFORE_3, **scale}, model)
     return from_dict(settings, str(folder / CONFIG))
 
 

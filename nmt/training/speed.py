@@ -49,9 +49,9 @@ def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callabl
 
 
 def seconds_an_update(config: Config, model: Seq2Seq, data: TranslationData) -> float:
-    """The median over some batches of the training data, on the device that would train."""
-    precision = choose_precision(config.training.precision, device())
+    """The median over some batches, reading them included, on the device that would train."""
     here = torch.device(device())
+    precision = choose_precision(config.training.precision, here.type)
     update = updates(model.to(here), config.training, precision)
     taken = []
     for indices in data.plan.epoch(0)[: WARM_UP + MEASURED]:
