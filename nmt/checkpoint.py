@@ -20,7 +20,7 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.options import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
@@ -33,7 +33,7 @@ WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
 BEFORE_3: Settings = {
     "encoder": {"shortcut": False},
     "decoder": {"attend": "before"},
-    "readout_shortcut": False,
+    "readout_shortcut": "none",
 }
 
 
@@ -112,11 +112,21 @@ def read_config(folder: Path) -> Config:
     """The settings of a run, checked again; those of an older version mean what they meant."""
     settings, version = read_yaml(folder / CONFIG), read_manifest(folder)["format_version"]
     model: Any = settings.get("model")
-    if version < 3 and isinstance(model, dict):
+    if isinstance(model, dict):
+        settings["model"] = _as_it_was(model, version)
+    return from_dict(settings, str(folder / CONFIG))
+
+
+def _as_it_was(model: Settings, version: int) -> Settings:
+    """A model's settings as a version meant them, in today's words."""
+    if version < 3:
         # The first runs of version 2 multiplied words by sqrt(E), and had no key for it.
         scale = {} if version == 1 else {"embedding_scale": model["embedding_size"] ** 0.5}
-        settings["model"] = _filled({**BEFORE_3, **scale}, model)
-    return from_dict(settings, str(folder / CONFIG))
+        older: Settings = _filled({**BEFORE_3, **scale}, model)
+        return older
+    if version == 3:  # it knew none and context, as false and true
+        return {**model, "readout_shortcut": "context" if model["readout_shortcut"] else "none"}
+    return model
 
 
 def _filled(absent: Settings, found: Any) -> Any:

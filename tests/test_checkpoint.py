@@ -1,5 +1,6 @@
 """A run of an older version means what it meant when it was written."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,31 @@ import yaml
 
 from nmt import checkpoint
 from nmt.files import read_json, write_json
+from nmt.model.seq2seq import Seq2Seq
+from nmt.options import Settings
 from tests.toy import Toy
+
+
+def as_written_by(
+    version: int, change: Callable[[Settings], object], run: checkpoint.Run
+) -> Seq2Seq:
+    """Writes the run again, its model's settings changed as that version wrote them."""
+    torch.manual_seed(1)
+    model = checkpoint.build_model(run.config, run.source, run.target).eval()
+    checkpoint.write_weights(run.folder, model)
+    settings = yaml.safe_load((run.folder / checkpoint.CONFIG).read_text())
+    change(settings["model"])
+    (run.folder / checkpoint.CONFIG).write_text(yaml.safe_dump(settings))
+    checkpoint.write_manifest(run.folder, {"languages": ["xx", "yy"]})
+    manifest = read_json(run.folder / checkpoint.MANIFEST)
+    write_json(run.folder / checkpoint.MANIFEST, {**manifest, "format_version": version})
+    return model
+
+
+def expect_same(old: checkpoint.Run, run: checkpoint.Run, model: Seq2Seq) -> None:
+    assert old.config.model == run.config.model
+    words, lengths = torch.tensor([[4, 5, 6]]), torch.tensor([3])
+    torch.testing.assert_close(old.model(words, lengths, words), model(words, lengths, words))
 
 
 @pytest.mark.parametrize(("version", "scale"), [(1, 1.0), (2, 4.0)])
@@ -19,20 +44,24 @@ def test_keys_that_an_older_version_did_not_know(
     run = checkpoint.load_run(folder)
     run.config.model["encoder"]["shortcut"] = False
     run.config.model["decoder"]["attend"] = "before"
-    run.config.model["readout_shortcut"] = False
+    run.config.model["readout_shortcut"] = "none"
     assert run.config.model["embedding_size"] == 16
     run.config.model["embedding_scale"] = scale
-    torch.manual_seed(1)
-    model = checkpoint.build_model(run.config, run.source, run.target).eval()
-    checkpoint.write_weights(folder, model)
-    settings = yaml.safe_load((folder / checkpoint.CONFIG).read_text())
-    del settings["model"]["encoder"]["shortcut"], settings["model"]["decoder"]["attend"]
-    del settings["model"]["readout_shortcut"], settings["model"]["embedding_scale"]
-    (folder / checkpoint.CONFIG).write_text(yaml.safe_dump(settings))
-    checkpoint.write_manifest(folder, {"languages": ["xx", "yy"]})
-    manifest = read_json(folder / checkpoint.MANIFEST)
-    write_json(folder / checkpoint.MANIFEST, {**manifest, "format_version": version})
-    old = checkpoint.load_run(folder)
-    assert old.config.model == run.config.model
-    words, lengths = torch.tensor([[4, 5, 6]]), torch.tensor([3])
-    torch.testing.assert_close(old.model(words, lengths, words), model(words, lengths, words))
+
+    def change(model: Settings) -> None:
+        del model["encoder"]["shortcut"], model["decoder"]["attend"]
+        del model["readout_shortcut"], model["embedding_scale"]
+
+    model = as_written_by(version, change, run)
+    expect_same(checkpoint.load_run(folder), run, model)
+
+
+@pytest.mark.parametrize(("written", "meant"), [(True, "context"), (False, "none")])
+def test_the_readout_shortcut_of_version_3(
+    trained: Toy, tmp_path: Path, written: bool, meant: str
+) -> None:
+    folder = trained.copy_of_run(tmp_path / "run")
+    run = checkpoint.load_run(folder)
+    run.config.model["readout_shortcut"] = meant
+    model = as_written_by(3, lambda model: model.update(readout_shortcut=written), run)
+    expect_same(checkpoint.load_run(folder), run, model)

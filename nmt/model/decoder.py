@@ -143,9 +143,13 @@ class Decoder(nn.Module):
 class Output(nn.Module):
     """Deep output (Pascanu et al. 2014) and the projection to the vocabulary.
 
-    r = tanh(W [s, c, y] + b); logits = O r + d. With the shortcut r = tanh(W [s, c, y] + b) + V c,
+    r = tanh(W [s, c, y] + b); logits = O r + d. With a shortcut r = tanh(W [s, c, y] + b) + V c',
     so that a word that attention has found is said without passing the tanh (after the lexical
     model of Nguyen and Chiang 2018). O may be the target embedding itself (Press and Wolf 2017).
+
+    Args:
+        sizes: of s, c and y.
+        shortcut: the size of c', the last numbers of c; 0 leaves it out.
     """
 
     def __init__(
@@ -154,14 +158,14 @@ class Output(nn.Module):
         readout_size: int,
         vocabulary_size: int,
         *,
-        shortcut: bool,
+        shortcut: int,
         dropout: float,
     ) -> None:
         super().__init__()
-        before, context, _ = sizes  # of s, c, y
-        self.context = slice(before, before + context)
+        end = sizes[0] + sizes[1]
+        self.attended = slice(end - shortcut, end)  # c' among the features
         self.hidden = nn.Linear(sum(sizes), readout_size)
-        self.straight = nn.Linear(context, readout_size, bias=False) if shortcut else None
+        self.straight = nn.Linear(shortcut, readout_size, bias=False) if shortcut else None
         self.dropout = Dropout(dropout)
         self.projection = nn.Linear(readout_size, vocabulary_size)
         nn.init.zeros_(self.hidden.bias)
@@ -171,7 +175,7 @@ class Output(nn.Module):
         """(..., F) -> (..., readout): what is left is one product with `projection`."""
         hidden: Tensor = torch.tanh(self.hidden(features))
         if self.straight is not None:
-            hidden = hidden + self.straight(features[..., self.context])
+            hidden = hidden + self.straight(features[..., self.attended])
         dropped: Tensor = self.dropout(hidden)
         return dropped
 

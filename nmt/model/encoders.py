@@ -47,7 +47,8 @@ class RecurrentEncoder(nn.Module):
         directions = 2 if bidirectional else 1
         states_size = directions * hidden_size
         self.shortcut = shortcut
-        self.memory_size = states_size + (embedding_size if shortcut else 0)
+        self.words_size = embedding_size if shortcut else 0
+        self.memory_size = states_size + self.words_size
         sizes = [embedding_size] + [states_size] * (layers - 1)
         self.layers = nn.ModuleList(
             nn.ModuleList(

@@ -41,7 +41,9 @@ class Seq2Seq(nn.Module):
         encoder: how the source is read.
         decoder: how the target is written.
         readout_size: the size of the deep output layer; null is the embedding's.
-        readout_shortcut: add to it what attention has found, past its tanh.
+        readout_shortcut: what attention has found is added to it, past its tanh: words (the part
+            that is their own vectors, by the encoder's shortcut; all where it has none); context
+            (all); none.
         tie_embeddings: none; target (the output layer is the target embedding); all (the source
             embedding too: needs a joint vocabulary).
         dropout: share of values dropped from embeddings (one mask for all time steps) and from
@@ -62,7 +64,7 @@ class Seq2Seq(nn.Module):
         encoder: Annotated[Settings | str, Part("nmt.model.encoders:ENCODERS")] = "recurrent",
         decoder: Annotated[Settings | None, Part("nmt.model.decoder:Decoder")] = None,
         readout_size: PositiveInt | None = None,
-        readout_shortcut: bool = True,
+        readout_shortcut: Literal["none", "words", "context"] = "words",
         tie_embeddings: Literal["none", "target", "all"] = "target",
         dropout: Fraction = 0.2,
         word_dropout: Fraction = 0.0,
@@ -88,11 +90,14 @@ class Seq2Seq(nn.Module):
             self.encoder.memory_size,
             where="model.decoder",
         )
+        context_size = self.decoder.attention.context_size
+        words_size = self.encoder.words_size or context_size
+        shortcut = {"none": 0, "words": words_size, "context": context_size}
         self.output = Output(
             self.decoder.sizes,
             readout_size,
             target_vocabulary,
-            shortcut=readout_shortcut,
+            shortcut=shortcut[readout_shortcut],
             dropout=dropout,
         )
         self.dropout = nn.Sequential(VariationalDropout(dropout), WordDropout(word_dropout))

@@ -36,7 +36,7 @@ M = 2 * 3 + 4  # the memory: both readings and the word
 WEIGHTS = {  # by hand: inputs times outputs; GRU 3 gates, LSTM 4; features 5 + M + 4
     "source": 2 * (4 * 9 + 3 * 9) + M * 7,
     "sentence": M * 5,
-    "target": 4 * 20 + 5 * 20 + M * 20 + 5 * 7 + (9 + M) * 6 + M * 6 + 6 * VOCABULARY,
+    "target": 4 * 20 + 5 * 20 + M * 20 + 5 * 7 + (9 + M) * 6 + 4 * 6 + 6 * VOCABULARY,
 }
 
 

@@ -107,11 +107,35 @@ def test_parameters_are_counted_once() -> None:
     memory = 2 * 8 + 8  # both readings and the word
     attention = (memory + 1) * 8 + 16 * 8 + 8  # U and its bias, W, v
     decoder = 4 * 16 * (8 + memory + 16) + 4 * 16 + (memory + 1) * 16  # [y, c, s], bias, bridge
-    output = (16 + memory + 8 + 1) * 8 + memory * 8 + WORDS  # readout, its shortcut, bias
+    output = (16 + memory + 8 + 1) * 8 + 8 * 8 + WORDS  # readout, its shortcut, bias
     tied = embeddings + encoder + attention + decoder + output
     assert network(tie_embeddings="target").parameters_count() == tied
     assert network(tie_embeddings="none").parameters_count() == tied + WORDS * 8
     assert network(tie_embeddings="all").parameters_count() == tied - WORDS * 8
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "encoder", "first"),
+    [
+        ("words", True, 16 + 16),  # s, and both readings
+        ("words", False, 16),
+        ("context", True, 16),
+        ("none", True, None),
+    ],
+)
+def test_the_readout_shortcut_takes_its_part_of_the_context(
+    shortcut: str, encoder: bool, first: int | None
+) -> None:
+    """Past a tanh whose weights are zero nothing else comes through."""
+    settings = {"kind": "recurrent", "hidden_size": 8, "shortcut": encoder}
+    output = network(readout_shortcut=shortcut, encoder=settings).output
+    with torch.no_grad():
+        output.hidden.weight.zero_()
+        output.hidden.bias.zero_()
+    features = torch.randn(3, output.hidden.in_features, requires_grad=True)
+    [gradient] = torch.autograd.grad(output.readout(features).abs().sum(), features)
+    read = gradient[0].nonzero().squeeze(1).tolist()
+    assert read == ([] if first is None else list(range(first, features.shape[1] - 8)))
 
 
 @pytest.mark.parametrize(
