@@ -8,6 +8,7 @@ sentence): they share it, and it is never copied.
 import torch
 from torch import Tensor, nn
 
+from nmt.model.activations import tanh_
 from nmt.options import PositiveInt
 from nmt.state import State
 
@@ -44,7 +45,7 @@ class AdditiveAttention(nn.Module):
         assert isinstance(keys, Tensor) and isinstance(memory, Tensor) and isinstance(mask, Tensor)
         batch, length, hidden = keys.shape
         queries = self.query(query).view(batch, -1, 1, hidden)  # (B, K, 1, A)
-        energies = (keys.unsqueeze(1) + queries).tanh_() @ self.energy  # (B, K, S)
+        energies = tanh_(keys.unsqueeze(1) + queries) @ self.energy  # (B, K, S)
         energies = energies.masked_fill(~mask.unsqueeze(1), -torch.inf)
         weights = torch.softmax(energies, dim=-1)
         context = weights @ memory  # (B, K, M)

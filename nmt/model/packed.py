@@ -5,6 +5,7 @@ GPU) runs as torch's own layer on the same numbers.
 """
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +16,43 @@ from nmt.config import Precision
 LARGEST = 127
 """Symmetric int8: -127 to 127."""
 
-ZERO = 128
-"""The matrix units take unsigned by signed bytes: this one stands for zero."""
+
+@cache
+def input_levels() -> int:
+    """The largest number that an input becomes in 8 bits: 127 or, where that overflows, 63.
+
+    The matrix units take unsigned by signed bytes, so an input of zero is one more than this.
+    Processors without VNNI add two products in 16 bits and cut off what does not fit, in silence.
+    """
+    full, one = torch.full((16, 64), LARGEST, dtype=torch.int8), torch.ones(16)
+    if not _packable(full):
+        return LARGEST
+    exact = 255 * LARGEST * full.shape[1]
+    found = _eight_bits(full, one, zero=0)(torch.full((16, 64), 255, dtype=torch.uint8))
+    return LARGEST if bool((found == exact).all()) else LARGEST // 2
+
+
+def _eight_bits(weight: Tensor, scale: Tensor, zero: int) -> Callable[[Tensor], Tensor]:
+    """Of inputs of unsigned bytes (R, inputs): (inputs - zero) @ weight.T * scale."""
+    ops, zero_points = torch.ops.onednn, torch.zeros(len(scale), dtype=torch.long)
+    packed = ops.qlinear_prepack(weight, None)
+
+    def product(eight: Tensor) -> Tensor:
+        weight = (packed, scale, zero_points)
+        result: Tensor = ops.qlinear_pointwise(
+            eight, 1.0, zero, *weight, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return result
+
+    return product
 
 
 def _packable(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+def _has_bf16(weight: Tensor) -> bool:
+    return not _packable(weight) or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _bias(linear: nn.Linear) -> Tensor | None:
@@ -30,6 +62,8 @@ def _bias(linear: nn.Linear) -> Tensor | None:
 
 class PackedLinear(nn.Module):
     """y = W x + b with W in oneDNN's own layout, in fp32 or bf16; x and y are fp32.
+
+    Where oneDNN has no bf16 product, one in fp32 is taken of the numbers that bf16 leaves of W.
 
     Args:
         weight: (outputs, inputs), in the type in which the product is taken.
@@ -47,7 +81,8 @@ class PackedLinear(nn.Module):
     @classmethod
     def of(cls, linear: nn.Linear, dtype: torch.dtype) -> "PackedLinear":
         """The same layer, packed."""
-        return cls(linear.weight.detach().to(dtype), _bias(linear))
+        weight = linear.weight.detach().to(dtype)
+        return cls(weight if _has_bf16(weight) else weight.float(), _bias(linear))
 
     def rows(self, outputs: Tensor) -> "PackedLinear":
         """The layer that gives only these outputs (C,), in this order."""
@@ -85,7 +120,8 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
         self.register_buffer("weight_scale", torch.ones(outputs))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
-        self.register_buffer("zero", torch.tensor(ZERO + 0.5), persistent=False)
+        self.levels = input_levels()
+        self.register_buffer("zero", torch.tensor(self.levels + 1.5), persistent=False)
         self._product: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
@@ -111,8 +147,8 @@ class Int8Linear(nn.Module):
         # torch.aminmax and vector_norm look at the numbers once, but take ten times as long.
         largest = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12)
         # What is cut off behind the point, when these become bytes, rounds to the nearest.
-        product = self._product(torch.addcmul(self.zero, flat, LARGEST / largest))
-        scale = largest.div_(LARGEST)
+        product = self._product(torch.addcmul(self.zero, flat, self.levels / largest))
+        scale = largest.div_(self.levels)
         if self.bias is None:
             product *= scale
         else:
@@ -120,21 +156,12 @@ class Int8Linear(nn.Module):
         return product.view(*inputs.shape[:-1], -1)
 
     def _pack(self) -> Callable[[Tensor], Tensor]:
+        zero = self.levels + 1
         if not _packable(self.weight):
             weight = self.weight.float() * self.weight_scale.unsqueeze(1)
-            return lambda scaled: functional.linear(scaled.floor().sub_(ZERO), weight)
-        ops, zero_points = torch.ops.onednn, torch.zeros(len(self.weight_scale), dtype=torch.long)
-        packed, scale = ops.qlinear_prepack(self.weight, None), self.weight_scale
-
-        def product(scaled: Tensor) -> Tensor:
-            eight = scaled.to(torch.uint8)
-            weight = (packed, scale, zero_points)
-            result: Tensor = ops.qlinear_pointwise(
-                eight, 1.0, ZERO, *weight, None, 1.0, 0, torch.float32, "none", [], ""
-            )
-            return result
-
-        return product
+            return lambda scaled: functional.linear(scaled.floor().sub_(zero), weight)
+        product = _eight_bits(self.weight, self.weight_scale, zero)
+        return lambda scaled: product(scaled.to(torch.uint8))
 
 
 PACKERS: dict[Precision, Callable[[nn.Linear], nn.Module]] = {

@@ -14,16 +14,17 @@ def repeated(weight: Tensor, rows: int, bias: Tensor | None = None) -> Callable[
     """What gives x @ weight.T + bias for many x (rows, inputs); outside autograd.
 
     A plain product brings its weight into the layout of the processor's units in every call; of
-    the few rows of one time step that is a third of the time.
+    the few rows of one time step that is a third of the time. MKL's layout is the faster one on
+    processors with AVX-512, oneDNN's on the others (by 13 to 25 %).
     """
     fit = weight.device.type == "cpu" and weight.dtype == torch.float32 and rows >= MANY
-    if not (fit and torch.backends.mkl.is_available()):  # type: ignore[no-untyped-call]
-        return lambda inputs: functional.linear(inputs, weight, bias)
-    weight = weight.contiguous()
-    prepared = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
-
-    def product(inputs: Tensor) -> Tensor:
-        result: Tensor = torch.ops.mkl._mkl_linear(inputs, prepared, weight, bias, rows)
-        return result
-
-    return product
+    mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    if fit and mkl and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        weight = weight.contiguous()
+        mkl_weight = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
+        return lambda inputs: torch.ops.mkl._mkl_linear(inputs, mkl_weight, weight, bias, rows)
+    if fit and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+        pointwise = torch.ops.mkldnn._linear_pointwise
+        return lambda inputs: pointwise(inputs, packed, bias, "none", [], "")
+    return lambda inputs: functional.linear(inputs, weight, bias)

@@ -25,10 +25,13 @@ def inputs(rows: int = 6) -> Tensor:
     return torch.randn(rows, 48) * torch.logspace(-2, 2, rows).unsqueeze(1)
 
 
-@pytest.fixture(params=[True, False], ids=["packed", "plain"])
+@pytest.fixture(params=["packed", "plain", "saturating"])
 def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor that oneDNN serves, and one that it does not."""
-    if not request.param:
+    """A processor that oneDNN serves, one that it does not, and one without VNNI or bf16."""
+    if request.param == "saturating":
+        monkeypatch.setattr(packed, "input_levels", lambda: 63)
+        monkeypatch.setattr(packed, "_has_bf16", lambda weight: False)
+    if request.param == "plain":
         monkeypatch.setattr(packed, "_packable", lambda weight: False)
     elif PackedLinear.of(layer(), torch.float32).packed is None:
         pytest.skip("this build of torch has no oneDNN")
@@ -104,3 +107,11 @@ def test_weights_of_8_bits_are_stored_and_loaded() -> None:
     assert isinstance(loaded[0], nn.Linear)
     loaded.load_state_dict(tensors)
     torch.testing.assert_close(loaded[2](inputs()), stored[2](inputs()))
+
+
+@torch.inference_mode()
+def test_sums_of_many_large_products_are_exact() -> None:
+    linear = nn.Linear(64, 32, bias=False)
+    linear.weight.fill_(1.0)
+    product = Int8Linear.of(linear)(torch.ones(16, 64))
+    torch.testing.assert_close(product, torch.full((16, 32), 64.0))
