@@ -11,10 +11,67 @@ import torch
 from torch import Tensor, nn
 
 from nmt.model.contracts import Cell
+from nmt.model.dropout import Dropout
+from nmt.options import Fraction
 from nmt.state import State
 
 
-class GRU(nn.Module):
+class _Cell(nn.Module):
+    """The input's part of some gates, and what does not differ from cell to cell."""
+
+    def __init__(self, input_size: int, hidden_size: int, gates: int, dropout: float) -> None:
+        super().__init__()
+        self.hidden_size, self.gates_size = hidden_size, gates * hidden_size
+        self.input = nn.Linear(input_size, self.gates_size)
+        self.dropout = Dropout(dropout)
+        nn.init.zeros_(self.input.bias)
+
+    def start(self, output: Tensor) -> State:
+        return output
+
+    def project(self, inputs: Tensor) -> Tensor:
+        projected: Tensor = self.input(inputs)
+        return projected
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.step(self.project(inputs), state)
+
+
+class RNN(_Cell):
+    """The vanilla recurrent network (Elman 1990): h' = tanh(U h + W x + b).
+
+    Args:
+        layer_norm: normalise both sums before they are added (Ba et al. 2016).
+        recurrent_dropout: share of h' dropped anew at each step.
+    """
+
+    fusible = False
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        /,
+        *,
+        layer_norm: bool = False,
+        recurrent_dropout: Fraction = 0.0,
+    ) -> None:
+        super().__init__(input_size, hidden_size, 1, recurrent_dropout)
+        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.norm_input = _norm(hidden_size, layer_norm)
+        self.norm_recurrent = _norm(hidden_size, layer_norm)
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        assert isinstance(state, Tensor)
+        sums = self.norm_recurrent(self.recurrent(state)) + self.norm_input(projected)
+        output = self.dropout(torch.tanh(sums))
+        return output, output
+
+
+class GRU(_Cell):
     """Gated recurrent unit (Cho et al. 2014).
 
     Textbook form (`reset_after: false`): z, r = sigmoid(W [h, x] + b);
@@ -25,6 +82,8 @@ class GRU(nn.Module):
     Args:
         reset_after: torch's form, whose products of one step are a single one.
         layer_norm: normalise both sums that enter the gates (Ba et al. 2016).
+        recurrent_dropout: share of h~ dropped anew at each step: what is written, never what is
+            kept (Semeniuta et al. 2016).
     """
 
     def __init__(
@@ -35,31 +94,22 @@ class GRU(nn.Module):
         *,
         reset_after: bool = True,
         layer_norm: bool = False,
+        recurrent_dropout: Fraction = 0.0,
     ) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.gates_size = 3 * hidden_size
+        # The order is torch's: r, z, h~.
+        super().__init__(input_size, hidden_size, 3, recurrent_dropout)
         self.reset_after = reset_after
-        self.input = nn.Linear(input_size, self.gates_size)  # gates in torch's order: r, z, h~
         gates = self.gates_size if reset_after else 2 * hidden_size
         self.recurrent = nn.Linear(hidden_size, gates, bias=reset_after)
         if not reset_after:  # what the reset gate comes before needs a product of its own
             self.candidate_recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.norm_input = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
-        self.norm_recurrent = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
-        self.fusible = reset_after and not layer_norm
-        nn.init.zeros_(self.input.bias)
+        self.norm_input = _norm(self.gates_size, layer_norm)
+        self.norm_recurrent = _norm(self.gates_size, layer_norm)
+        self.fusible = reset_after and not layer_norm and not recurrent_dropout
         if reset_after:
             nn.init.zeros_(self.recurrent.bias)
         elif layer_norm:
             raise ValueError("layer_norm needs reset_after: true")
-
-    def start(self, output: Tensor) -> State:
-        return output
-
-    def project(self, inputs: Tensor) -> Tensor:
-        projected: Tensor = self.input(inputs)
-        return projected
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         assert isinstance(state, Tensor)
@@ -71,20 +121,17 @@ class GRU(nn.Module):
                 2, 1
             )
             candidate = torch.tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
-            output = torch.lerp(candidate, state, update)
+            output = torch.lerp(self.dropout(candidate), state, update)
         else:
             sums = projected[:, : 2 * size] + self.recurrent(state)
             reset, update = torch.sigmoid(sums).chunk(2, 1)
             past = self.candidate_recurrent(reset * state)
             candidate = torch.tanh(projected[:, 2 * size :] + past)
-            output = torch.lerp(state, candidate, update)
+            output = torch.lerp(state, self.dropout(candidate), update)
         return output, output
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.step(self.project(inputs), state)
 
-
-class LSTM(nn.Module):
+class LSTM(_Cell):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
 
     i, f, o = sigmoid(W [h, x] + b); g = tanh(W_g [h, x] + b_g); c' = f * c + i * g;
@@ -95,6 +142,8 @@ class LSTM(nn.Module):
             (Jozefowicz et al. 2015).
         layer_norm: normalise both sums that enter the gates, and the memory on its way out
             (Ba et al. 2016).
+        recurrent_dropout: share of g dropped anew at each step: what is written, never what is
+            kept (Semeniuta et al. 2016).
     """
 
     def __init__(
@@ -105,18 +154,15 @@ class LSTM(nn.Module):
         *,
         forget_bias: float = 1.0,
         layer_norm: bool = False,
+        recurrent_dropout: Fraction = 0.0,
     ) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.gates_size = 4 * hidden_size
         # Order i, f, o, g: the three sigmoids are one slice, so one call computes them.
-        self.input = nn.Linear(input_size, self.gates_size)
+        super().__init__(input_size, hidden_size, 4, recurrent_dropout)
         self.recurrent = nn.Linear(hidden_size, self.gates_size, bias=False)
-        self.norm_input = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
-        self.norm_recurrent = nn.LayerNorm(self.gates_size) if layer_norm else nn.Identity()
-        self.norm_memory = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
-        self.fusible = not layer_norm
-        nn.init.zeros_(self.input.bias)
+        self.norm_input = _norm(self.gates_size, layer_norm)
+        self.norm_recurrent = _norm(self.gates_size, layer_norm)
+        self.norm_memory = _norm(hidden_size, layer_norm)
+        self.fusible = not layer_norm and not recurrent_dropout
         # The bias must survive the normalisation, which would take its mean out again.
         norm = self.norm_recurrent
         forget = norm.bias if isinstance(norm, nn.LayerNorm) else self.input.bias
@@ -125,22 +171,19 @@ class LSTM(nn.Module):
     def start(self, output: Tensor) -> State:
         return output, torch.zeros_like(output)
 
-    def project(self, inputs: Tensor) -> Tensor:
-        projected: Tensor = self.input(inputs)
-        return projected
-
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         hidden, memory = state
         assert isinstance(hidden, Tensor) and isinstance(memory, Tensor)
         sums = self.norm_recurrent(self.recurrent(hidden)).add_(self.norm_input(projected))
         keep, write = torch.split(sums, [3 * self.hidden_size, self.hidden_size], dim=1)
         enter, forget, leave = torch.sigmoid(keep).chunk(3, dim=1)
-        memory = forget * memory + enter * torch.tanh(write)
+        memory = forget * memory + enter * self.dropout(torch.tanh(write))
         hidden = leave * torch.tanh(self.norm_memory(memory))
         return hidden, (hidden, memory)
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.step(self.project(inputs), state)
+
+def _norm(size: int, wanted: bool) -> nn.Module:
+    return nn.LayerNorm(size) if wanted else nn.Identity()
 
 
-CELLS: dict[str, Callable[..., Cell]] = {"gru": GRU, "lstm": LSTM}
+CELLS: dict[str, Callable[..., Cell]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}

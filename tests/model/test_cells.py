@@ -1,5 +1,8 @@
 """The cells against their equations, written again as plain loops, and against torch's own."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +30,12 @@ def gru(**settings: bool) -> cells.GRU:
     return cell
 
 
+def rnn(layer_norm: bool = False) -> cells.RNN:
+    cell = cells.RNN(INPUT, HIDDEN, layer_norm=layer_norm)
+    perturb(cell)
+    return cell
+
+
 def lstm(layer_norm: bool = False) -> cells.LSTM:
     cell = cells.LSTM(INPUT, HIDDEN, layer_norm=layer_norm)
     perturb(cell)
@@ -49,6 +58,21 @@ def normalised(x: Array, norm: nn.Module) -> Array:
     spread = np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
     gain, bias = (array(norm.get_parameter(name)) for name in ("weight", "bias"))
     return np.asarray((x - x.mean(axis=1, keepdims=True)) / spread * gain + bias)
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_the_vanilla_rnn_is_its_equation(layer_norm: bool) -> None:
+    xs, cell = inputs(), rnn(layer_norm)
+    w_hh, w_xh = array(cell.recurrent.weight), array(cell.input.weight)
+    h, expected = np.zeros((BATCH, HIDDEN)), []
+    for x in array(xs).swapaxes(0, 1):
+        past, now = h @ w_hh.T, x @ w_xh.T + array(cell.input.bias)
+        if layer_norm:
+            past = normalised(past, cell.norm_recurrent)
+            now = normalised(now, cell.norm_input)
+        h = np.tanh(past + now)
+        expected.append(h)
+    assert_same(unroll(cell, xs), torch.tensor(np.stack(expected, axis=1)))
 
 
 def test_the_textbook_gru_is_its_equations() -> None:
@@ -113,28 +137,38 @@ def copy_weights(cell: nn.Module, theirs: nn.Module, order: list[int]) -> None:
             theirs.get_parameter(f"{kind}_{names[module]}_l0").copy_(permuted)
 
 
-def test_the_gru_is_the_one_of_torch_gradients_included() -> None:
-    xs, ours = inputs().requires_grad_(), gru()
-    theirs = nn.GRU(INPUT, HIDDEN, batch_first=True).double()
-    copy_weights(ours, theirs, [0, 1, 2])
-    expected, _ = theirs(xs)
-    found = unroll(ours, xs)
-    assert_same(found, expected)
-    gradients = [torch.autograd.grad(y.square().sum(), xs)[0] for y in (found, expected)]
-    assert_same(gradients[0], gradients[1])
+TORCH: dict[str, tuple[Callable[[], Any], type[nn.RNNBase], list[int]]] = {
+    "rnn": (rnn, nn.RNN, [0]),
+    "gru": (gru, nn.GRU, [0, 1, 2]),
+    "lstm": (lstm, nn.LSTM, [0, 1, 3, 2]),  # ours i, f, o, g; theirs i, f, g, o
+}
 
 
-def test_the_lstm_is_the_one_of_torch_gradients_included() -> None:
-    xs, ours = inputs().requires_grad_(), lstm()
-    theirs = nn.LSTM(INPUT, HIDDEN, batch_first=True).double()
-    copy_weights(ours, theirs, [0, 1, 3, 2])  # ours i, f, o, g; theirs i, f, g, o
+@pytest.mark.parametrize(("make", "theirs_made", "order"), TORCH.values(), ids=TORCH)
+def test_a_cell_is_the_one_of_torch_gradients_included(
+    make: Callable[[], Any], theirs_made: type[nn.RNNBase], order: list[int]
+) -> None:
+    xs, ours = inputs().requires_grad_(), make()
+    theirs = theirs_made(INPUT, HIDDEN, batch_first=True).double()  # type: ignore[call-arg]
     with torch.no_grad():
-        theirs.get_parameter("bias_hh_l0").zero_()
+        theirs.get_parameter("bias_hh_l0").zero_()  # where ours has none
+    copy_weights(ours, theirs, order)
     expected, _ = theirs(xs)
     found = unroll(ours, xs)
     assert_same(found, expected)
     gradients = [torch.autograd.grad(y.square().sum(), xs)[0] for y in (found, expected)]
     assert_same(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("kind", cells.CELLS)
+def test_recurrent_dropout_drops_what_is_written_and_only_in_training(kind: str) -> None:
+    torch.manual_seed(3)
+    cell = build(cells.CELLS, {"kind": kind, "recurrent_dropout": 0.5}, 2, 20)
+    state, projected = cell.start(torch.zeros(200, 20)), torch.ones(200, cell.gates_size)
+    dropped, _ = cell.step(projected, state)
+    whole, _ = cell.eval().step(projected, state)
+    assert 0.45 < (dropped == 0).float().mean() < 0.55
+    assert (whole != 0).all()
 
 
 @pytest.mark.parametrize("layer_norm", [False, True])

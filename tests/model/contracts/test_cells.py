@@ -25,7 +25,7 @@ def build(settings: Settings) -> Any:
     torch.manual_seed(1)
     cell = options.build(CELLS, settings, INPUT, HIDDEN)
     perturb(cell)
-    return cell
+    return cell.eval()
 
 
 def random(*shape: int) -> Tensor:
@@ -49,7 +49,7 @@ def run(cell: Any, inputs: Tensor, start: Tensor) -> Tensor:
 
 @over(CELLS)
 def test_every_parameter_learns(settings: Settings) -> None:
-    cell = build(settings)
+    cell = build(settings).train()
     assert_learns(cell, run(cell, random(BATCH, 3, INPUT), random(BATCH, HIDDEN)).square().sum())
 
 
