@@ -5,34 +5,53 @@
 sentence): they share it, and it is never copied.
 """
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from nmt.model.activations import tanh_
+from nmt.model.contracts import Attention
+from nmt.model.multihead import MultiHeadAttention
 from nmt.options import PositiveInt
 from nmt.state import State
 
 
-class AdditiveAttention(nn.Module):
-    """Additive attention (Bahdanau et al. 2015).
-
-    e_ij = v^T tanh(W s_(i-1) + U h_j); a_i = softmax(e_i) over real positions only;
-    c_i = sum_j a_ij h_j.
+def mean_of(memory: Tensor, energies: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """c = sum_j a_j h_j with a = softmax(e) over real positions only.
 
     Args:
-        hidden_size: the size A of the energy's hidden layer.
-    """
+        memory: (B, S, M).
+        energies: (B, K, S).
+        mask: (B, S) True at real positions.
 
-    def __init__(
-        self, memory_size: int, query_size: int, /, *, hidden_size: PositiveInt = 256
-    ) -> None:
+    Returns:
+        Contexts (B * K, M) and weights (B * K, S).
+    """
+    weights = torch.softmax(energies.masked_fill(~mask.unsqueeze(1), -torch.inf), dim=-1)
+    return (weights @ memory).flatten(0, 1), weights.flatten(0, 1)
+
+
+class _Attention(nn.Module):
+    """A softmax over energies of the memory's places; a variant says what its energies are."""
+
+    averages_memory = True
+    fusible = False
+    key: nn.Module
+    """What the energies need of the memory, once a sentence: (B, S, M) -> (B, S, A)."""
+
+    def __init__(self, memory_size: int) -> None:
         super().__init__()
         self.context_size = memory_size
-        self.key = nn.Linear(memory_size, hidden_size)
-        self.query = nn.Linear(query_size, hidden_size, bias=False)
-        self.energy = nn.Parameter(torch.empty(hidden_size))
-        nn.init.zeros_(self.key.bias)
-        nn.init.uniform_(self.energy, -(hidden_size**-0.5), hidden_size**-0.5)
+
+    def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
+        """(B, K, Q), (B, S, A), (B, S) and the state -> (B, K, S)."""
+        raise NotImplementedError
+
+    def follow(self, state: State, weights: Tensor) -> State:
+        """The state after a read with these weights (R, S)."""
+        return state
 
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
         return self.key(memory), memory, mask
@@ -43,13 +62,185 @@ class AdditiveAttention(nn.Module):
     def forward(self, query: Tensor, prepared: State, state: State) -> tuple[Tensor, Tensor, State]:
         keys, memory, mask = prepared
         assert isinstance(keys, Tensor) and isinstance(memory, Tensor) and isinstance(mask, Tensor)
-        batch, length, hidden = keys.shape
-        queries = self.query(query).view(batch, -1, 1, hidden)  # (B, K, 1, A)
-        energies = tanh_(keys.unsqueeze(1) + queries) @ self.energy  # (B, K, S)
-        energies = energies.masked_fill(~mask.unsqueeze(1), -torch.inf)
-        weights = torch.softmax(energies, dim=-1)
-        context = weights @ memory  # (B, K, M)
-        return context.flatten(0, 1), weights.view(-1, length), state
+        energies = self.energies(query.view(len(memory), -1, query.shape[1]), keys, mask, state)
+        context, weights = mean_of(memory, energies, mask)
+        return context, weights, self.follow(state, weights)
 
 
-ATTENTIONS = {"additive": AdditiveAttention}
+class NoAttention(_Attention):
+    """The fixed vector that attention replaced (Cho et al. 2014): always c_i = mean_j h_j."""
+
+    def __init__(self, memory_size: int, query_size: int, /) -> None:
+        super().__init__(memory_size)
+        self.key = nn.Identity()
+
+    def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
+        return keys.new_zeros(*query.shape[:2], keys.shape[1])
+
+
+class AdditiveAttention(_Attention):
+    """Additive attention (Bahdanau et al. 2015): e_ij = v^T tanh(W s + U h_j).
+
+    With coverage e_ij = v^T tanh(W s + U h_j + w C_ij), where C_ij = sum_(k < i) a_kj tells how
+    much of word j has been read so far (Tu et al. 2016; See et al. 2017, eq. 11).
+
+    Args:
+        hidden_size: the size A of the energy's hidden layer.
+        coverage: feed back how much each word has been read.
+    """
+
+    def __init__(
+        self,
+        memory_size: int,
+        query_size: int,
+        /,
+        *,
+        hidden_size: PositiveInt = 256,
+        coverage: bool = False,
+    ) -> None:
+        super().__init__(memory_size)
+        self.key = nn.Linear(memory_size, hidden_size)
+        self.query = nn.Linear(query_size, hidden_size, bias=False)
+        self.energy = nn.Parameter(torch.empty(hidden_size))
+        nn.init.zeros_(self.key.bias)
+        nn.init.uniform_(self.energy, -(hidden_size**-0.5), hidden_size**-0.5)
+        self.fusible = not coverage
+        self.covered = nn.Parameter(self.energy.detach().clone()) if coverage else None
+
+    def start(self, prepared: State) -> State:
+        if self.covered is None:
+            return ()
+        mask = prepared[2]
+        assert isinstance(mask, Tensor)
+        return torch.zeros_like(mask, dtype=self.covered.dtype)  # C (R, S)
+
+    def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
+        sums = keys.unsqueeze(1) + self.query(query).unsqueeze(2)  # (B, K, S, A)
+        if self.covered is not None:
+            assert isinstance(state, Tensor)
+            sums = sums + state.view(*sums.shape[:3], 1) * self.covered
+        return tanh_(sums) @ self.energy
+
+    def follow(self, state: State, weights: Tensor) -> State:
+        return state + weights if isinstance(state, Tensor) else state
+
+
+class DotAttention(_Attention):
+    """Multiplicative attention (Luong et al. 2015, `dot`): e_ij = (W s)^T (U h_j).
+
+    Args:
+        hidden_size: the size A of both vectors; null multiplies s and h_j themselves, as Luong et
+            al. do, which must then have one size.
+    """
+
+    scale = 1.0
+
+    def __init__(
+        self, memory_size: int, query_size: int, /, *, hidden_size: PositiveInt | None = 256
+    ) -> None:
+        super().__init__(memory_size)
+        if hidden_size is None and memory_size != query_size:
+            raise ValueError(
+                "hidden_size: null needs a decoder.hidden_size as wide as the encoder's memory "
+                f"({memory_size}), found {query_size}; set a hidden_size, or use general"
+            )
+        bare = hidden_size is None
+        size = hidden_size or query_size
+        self.key = nn.Identity() if bare else nn.Linear(memory_size, size, bias=False)
+        self.query = nn.Identity() if bare else nn.Linear(query_size, size, bias=False)
+
+    def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
+        energies: Tensor = self.query(query) * self.scale @ keys.transpose(1, 2)
+        return energies
+
+
+class ScaledDotAttention(DotAttention):
+    """Scaled dot product (Vaswani et al. 2017, eq. 1): e_ij = (W s)^T (U h_j) / sqrt(A).
+
+    Args:
+        hidden_size: the size A of both vectors; null multiplies s and h_j themselves, which must
+            then have one size.
+    """
+
+    def __init__(
+        self, memory_size: int, query_size: int, /, *, hidden_size: PositiveInt | None = 256
+    ) -> None:
+        super().__init__(memory_size, query_size, hidden_size=hidden_size)
+        self.scale = (hidden_size or query_size) ** -0.5
+
+
+class GeneralAttention(_Attention):
+    """Bilinear attention (Luong et al. 2015, `general`): e_ij = s^T W h_j."""
+
+    def __init__(self, memory_size: int, query_size: int, /) -> None:
+        super().__init__(memory_size)
+        self.key = nn.Linear(memory_size, query_size, bias=False)
+
+    def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
+        return query @ keys.transpose(1, 2)
+
+
+class LocalAttention(GeneralAttention):
+    """Attention to a window of the source (Luong et al. 2015, section 3.2).
+
+    e_ij = s^T W h_j for j in [p_i - D, p_i + D], else -inf; to the predictive kind's energies is
+    added log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, so that, unlike the paper's, weights
+    still add up to 1. Monotonic: p_i = i; predictive: p_i = (S - 1) sigmoid(v^T tanh(W_p s)). A
+    window always lies within the sentence.
+
+    Args:
+        position: monotonic or predictive.
+        window: D, in tokens on either side.
+        hidden_size: of the layer that predicts a position.
+    """
+
+    def __init__(
+        self,
+        memory_size: int,
+        query_size: int,
+        /,
+        *,
+        position: Literal["predictive", "monotonic"] = "predictive",
+        window: PositiveInt = 5,
+        hidden_size: PositiveInt = 128,
+    ) -> None:
+        super().__init__(memory_size, query_size)
+        self.window = window
+        self.place = None
+        if position == "predictive":
+            layers = nn.Linear(query_size, hidden_size, bias=False), nn.Linear(hidden_size, 1)
+            self.place = nn.Sequential(layers[0], nn.Tanh(), layers[1])
+
+    def start(self, prepared: State) -> State:
+        keys = prepared[0]
+        assert isinstance(keys, Tensor)
+        return keys.new_zeros(len(keys), 1)  # i (R, 1)
+
+    def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
+        assert isinstance(state, Tensor)
+        energies = super().energies(query, keys, mask, state)
+        last = mask.sum(dim=1).sub(1).to(keys.dtype).view(-1, 1, 1)  # (B, 1, 1)
+        step = state.view(*query.shape[:2], 1)
+        if self.place is None:
+            centre = torch.minimum(step, last)
+        else:
+            centre = last * torch.sigmoid(self.place(query))  # (B, K, 1)
+        away = torch.arange(mask.shape[1], device=mask.device) - centre  # (B, K, S)
+        if self.place is not None:
+            energies = energies - away.square() * (2 / self.window**2)
+        return energies.masked_fill(away.abs() > self.window, -torch.inf)
+
+    def follow(self, state: State, weights: Tensor) -> State:
+        assert isinstance(state, Tensor)
+        return state + 1
+
+
+ATTENTIONS: dict[str, Callable[..., Attention]] = {
+    "none": NoAttention,
+    "additive": AdditiveAttention,
+    "dot": DotAttention,
+    "scaled_dot": ScaledDotAttention,
+    "general": GeneralAttention,
+    "local": LocalAttention,
+    "multihead": MultiHeadAttention,
+}

@@ -51,6 +51,11 @@ class Attention(Protocol):
     """What every entry of ATTENTIONS offers."""
 
     context_size: int
+    averages_memory: bool
+    """Whether a context is a weighted mean of the memory's own vectors, so that its parts mean
+    what theirs do."""
+    fusible: bool
+    """Whether the whole-sequence path of its family computes what these options say."""
 
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
         """What depends on the source alone: (B, S, M), (B, S) -> a state of B rows."""

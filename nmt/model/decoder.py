@@ -114,6 +114,7 @@ class Decoder(nn.Module):
             isinstance(self.cell, LSTM)
             and self.cell.fusible
             and isinstance(self.attention, AdditiveAttention)
+            and self.attention.fusible
             and isinstance(self.context, nn.Linear)  # not packed for inference
         )
 

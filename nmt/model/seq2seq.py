@@ -42,8 +42,8 @@ class Seq2Seq(nn.Module):
         decoder: how the target is written.
         readout_size: the size of the deep output layer; null is the embedding's.
         readout_shortcut: what attention has found is added to it, past its tanh: words (the part
-            that is their own vectors, by the encoder's shortcut; all where it has none); context
-            (all); none.
+            that is their own vectors, by the encoder's shortcut; all where it has none, or where
+            attention mixes them); context (all); none.
         tie_embeddings: none; target (the output layer is the target embedding); all (the source
             embedding too: needs a joint vocabulary).
         dropout: share of values dropped from embeddings (one mask for all time steps) and from
@@ -90,8 +90,9 @@ class Seq2Seq(nn.Module):
             self.encoder.memory_size,
             where="model.decoder",
         )
-        context_size = self.decoder.attention.context_size
-        words_size = self.encoder.words_size or context_size
+        attention = self.decoder.attention
+        context_size = attention.context_size
+        words_size = (attention.averages_memory and self.encoder.words_size) or context_size
         shortcut = {"none": 0, "words": words_size, "context": context_size}
         self.output = Output(
             self.decoder.sizes,

@@ -1,0 +1,58 @@
+"""Attention with several heads: of a decoder to the source, and of sentences to themselves."""
+
+import torch
+from torch import Tensor, nn
+
+from nmt.options import PositiveInt
+from nmt.state import State
+
+
+class MultiHeadAttention(nn.Module):
+    """Several scaled dot products side by side (Vaswani et al. 2017, section 3.2.2).
+
+    Of head n: a_ij = softmax_j((W_n s)^T (U_n h_j) / sqrt(A)); c_i = W_o [sum_j a_ij V_n h_j]_n.
+    The weights that are told are the heads' mean.
+
+    Args:
+        heads: how many heads.
+        head_size: the size A of each head's vectors.
+    """
+
+    averages_memory = False
+    fusible = False
+
+    def __init__(
+        self,
+        memory_size: int,
+        query_size: int,
+        /,
+        *,
+        heads: PositiveInt = 4,
+        head_size: PositiveInt = 64,
+    ) -> None:
+        super().__init__()
+        self.context_size = memory_size
+        self.heads = heads
+        self.query = nn.Linear(query_size, heads * head_size, bias=False)
+        self.key = nn.Linear(memory_size, heads * head_size, bias=False)
+        self.value = nn.Linear(memory_size, heads * head_size, bias=False)
+        self.out = nn.Linear(heads * head_size, memory_size, bias=False)
+
+    def split(self, vectors: Tensor) -> Tensor:
+        """(B, L, N * A) -> (B, N, L, A)."""
+        return vectors.view(*vectors.shape[:2], self.heads, -1).transpose(1, 2)
+
+    def prepare(self, memory: Tensor, mask: Tensor) -> State:
+        return self.split(self.key(memory)), self.split(self.value(memory)), mask
+
+    def start(self, prepared: State) -> State:
+        return ()
+
+    def forward(self, query: Tensor, prepared: State, state: State) -> tuple[Tensor, Tensor, State]:
+        keys, values, mask = prepared
+        assert isinstance(keys, Tensor) and isinstance(values, Tensor) and isinstance(mask, Tensor)
+        queries = self.split(self.query(query.view(len(mask), -1, query.shape[1])))  # (B, N, K, A)
+        energies = queries @ keys.transpose(2, 3) * keys.shape[3] ** -0.5  # (B, N, K, S)
+        weights = torch.softmax(energies.masked_fill(~mask[:, None, None], -torch.inf), dim=-1)
+        context: Tensor = self.out((weights @ values).transpose(1, 2).flatten(2))  # (B, K, M)
+        return context.flatten(0, 1), weights.mean(dim=1).flatten(0, 1), state
