@@ -123,6 +123,8 @@ class Training:
         final_rate: share of the peak rate left at the end of a linear or cosine decay.
         label_smoothing: share of the target's probability spread over the vocabulary (Szegedy
             et al. 2016).
+        coverage_weight: what reading a source word again costs beside the cross-entropy (See et al.
+            2017, eq. 13, lambda); needs an attention with `coverage: true`.
         clip_norm: largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.
         weight_decay: decoupled decay of matrices (Loshchilov and Hutter 2019).
         average_decay: decay of the exponential moving average of the weights, which is what is
@@ -145,6 +147,7 @@ class Training:
     schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = "linear"
     final_rate: Fraction = 0.05
     label_smoothing: Fraction = 0.1
+    coverage_weight: NonNegative = 0.0
     clip_norm: NonNegative = 1.0
     weight_decay: NonNegative = 0.0
     average_decay: Fraction = 0.998
@@ -196,6 +199,14 @@ class Config:
     training: Training
     model: Annotated[Settings, Part("nmt.model.seq2seq:Seq2Seq")] = field(default_factory=dict)
     decoding: Decoding = field(default_factory=Decoding)
+
+    def __post_init__(self) -> None:
+        decoder = self.model.get("decoder") or {}
+        if self.training.coverage_weight and not decoder.get("attention", {}).get("coverage"):
+            raise UserError(
+                f"training.coverage_weight: {self.training.coverage_weight} needs "
+                "model.decoder.attention.coverage: true, found none"
+            )
 
 
 def load(path: Path, overrides: Sequence[tuple[str, Sequence[str]]] = ()) -> Config:

@@ -33,6 +33,8 @@ training:
   learning_rate: 1e-3
 """
 
+LSTM = {"forget_bias": 1.0, "layer_norm": False, "recurrent_dropout": 0.0}
+
 Override = tuple[str, Sequence[str]]
 
 
@@ -57,7 +59,8 @@ def test_what_the_file_says_and_the_defaults_for_the_rest(file: Path) -> None:
     assert found.training.label_smoothing == 0.1
     assert found.decoding == config.Decoding()
     assert found.model["encoder"]["cell"]["reset_after"] is False
-    assert found.model["decoder"]["attention"] == {"kind": "additive", "hidden_size": 256}
+    attention = {"kind": "additive", "hidden_size": 256, "coverage": False}
+    assert found.model["decoder"]["attention"] == attention
 
 
 def test_settings_written_back_to_yaml_are_the_same(file: Path) -> None:
@@ -119,7 +122,7 @@ def test_an_override_leaves_its_neighbours_alone(file: Path) -> None:
 def test_an_option_of_a_kind_in_its_short_form_can_be_overridden(file: Path) -> None:
     found = config.load(file, [("model.decoder.cell.forget_bias", ["0.5"])])
     cell = found.model["decoder"]["cell"]
-    assert cell == {"kind": "lstm", "forget_bias": 0.5, "layer_norm": False}
+    assert cell == {"kind": "lstm", **LSTM, "forget_bias": 0.5}
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -133,7 +136,7 @@ def test_another_kind_takes_its_own_defaults_and_the_overrides(file: Path, backw
     found = config.load(file, overrides[::-1] if backwards else overrides)
     assert found.data.corpus == {"kind": "tatoeba", "language": "uk"}
     cell = found.model["encoder"]["cell"]
-    assert cell == {"kind": "lstm", "forget_bias": 1.0, "layer_norm": True}
+    assert cell == {"kind": "lstm", **LSTM, "layer_norm": True}
     assert found.model["encoder"]["layers"] == 2
 
 
@@ -177,6 +180,10 @@ def test_the_same_kind_again_keeps_its_options(file: Path) -> None:
             "data.folder: this key is required (where `nmt prepare` writes and `nmt train` reads.)",
         ),
         (changed("checkpoints/toy", "[a, b]"), "training.folder: input should be a valid string"),
+        (
+            changed("learning_rate: 1e-3", "coverage_weight: 1"),
+            "training.coverage_weight: 1.0 needs model.decoder.attention.coverage: true",
+        ),
         (
             "training: {folder: x}",
             "data: this key is required (from raw corpora",

@@ -39,6 +39,20 @@ def smoothed_cross_entropy(
     return loss, nll.detach()
 
 
+def coverage_loss(weights: Tensor, mask: Tensor) -> Tensor:
+    """What reading again costs (See et al. 2017, eq. 12): sum_ij min(a_ij, sum_(k < i) a_kj).
+
+    Args:
+        weights: (B, T, S) attention.
+        mask: (B, T) True at real target tokens.
+
+    Returns:
+        The sum over all of them, a scalar.
+    """
+    before = weights.cumsum(dim=1) - weights
+    return torch.minimum(weights, before).sum(dim=2)[mask].sum()
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     """The product, the softmax and the loss in one, chunk by chunk.
 

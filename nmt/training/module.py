@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 from nmt.batch import Batch
 from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.loss import smoothed_cross_entropy
+from nmt.training.loss import coverage_loss, smoothed_cross_entropy
 from nmt.training.optim import make_optimizer, make_schedule
 
 
@@ -31,7 +31,7 @@ class TranslationModule(pl.LightningModule):
 
     def loss(self, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor, int]:
         """Summed smoothed loss, summed negative log likelihood (nats), and real tokens."""
-        features, _ = self.model(batch.source, batch.source_lengths, batch.target_input)
+        features, weights = self.model(batch.source, batch.source_lengths, batch.target_input)
         # The output layer is the widest product: it sees real tokens only.
         real = batch.target_mask.flatten().nonzero().squeeze(1)  # (N,) in (B * T,)
         hidden = self.model.output.readout(features.flatten(0, 1).index_select(0, real))
@@ -39,6 +39,8 @@ class TranslationModule(pl.LightningModule):
         loss, nll = smoothed_cross_entropy(
             hidden, projection.weight, projection.bias, batch.labels.flatten()[real], smoothing
         )
+        if coverage := self.training_settings.coverage_weight:
+            loss = loss + coverage * coverage_loss(weights, batch.target_mask)
         return loss, nll, len(hidden)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

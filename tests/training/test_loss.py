@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.training import loss as module
-from nmt.training.loss import smoothed_cross_entropy
+from nmt.training.loss import coverage_loss, smoothed_cross_entropy
 
 ROWS, FEATURES, WORDS = 7, 5, 11
 
@@ -104,3 +104,12 @@ def test_the_loss_of_sure_and_right_predictions_is_nothing() -> None:
     )
     assert loss.item() == pytest.approx(0.0, abs=1e-12)
     assert nll.item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_reading_a_word_again_costs_its_share_up_to_what_was_read_before() -> None:
+    weights = torch.tensor(
+        [[[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]], [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]]
+    )
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    # First sentence: min(0.5, 0.75) + min(0.5, 0.25), then min(1.0, 1.25); second: 0.5 + 0.5.
+    assert coverage_loss(weights, mask).item() == pytest.approx(0.5 + 0.25 + 1.0 + 1.0)

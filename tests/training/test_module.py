@@ -1,0 +1,36 @@
+"""What the LightningModule makes of a batch: the loss, and what is added to it."""
+
+import pytest
+import torch
+
+from nmt import options
+from nmt.batch import Batch
+from nmt.config import Training
+from nmt.model.seq2seq import Seq2Seq
+from nmt.training.loss import coverage_loss
+from nmt.training.module import TranslationModule
+
+BATCH = Batch.of([[4, 5, 6], [7]], [[5, 8], [7, 6, 4]])
+
+
+def module(coverage_weight: float) -> TranslationModule:
+    torch.manual_seed(1)
+    attention = {"kind": "additive", "coverage": True}
+    model = options.build(Seq2Seq, {"decoder": {"attention": attention}}, 9, 9)
+    training = Training(folder="", coverage_weight=coverage_weight)
+    return TranslationModule(model.eval(), training, steps=1)
+
+
+def test_coverage_is_added_to_the_loss_with_its_weight_and_its_gradient() -> None:
+    plain, covered = module(0.0), module(2.0)
+    without, nll, tokens = plain.loss(BATCH, smoothing=0.1)
+    loss, same, _ = covered.loss(BATCH, smoothing=0.1)
+    _, weights = plain.model(BATCH.source, BATCH.source_lengths, BATCH.target_input)
+    extra = 2 * coverage_loss(weights, BATCH.target_mask)
+    assert (loss - without).item() == pytest.approx(extra.item(), rel=1e-4)
+    assert torch.equal(nll, same)
+    assert tokens == 7
+    parameter = plain.model.get_parameter("decoder.attention.energy")
+    expected = torch.autograd.grad(without + extra, parameter)[0]
+    parameter = covered.model.get_parameter("decoder.attention.energy")
+    torch.testing.assert_close(torch.autograd.grad(loss, parameter)[0], expected)
