@@ -6,6 +6,7 @@ projections, so a decoder can add its context's own projection. A cell's state i
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +17,24 @@ from nmt.options import Fraction
 from nmt.state import State
 
 
+class _Bias(nn.Module):
+    """What is left of a linear layer without inputs: (..., 0) -> (..., G)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.bias.expand(*inputs.shape[:-1], -1)
+
+
 class _Cell(nn.Module):
     """The input's part of some gates, and what does not differ from cell to cell."""
 
     def __init__(self, input_size: int, hidden_size: int, gates: int, dropout: float) -> None:
         super().__init__()
         self.hidden_size, self.gates_size = hidden_size, gates * hidden_size
-        self.input = nn.Linear(input_size, self.gates_size)
+        self.input: nn.Linear = _linear(input_size, self.gates_size)
         self.dropout = Dropout(dropout)
         nn.init.zeros_(self.input.bias)
 
@@ -180,6 +192,10 @@ class LSTM(_Cell):
         memory = forget * memory + enter * self.dropout(torch.tanh(write))
         hidden = leave * torch.tanh(self.norm_memory(memory))
         return hidden, (hidden, memory)
+
+
+def _linear(inputs: int, outputs: int) -> Any:
+    return nn.Linear(inputs, outputs) if inputs else _Bias(outputs)
 
 
 def _norm(size: int, wanted: bool) -> nn.Module:

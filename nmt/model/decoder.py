@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from nmt import options
 from nmt.model import fused
 from nmt.model.attention import ATTENTIONS, AdditiveAttention
-from nmt.model.cells import CELLS, LSTM
+from nmt.model.cells import LSTM
 from nmt.model.contracts import Attention, Cell, Encoded
 from nmt.model.dropout import Dropout
-from nmt.options import Part, PositiveInt, Settings
+from nmt.model.stacks import Stack, build_cell, expect_layers
+from nmt.options import Fraction, Part, PositiveInt, Settings
 from nmt.state import State
 
 
@@ -29,6 +30,12 @@ class Decoder(nn.Module):
         attention: how the source is read.
         attend: after or before the cell's step.
         hidden_size: the size H of the state.
+        layers: how many layers of cells; attention asks with the highest and feeds the lowest.
+        transitions: cells within each time step of a layer; with several layers: BiDeep (Miceli
+            Barone et al. 2017).
+        residual: add to each layer but the first what it has read (He et al. 2016).
+        layer_norm: normalise what each layer says (Ba et al. 2016).
+        dropout: share of values dropped between layers.
     """
 
     def __init__(
@@ -41,14 +48,28 @@ class Decoder(nn.Module):
         attention: Annotated[Settings | str, Part("nmt.model.attention:ATTENTIONS")] = "additive",
         attend: Literal["after", "before"] = "after",
         hidden_size: PositiveInt = 512,
+        layers: PositiveInt = 1,
+        transitions: PositiveInt = 1,
+        residual: bool = False,
+        layer_norm: bool = False,
+        dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
         self.attends_after = attend == "after"
         self.attention: Attention = options.build(
             ATTENTIONS, attention, memory_size, hidden_size, where="model.decoder.attention"
         )
-        self.cell: Cell = options.build(
-            CELLS, cell, embedding_size, hidden_size, where="model.decoder.cell"
+        expect_layers(layers, residual=residual, dropout=dropout)
+        inputs = [embedding_size, *[hidden_size] * (layers - 1)]
+        cells = [
+            build_cell(cell, (size, hidden_size), transitions, "model.decoder.cell")
+            for size in inputs
+        ]
+        plain = layers == 1 and not layer_norm
+        self.cell: Cell = (
+            cells[0]
+            if plain
+            else Stack(cells, residual=residual, layer_norm=layer_norm, dropout=dropout)
         )
         context_size = self.attention.context_size
         self.context = nn.Linear(context_size, self.cell.gates_size, bias=False)

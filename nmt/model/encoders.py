@@ -5,11 +5,11 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from nmt import options
 from nmt.model import fused
-from nmt.model.cells import CELLS, GRU
+from nmt.model.cells import GRU
 from nmt.model.contracts import Cell, Encoded
 from nmt.model.dropout import VariationalDropout
+from nmt.model.stacks import build_cell, expect_layers, layer_norms
 from nmt.options import Fraction, Part, PositiveInt, Settings
 
 
@@ -25,6 +25,10 @@ class RecurrentEncoder(nn.Module):
         cell: the recurrent cell.
         hidden_size: the size of each direction.
         layers: how many layers.
+        transitions: cells within each time step of a layer; with several layers: BiDeep (Miceli
+            Barone et al. 2017).
+        residual: add to each layer but the first what it has read (He et al. 2016).
+        layer_norm: normalise what each layer says (Ba et al. 2016).
         bidirectional: read both ways.
         shortcut: put each word's own vector into the memory, beside its reading.
         dropout: share of values dropped between layers and from the readings, one mask for all
@@ -39,11 +43,15 @@ class RecurrentEncoder(nn.Module):
         cell: Annotated[Settings | str, Part("nmt.model.cells:CELLS")] = "gru",
         hidden_size: PositiveInt = 256,
         layers: PositiveInt = 1,
+        transitions: PositiveInt = 1,
+        residual: bool = False,
+        layer_norm: bool = False,
         bidirectional: bool = True,
         shortcut: bool = True,
         dropout: Fraction = 0.2,
     ) -> None:
         super().__init__()
+        expect_layers(layers, residual=residual)
         directions = 2 if bidirectional else 1
         states_size = directions * hidden_size
         self.shortcut = shortcut
@@ -52,11 +60,13 @@ class RecurrentEncoder(nn.Module):
         sizes = [embedding_size] + [states_size] * (layers - 1)
         self.layers = nn.ModuleList(
             nn.ModuleList(
-                options.build(CELLS, cell, size, hidden_size, where="model.encoder.cell")
+                build_cell(cell, (size, hidden_size), transitions, "model.encoder.cell")
                 for _ in range(directions)
             )
             for size in sizes
         )
+        self.norms = nn.ModuleList(layer_norms(layer_norm, states_size, layers))
+        self.residual = residual
         self.dropout = VariationalDropout(dropout)
 
     def fused(self) -> bool:
@@ -72,9 +82,10 @@ class RecurrentEncoder(nn.Module):
         # directions, so no state ever passes through it and no step needs a mask.
         mirror = torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)
         memory = embedded
-        for cells in self.layers:
+        for place, (cells, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             assert isinstance(cells, nn.ModuleList)
-            memory = self.dropout(_bidirectional(list(cells), memory, mirror))
+            said = _bidirectional(list(cells), memory, mirror)
+            memory = self.dropout(norm(said + memory if self.residual and place else said))
         if self.shortcut:
             memory = torch.cat([memory, embedded], dim=2)
         memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)

@@ -15,6 +15,14 @@ SIZE = 4
 """Of everything: a part of this size has all its formulas, and takes milliseconds."""
 
 
+NEEDS: dict[str, Settings] = {
+    "RecurrentEncoder.residual": {"layers": 2},
+    "Decoder.residual": {"layers": 2},
+    "Decoder.dropout": {"layers": 2},
+}
+"""What an option is tried with, where it would be refused alone."""
+
+
 def over(target: Any) -> pytest.MarkDecorator:
     """Runs a test with the `settings` of every variant of a class, or of a table of classes."""
     found = [pytest.param(settings, id=name) for name, settings in variants(target).items()]
@@ -35,7 +43,7 @@ def variants(target: Any) -> dict[str, Settings]:
     options = parameters(target)
     plain = {name: _small(option) for name, option in options.items()}
     changed = {
-        f"{name}={label}": plain | {name: value}
+        f"{name}={label}": plain | NEEDS.get(f"{target.__name__}.{name}", {}) | {name: value}
         for name, option in options.items()
         for label, value in _values(option).items()
         if value != plain[name]

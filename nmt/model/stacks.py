@@ -1,0 +1,133 @@
+"""Several cells as one: deeper within a time step, and layer above layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from nmt import options
+from nmt.model.cells import CELLS
+from nmt.model.dropout import Dropout
+from nmt.options import Settings
+from nmt.state import State
+
+
+class DeepTransition(nn.Module):
+    """A recurrence of several cells within each time step (Pascanu et al. 2014).
+
+    s_(t,1) = cell_1(x_t, s_(t-1,L)); s_(t,l) = cell_l(s_(t,l-1)): only the first cell has an
+    input, and the state of the last begins the next step (Miceli Barone et al. 2017, eq. 6).
+
+    Args:
+        cells: of one kind and size, the first with an input, the others with one of size 0.
+    """
+
+    fusible = False
+
+    def __init__(self, cells: Sequence[Any]) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(cells)
+        self.hidden_size: int = cells[0].hidden_size
+        self.gates_size: int = cells[0].gates_size
+
+    def start(self, output: Tensor) -> State:
+        state: State = self._each()[0].start(output)
+        return state
+
+    def project(self, inputs: Tensor) -> Tensor:
+        projected: Tensor = self._each()[0].project(inputs)
+        return projected
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        first, *others = self._each()
+        output, state = first.step(projected, state)
+        for cell in others:
+            output, state = cell(output[:, :0], state)
+        return output, state
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.step(self.project(inputs), state)
+
+    def _each(self) -> list[Any]:
+        return list(self.cells)
+
+
+class Stack(nn.Module):
+    """Layers of cells, each reading the one below: the decoder's depth, as one cell.
+
+    Args:
+        cells: from the lowest, which has the input, to the highest, which has the output.
+        residual: add to each layer but the first what it has read (He et al. 2016).
+        layer_norm: normalise what each layer says (Ba et al. 2016).
+        dropout: share of values dropped between layers (Zaremba et al. 2014).
+    """
+
+    fusible = False
+
+    def __init__(
+        self, cells: Sequence[Any], *, residual: bool, layer_norm: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(cells)
+        self.hidden_size: int = cells[0].hidden_size
+        self.gates_size: int = cells[0].gates_size
+        self.residual = residual
+        self.norms = nn.ModuleList(layer_norms(layer_norm, self.hidden_size, len(cells)))
+        self.dropout = Dropout(dropout)
+
+    def start(self, output: Tensor) -> State:
+        return tuple(cell.start(output) for cell in self._each())
+
+    def project(self, inputs: Tensor) -> Tensor:
+        projected: Tensor = self._each()[0].project(inputs)
+        return projected
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        first, *others = self._each()
+        norm, *norms = self.norms
+        output, lowest = first.step(projected, state[0])
+        output, states = norm(output), [lowest]
+        for cell, norm, below in zip(others, norms, state[1:], strict=True):
+            read = self.dropout(output)
+            said, after = cell(read, below)
+            output = norm(said + read if self.residual else said)
+            states.append(after)
+        return output, tuple(states)
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.step(self.project(inputs), state)
+
+    def _each(self) -> list[Any]:
+        return list(self.cells)
+
+
+def expect_layers(layers: int, **wanted: object) -> None:
+    """Refuses what only several layers have.
+
+    Raises:
+        ValueError: one of them is set, and there is but one layer.
+    """
+    for name, value in wanted.items():
+        if value and layers == 1:
+            raise ValueError(f"{name}: {options.show(value)} needs layers: 2 or more")
+
+
+def layer_norms(wanted: bool, size: int, count: int) -> list[nn.Module]:
+    """One for each layer; those that are not wanted do nothing."""
+    return [nn.LayerNorm(size) if wanted else nn.Identity() for _ in range(count)]
+
+
+def build_cell(
+    settings: Settings | str, sizes: tuple[int, int], transitions: int, where: str
+) -> Any:
+    """A Cell, or as many as there are transitions as one.
+
+    Args:
+        settings: of CELLS.
+        sizes: of the input and of the state.
+        transitions: cells within a time step.
+        where: the key of the settings, for messages.
+    """
+    inputs = [sizes[0], *[0] * (transitions - 1)]
+    cells = [options.build(CELLS, settings, size, sizes[1], where=where) for size in inputs]
+    return cells[0] if transitions == 1 else DeepTransition(cells)

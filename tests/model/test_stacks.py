@@ -1,0 +1,88 @@
+"""Several cells as one, against the same cells called one by one."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nmt.errors import UserError
+from nmt.model.cells import CELLS
+from nmt.model.decoder import Decoder
+from nmt.model.encoders import RecurrentEncoder
+from nmt.model.stacks import DeepTransition, Stack, build_cell
+from nmt.options import Settings, build
+from nmt.state import State
+from tests.model.variants import assert_same, perturb
+
+SIZE, BATCH = 4, 3
+kinds = pytest.mark.parametrize("kind", CELLS)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.double)
+
+
+@kinds
+def test_within_a_step_each_cell_goes_on_from_the_one_before(kind: str) -> None:
+    torch.manual_seed(5)
+    deep = build_cell(kind, (5, SIZE), 3, "cell")
+    perturb(deep)
+    assert isinstance(deep, DeepTransition)
+    first, second, third = deep.cells
+    state: State = first.start(random(BATCH, SIZE))
+    found = state
+    for x in random(2, BATCH, 5):
+        output, state = first.step(first.project(x), state)
+        for cell in (second, third):  # neither has an input; their biases are all that is added
+            output, state = cell.step(cell.input.bias.expand(BATCH, -1), state)
+        said, found = deep(x, found)
+        assert_same((said, found), (output, state))
+
+
+@kinds
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("norm", [False, True])
+def test_each_layer_reads_the_one_below(kind: str, residual: bool, norm: bool) -> None:
+    torch.manual_seed(6)
+    cells = [build(CELLS, kind, size, SIZE) for size in (5, SIZE, SIZE)]
+    stack = Stack(cells, residual=residual, layer_norm=norm, dropout=0.5)
+    perturb(stack)
+    stack.eval()
+    norms = stack.norms if norm else [nn.Identity()] * 3
+    start = random(BATCH, SIZE)
+    states, found = [cell.start(start) for cell in cells], stack.start(start)
+    for x in random(2, BATCH, 5):
+        read = x
+        for layer, cell in enumerate(cells):
+            output, states[layer] = cell(read, states[layer])
+            read = norms[layer](output + read if residual and layer else output)
+        said, found = stack(x, found)
+        assert_same((said, found), (read, tuple(states)))
+
+
+def test_layers_drop_what_they_read_in_training_only() -> None:
+    cells = [build(CELLS, "rnn", SIZE, SIZE) for _ in range(2)]
+    stack = Stack(cells, residual=False, layer_norm=False, dropout=0.5)
+    x, state = torch.randn(BATCH, SIZE), stack.start(torch.zeros(BATCH, SIZE))
+    assert not torch.equal(stack(x, state)[0], stack(x, state)[0])
+    stack.eval()
+    assert torch.equal(stack(x, state)[0], stack(x, state)[0])
+
+
+def test_an_encoders_residual_layers_add_what_they_read() -> None:
+    torch.manual_seed(7)
+    encoder = RecurrentEncoder(5, hidden_size=SIZE, layers=2, residual=True, shortcut=False)
+    encoder.double().eval()
+    words, lengths = random(1, 3, 5), torch.tensor([3])
+    whole = encoder(words, lengths).memory
+    encoder.residual = False
+    second = encoder(words, lengths).memory
+    below = RecurrentEncoder(5, hidden_size=SIZE, layers=1, shortcut=False).double().eval()
+    below.layers = encoder.layers[:1]
+    assert_same(whole, second + below(words, lengths).memory)
+
+
+@pytest.mark.parametrize("option", [{"residual": True}, {"dropout": 0.25}], ids=str)
+def test_what_only_several_layers_have_is_refused_with_one(option: Settings) -> None:
+    [(name, value)] = option.items()
+    with pytest.raises(UserError, match=rf"^here: {name}: {str(value).lower()} needs layers: 2"):
+        build(Decoder, option, 5, SIZE, where="here")
