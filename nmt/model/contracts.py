@@ -47,6 +47,20 @@ class Cell(Protocol):
         """`project` and `step` in one: (B, E) and a state -> (B, H) and the next state."""
 
 
+class Encoder(Protocol):
+    """What every entry of ENCODERS offers."""
+
+    memory_size: int
+    words_size: int
+    """Of the memory's last numbers that are a word's own vector; 0 where there are none."""
+
+    def fused(self) -> bool:
+        """Whether all its recurrences have a whole-sequence path."""
+
+    def __call__(self, embedded: Tensor, lengths: Tensor) -> Encoded:
+        """(B, S, E), (B,) -> the memory (B, S, M), its mask and its summary."""
+
+
 class Attention(Protocol):
     """What every entry of ATTENTIONS offers."""
 

@@ -1,14 +1,17 @@
 """Encoders: an embedded source sentence becomes a memory and a summary."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
+from nmt import options
 from nmt.model import fused
 from nmt.model.cells import GRU
-from nmt.model.contracts import Cell, Encoded
+from nmt.model.contracts import Cell, Encoded, Encoder
 from nmt.model.dropout import VariationalDropout
+from nmt.model.multihead import SelfAttentionLayer
 from nmt.model.stacks import build_cell, expect_layers, layer_norms
 from nmt.options import Fraction, Part, PositiveInt, Settings
 
@@ -76,8 +79,7 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, S, E), (B,) -> the memory, its mask and its summary."""
-        positions = torch.arange(embedded.shape[1], device=embedded.device)
-        mask = positions < lengths.unsqueeze(1)  # (B, S)
+        positions, mask = _positions(embedded, lengths)
         # Within its length each sentence is reversed; padding stays on the right of both
         # directions, so no state ever passes through it and no step needs a mask.
         mirror = torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)
@@ -86,11 +88,104 @@ class RecurrentEncoder(nn.Module):
             assert isinstance(cells, nn.ModuleList)
             said = _bidirectional(list(cells), memory, mirror)
             memory = self.dropout(norm(said + memory if self.residual and place else said))
-        if self.shortcut:
-            memory = torch.cat([memory, embedded], dim=2)
-        memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
-        summary = memory.sum(dim=1) / lengths.unsqueeze(1).to(memory.dtype)
-        return Encoded(memory, mask, summary)
+        return _encoded(memory, embedded if self.shortcut else None, mask)
+
+
+class Sinusoids(nn.Module):
+    """Words with their places beside them (Vaswani et al. 2017, sections 3.4 and 3.5).
+
+    h_j = sqrt(E) x_j + p_j; numbers 2i and 2i + 1 of p_j are sin and cos of j / 10000^(2i / E).
+    """
+
+    words_size = 0
+
+    def __init__(self, embedding_size: int, /) -> None:
+        super().__init__()
+        self.memory_size = embedding_size
+
+    def fused(self) -> bool:
+        """There is nothing recurrent to be slow."""
+        return True
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
+        """(B, S, E), (B,) -> the memory (B, S, E), its mask and its summary."""
+        size = self.memory_size
+        positions, mask = _positions(embedded, lengths)
+        halves = torch.arange(0, size, 2, device=embedded.device) / size
+        angles = positions.unsqueeze(1) / 10000**halves  # (S, E / 2)
+        places = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :size]
+        return _encoded(embedded * size**0.5 + places.to(embedded.dtype), None, mask)
+
+
+class SelfAttentionEncoder(nn.Module):
+    """A Transformer's encoder (Vaswani et al. 2017), alone or on top of recurrent layers.
+
+    x_j = W h_j + b, where h_j tells the order of words; each layer x' = x + heads(norm(x)),
+    x'' = x' + W_2 relu(W_1 norm(x')); at last a norm (pre-norm; Xiong et al. 2020). The width of x
+    is heads * head_size.
+
+    Args:
+        layers: how many layers of self-attention.
+        heads: of each layer.
+        head_size: of each head's vectors.
+        feed_forward_size: of the hidden layer between W_1 and W_2.
+        order: what tells the order of words: sinusoids, or recurrent layers below.
+        shortcut: put each word's own vector into the memory, beside its reading.
+        dropout: share of values dropped from what each part of a layer adds.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        /,
+        *,
+        layers: PositiveInt = 2,
+        heads: PositiveInt = 4,
+        head_size: PositiveInt = 64,
+        feed_forward_size: PositiveInt = 512,
+        order: Annotated[Settings | str, Part("nmt.model.encoders:ORDERS")] = "sinusoids",
+        shortcut: bool = True,
+        dropout: Fraction = 0.2,
+    ) -> None:
+        super().__init__()
+        width = heads * head_size
+        self.shortcut = shortcut
+        self.words_size = embedding_size if shortcut else 0
+        self.memory_size = width + self.words_size
+        self.order = options.build(ORDERS, order, embedding_size, where="model.encoder.order")
+        self.enter = nn.Linear(self.order.memory_size, width)
+        self.layers = nn.ModuleList(
+            SelfAttentionLayer(width, heads, head_size, feed_forward_size, dropout)
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        nn.init.zeros_(self.enter.bias)
+
+    def fused(self) -> bool:
+        """Whether every recurrent layer has a whole-sequence path."""
+        fused: bool = self.order.fused()
+        return fused
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
+        """(B, S, E), (B,) -> the memory, its mask and its summary."""
+        read = self.order(embedded, lengths)
+        states = self.enter(read.memory)
+        for layer in self.layers:
+            states = layer(states, read.mask)
+        return _encoded(self.norm(states), embedded if self.shortcut else None, read.mask)
+
+
+def _positions(embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions (S,) and the mask (B, S) of real tokens."""
+    positions = torch.arange(embedded.shape[1], device=embedded.device)
+    return positions, positions < lengths.unsqueeze(1)
+
+
+def _encoded(readings: Tensor, words: Tensor | None, mask: Tensor) -> Encoded:
+    """Readings (B, S, R), and words (B, S, E) beside them if given; the summary is their mean."""
+    memory = readings if words is None else torch.cat([readings, words], dim=2)
+    memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
+    return Encoded(memory, mask, memory.sum(dim=1) / mask.sum(dim=1, keepdim=True))
 
 
 def _fusible(cell: object) -> bool:
@@ -124,4 +219,12 @@ def unroll(cell: Cell, inputs: Tensor) -> Tensor:
     return torch.stack(outputs, dim=1)
 
 
-ENCODERS = {"recurrent": RecurrentEncoder}
+ORDERS: dict[str, Callable[..., Encoder]] = {
+    "sinusoids": Sinusoids,
+    "recurrent": RecurrentEncoder,
+}
+
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "recurrent": RecurrentEncoder,
+    "self_attention": SelfAttentionEncoder,
+}

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from nmt.model.dropout import Dropout
 from nmt.options import PositiveInt
 from nmt.state import State
 
@@ -56,3 +57,40 @@ class MultiHeadAttention(nn.Module):
         weights = torch.softmax(energies.masked_fill(~mask[:, None, None], -torch.inf), dim=-1)
         context: Tensor = self.out((weights @ values).transpose(1, 2).flatten(2))  # (B, K, M)
         return context.flatten(0, 1), weights.mean(dim=1).flatten(0, 1), state
+
+
+class SelfAttentionLayer(nn.Module):
+    """Each word reads all words of its sentence, then a hidden layer of its own (pre-norm).
+
+    x' = x + heads(norm(x)); x'' = x' + W_2 relu(W_1 norm(x') + b_1) + b_2.
+
+    Args:
+        width: the size of x.
+        heads: how many heads.
+        head_size: of each head's vectors.
+        feed_forward_size: of the hidden layer.
+        dropout: share of values dropped from what is added.
+    """
+
+    def __init__(
+        self, width: int, heads: int, head_size: int, feed_forward_size: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(width, width, heads=heads, head_size=head_size)
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.hidden = nn.Linear(width, feed_forward_size)
+        self.out = nn.Linear(feed_forward_size, width)
+        self.dropout = Dropout(dropout)
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """(B, S, W), (B, S) True at real words -> (B, S, W)."""
+        first, second = self.norms
+        queries = first(states)
+        prepared = self.attention.prepare(queries, mask)
+        found, _, _ = self.attention(queries.flatten(0, 1), prepared, ())
+        states = states + self.dropout(found.view_as(states))
+        added = self.out(torch.relu(self.hidden(second(states))))
+        result: Tensor = states + self.dropout(added)
+        return result

@@ -1,11 +1,15 @@
-"""The recurrent encoder against torch's bidirectional GRU, and what its summary is."""
+"""Encoders against torch's bidirectional GRU and Transformer, and what a summary is."""
+
+import math
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils import rnn
 
-from nmt.model.encoders import RecurrentEncoder
+from nmt.model.encoders import ENCODERS, ORDERS, RecurrentEncoder, Sinusoids
+from nmt.model.multihead import SelfAttentionLayer
+from nmt.options import build
 from tests.model.variants import assert_same, perturb
 
 INPUT, HIDDEN, LENGTHS = 5, 4, [5, 2, 1]
@@ -60,3 +64,48 @@ def test_dropout_is_off_while_translating_and_on_while_training() -> None:
     training = encoder(words, lengths).memory
     assert 0 < (training == 0).float().mean() < 1
     assert not (encoder.eval()(words, lengths).memory == 0).any()
+
+
+def test_a_layer_of_self_attention_is_torchs() -> None:
+    torch.manual_seed(14)
+    layer = SelfAttentionLayer(8, heads=2, head_size=4, feed_forward_size=6, dropout=0.5)
+    perturb(layer.eval())
+    theirs = nn.TransformerEncoderLayer(8, 2, 6, batch_first=True, norm_first=True).double().eval()
+    heads = layer.attention
+    with torch.no_grad():
+        weights = [part.weight for part in (heads.query, heads.key, heads.value)]
+        theirs.self_attn.in_proj_weight.copy_(torch.cat(weights))
+        theirs.self_attn.in_proj_bias.zero_()
+        theirs.self_attn.out_proj.weight.copy_(heads.out.weight)
+        theirs.self_attn.out_proj.bias.zero_()
+        for ours, own in ((layer.hidden, theirs.linear1), (layer.out, theirs.linear2)):
+            own.load_state_dict(ours.state_dict())
+        for norm, own_norm in zip(layer.norms, (theirs.norm1, theirs.norm2), strict=True):
+            own_norm.load_state_dict(norm.state_dict())
+    states = torch.randn(3, 5, 8, dtype=torch.double)
+    mask = torch.arange(5) < torch.tensor(LENGTHS).unsqueeze(1)
+    expected = theirs(states, src_key_padding_mask=~mask)
+    assert_same(layer(states, mask)[mask], expected[mask])
+
+
+def test_sinusoids_tell_places() -> None:
+    words = torch.randn(1, 4, 5, dtype=torch.double)
+    memory = Sinusoids(5)(words, torch.tensor([4])).memory
+    for j in range(4):
+        for i in range(5):
+            angle = j / 10000 ** (2 * (i // 2) / 5)
+            place = math.cos(angle) if i % 2 else math.sin(angle)
+            assert memory[0, j, i].item() == pytest.approx(words[0, j, i].item() * 5**0.5 + place)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_self_attention_knows_the_order_from_what_is_below_it(order: str) -> None:
+    torch.manual_seed(15)
+    encoder = build(
+        ENCODERS, {"kind": "self_attention", "order": order, "shortcut": False}, INPUT
+    ).eval()
+    assert encoder.fused()
+    assert isinstance(encoder.order, ORDERS[order])  # type: ignore[arg-type]
+    words, lengths = torch.randn(1, 4, INPUT), torch.tensor([4])
+    there, back = (encoder(w, lengths).memory for w in (words, words.flip(1)))
+    assert not torch.allclose(there, back.flip(1), atol=1e-3)

@@ -1,5 +1,7 @@
 """Several cells as one, against the same cells called one by one."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -27,7 +29,8 @@ def test_within_a_step_each_cell_goes_on_from_the_one_before(kind: str) -> None:
     deep = build_cell(kind, (5, SIZE), 3, "cell")
     perturb(deep)
     assert isinstance(deep, DeepTransition)
-    first, second, third = deep.cells
+    cells: list[Any] = list(deep.cells)
+    first, second, third = cells
     state: State = first.start(random(BATCH, SIZE))
     found = state
     for x in random(2, BATCH, 5):
