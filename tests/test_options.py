@@ -11,9 +11,9 @@ from nmt import options
 from nmt.config import Config, Training
 from nmt.corpora import CORPORA
 from nmt.errors import UserError
-from nmt.model.attention import ATTENTIONS
 from nmt.model.cells import CELLS
 from nmt.model.encoders import ENCODERS
+from nmt.model.memory import ATTENTIONS
 from nmt.model.seq2seq import Seq2Seq
 from nmt.options import Count, Fraction, NonNegative, Part, Positive, PositiveInt, Settings
 

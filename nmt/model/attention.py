@@ -235,7 +235,7 @@ class LocalAttention(GeneralAttention):
         return state + 1
 
 
-ATTENTIONS: dict[str, Callable[..., Attention]] = {
+READERS: dict[str, Callable[..., Attention]] = {
     "none": NoAttention,
     "additive": AdditiveAttention,
     "dot": DotAttention,

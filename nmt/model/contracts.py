@@ -66,8 +66,7 @@ class Attention(Protocol):
 
     context_size: int
     averages_memory: bool
-    """Whether a context is a weighted mean of the memory's own vectors, so that its parts mean
-    what theirs do."""
+    """Whether a context ends with a weighted mean of the memory's own vectors."""
     fusible: bool
     """Whether the whole-sequence path of its family computes what these options say."""
 

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from nmt import options
 from nmt.model import fused
-from nmt.model.attention import ATTENTIONS, AdditiveAttention
+from nmt.model.attention import AdditiveAttention
 from nmt.model.cells import LSTM
 from nmt.model.contracts import Attention, Cell, Encoded
 from nmt.model.dropout import Dropout
+from nmt.model.memory import ATTENTIONS
 from nmt.model.stacks import Stack, build_cell, expect_layers
 from nmt.options import Fraction, Part, PositiveInt, Settings
 from nmt.state import State
@@ -45,7 +46,7 @@ class Decoder(nn.Module):
         /,
         *,
         cell: Annotated[Settings | str, Part("nmt.model.cells:CELLS")] = "lstm",
-        attention: Annotated[Settings | str, Part("nmt.model.attention:ATTENTIONS")] = "additive",
+        attention: Annotated[Settings | str, Part("nmt.model.memory:ATTENTIONS")] = "additive",
         attend: Literal["after", "before"] = "after",
         hidden_size: PositiveInt = 512,
         layers: PositiveInt = 1,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.model.attention import ATTENTIONS, AdditiveAttention
+from nmt.model.attention import AdditiveAttention
+from nmt.model.memory import ATTENTIONS
 from nmt.options import build
 from nmt.state import State
 from tests.model.variants import assert_same, encoded, perturb

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from nmt import options
-from nmt.model.attention import ATTENTIONS
 from nmt.model.contracts import Encoded
+from nmt.model.memory import ATTENTIONS
 from nmt.options import Settings
 from nmt.state import State, map_state, repeat, select
 from tests.model.variants import (

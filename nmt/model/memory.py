@@ -1,0 +1,185 @@
+"""Memories beside the source: read in several hops, or written while the target is.
+
+Both keep the contract of attention. A memory network reads the encoded source again and again; a
+Turing machine has slots of its own, which it writes as well: they are the state that it carries.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt import options
+from nmt.model.attention import READERS
+from nmt.model.contracts import Attention
+from nmt.options import Count, Part, PositiveInt, Settings
+from nmt.state import State
+
+
+class MemoryNetwork(nn.Module):
+    """Reading in several hops (Sukhbaatar et al. 2015).
+
+    u_0 = B s; a_j = softmax_j(u_k^T A_k h_j); u_(k+1) = u_k + sum_j a_j C_k h_j, where A_(k+1) is
+    C_k (their adjacent weights); c = u_K. The weights that are told are those of the last hop.
+
+    Args:
+        hops: how many reads, K.
+        hidden_size: the size of u.
+    """
+
+    averages_memory = False
+    fusible = False
+
+    def __init__(
+        self,
+        memory_size: int,
+        query_size: int,
+        /,
+        *,
+        hops: PositiveInt = 3,
+        hidden_size: PositiveInt = 256,
+    ) -> None:
+        super().__init__()
+        self.hops = hops
+        self.context_size = hidden_size
+        self.query = nn.Linear(query_size, hidden_size, bias=False)
+        self.memories = nn.Linear(memory_size, (hops + 1) * hidden_size, bias=False)
+
+    def prepare(self, memory: Tensor, mask: Tensor) -> State:
+        return *self.memories(memory).chunk(self.hops + 1, dim=2), mask
+
+    def start(self, prepared: State) -> State:
+        return ()
+
+    def forward(self, query: Tensor, prepared: State, state: State) -> tuple[Tensor, Tensor, State]:
+        *memories, mask = prepared
+        assert isinstance(mask, Tensor)
+        read: Tensor = self.query(query.view(len(mask), -1, query.shape[1]))  # (B, K, A)
+        blocked = ~mask.unsqueeze(1)
+        for keys, values in pairwise(memories):
+            assert isinstance(keys, Tensor) and isinstance(values, Tensor)
+            energies = read @ keys.transpose(1, 2)  # (B, K, S)
+            weights = torch.softmax(energies.masked_fill(blocked, -torch.inf), dim=-1)
+            read = read + weights @ values
+        return read.flatten(0, 1), weights.flatten(0, 1), state
+
+
+class Heads(nn.Module):
+    """Where some heads of a Turing machine look (Graves et al. 2014, section 3.3).
+
+    By content (eq. 5, 6): w_c = softmax_j(b cos(k, M_j)); between that and where it was (eq. 7):
+    w_g = g w_c + (1 - g) w_(t-1); shifted along the circle of slots (eq. 8): w_s(j) =
+    sum_d s_d w_g(j - d); sharpened (eq. 9): w_j = w_s(j)^y / sum_i w_s(i)^y. The controller says
+    k, b = softplus, g = sigmoid, s = softmax and y = 1 + softplus.
+
+    Args:
+        query_size: of the controller's output.
+        heads: how many.
+        width: the size W of a slot.
+        shifts: the farthest shift, either way.
+    """
+
+    def __init__(self, query_size: int, heads: int, width: int, shifts: int) -> None:
+        super().__init__()
+        self.heads, self.shifts = heads, shifts
+        self.sizes = [width, 1, 1, 1, 2 * shifts + 1]
+        self.interface = nn.Linear(query_size, heads * sum(self.sizes))
+        nn.init.zeros_(self.interface.bias)
+
+    def forward(self, query: Tensor, memory: Tensor, before: Tensor) -> Tensor:
+        """(R, Q), slots (R, N, W) and the weights before (R, H, N) -> the weights (R, H, N)."""
+        said = self.interface(query).view(len(query), self.heads, -1)
+        key, strength, gate, sharpness, shift = said.split(self.sizes, dim=2)
+        alike = functional.normalize(key, dim=2) @ functional.normalize(memory, dim=2).mT
+        content = torch.softmax(functional.softplus(strength) * alike, dim=2)
+        weights = torch.lerp(before, content, torch.sigmoid(gate))
+        shift = torch.softmax(shift, dim=2)  # (R, H, 2D + 1), of -D to D
+        moves = range(-self.shifts, self.shifts + 1)
+        rolled = torch.stack([weights.roll(move, dims=2) for move in moves], dim=3)
+        shifted = (rolled @ shift.unsqueeze(3)).squeeze(3)
+        # A weight of exactly 0 has no logarithm, which the sharpness's gradient asks for.
+        powers = shifted.clamp_min(1e-12) ** (1 + functional.softplus(sharpness))
+        return powers / powers.sum(dim=2, keepdim=True)
+
+
+class TuringMachine(nn.Module):
+    """Slots that are read and written while the target is (Graves et al. 2014).
+
+    As a decoder's memory, beside attention to the source (MemDec; Wang et al. 2016). At each step
+    the write heads erase and add, M_j = M_j prod_h (1 - w_hj e_h) + sum_h w_hj a_h (eq. 3, 4), with
+    e = sigmoid and a = tanh of the controller's output s; then the read heads read, r_h =
+    sum_j w_hj M_j (eq. 2). The context is [r, c], c that of the source; so are the weights that are
+    told. All heads begin at the first slot; what the slots hold at first is learnt.
+
+    Args:
+        source: how the source itself is read; none leaves the decoder with its slots and a fixed
+            vector.
+        slots: how many.
+        slot_size: the size W of a slot.
+        read_heads: how many.
+        write_heads: how many.
+        shifts: the farthest shift of a head in one step, either way.
+    """
+
+    fusible = False
+
+    def __init__(
+        self,
+        memory_size: int,
+        query_size: int,
+        /,
+        *,
+        source: Annotated[Settings | str, Part("nmt.model.attention:READERS")] = "additive",
+        slots: PositiveInt = 64,
+        slot_size: PositiveInt = 64,
+        read_heads: PositiveInt = 1,
+        write_heads: PositiveInt = 1,
+        shifts: Count = 1,
+    ) -> None:
+        super().__init__()
+        where = "model.decoder.attention.source"
+        self.source: Attention = options.build(
+            READERS, source, memory_size, query_size, where=where
+        )
+        self.averages_memory = self.source.averages_memory
+        self.context_size = read_heads * slot_size + self.source.context_size
+        self.slots = nn.Parameter(torch.empty(slots, slot_size))
+        self.read = Heads(query_size, read_heads, slot_size, shifts)
+        self.write = Heads(query_size, write_heads, slot_size, shifts)
+        self.change = nn.Linear(query_size, write_heads * 2 * slot_size)  # e, a
+        nn.init.xavier_uniform_(self.slots)
+        nn.init.zeros_(self.change.bias)
+
+    def prepare(self, memory: Tensor, mask: Tensor) -> State:
+        return self.source.prepare(memory, mask), mask
+
+    def start(self, prepared: State) -> State:
+        source, mask = prepared
+        assert isinstance(mask, Tensor)
+        slots = self.slots.expand(len(mask), -1, -1)  # (B, N, W)
+        first = functional.pad(slots.new_ones(len(mask), 1, 1), (0, len(self.slots) - 1))
+        reads, writes = (first.expand(-1, part.heads, -1) for part in (self.read, self.write))
+        return slots, reads, writes, self.source.start(source)
+
+    def forward(self, query: Tensor, prepared: State, state: State) -> tuple[Tensor, Tensor, State]:
+        slots, reads, writes, within = state
+        assert isinstance(slots, Tensor) and isinstance(writes, Tensor)
+        assert isinstance(reads, Tensor)
+        context, weights, within = self.source(query, prepared[0], within)
+        writes = self.write(query, slots, writes)
+        erase, add = self.change(query).view(*writes.shape[:2], -1).chunk(2, dim=2)  # (R, H, W)
+        kept = 1 - writes.unsqueeze(3) * torch.sigmoid(erase).unsqueeze(2)  # (R, H, N, W)
+        slots = slots * kept.prod(dim=1) + writes.mT @ torch.tanh(add)
+        reads = self.read(query, slots, reads)
+        found = (reads @ slots).flatten(1)  # (R, H * W)
+        return torch.cat([found, context], dim=1), weights, (slots, reads, writes, within)
+
+
+ATTENTIONS: dict[str, Callable[..., Attention]] = {
+    **READERS,
+    "memory_network": MemoryNetwork,
+    "turing_machine": TuringMachine,
+}
