@@ -35,7 +35,7 @@ from nmt.arguments import at_least
 from nmt.checkpoint import MANIFEST, METRICS
 from nmt.errors import UserError
 from nmt.files import read_json, write_atomically, write_json
-from nmt.options import Settings
+from nmt.schema import Settings
 
 RECIPE = "the recipe"
 KEYS = {"config", "common", "variants"}

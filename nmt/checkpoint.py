@@ -17,7 +17,7 @@ from nmt.errors import UserError
 from nmt.files import read_json, sha256, write_atomically, write_json
 from nmt.model.packed import expect_int8
 from nmt.model.seq2seq import Seq2Seq
-from nmt.options import Settings
+from nmt.schema import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 FORMAT_VERSION = 4

@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
+from annotated_types import Ge
 
 from nmt import options
 from nmt.errors import UserError
-from nmt.options import (
-    Count,
-    Fraction,
-    NonNegative,
-    Part,
-    Paths,
-    Positive,
-    PositiveInt,
-    Settings,
-)
+from nmt.schema import Count, Fraction, NonNegative, Part, Paths, Positive, PositiveInt, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +65,7 @@ class Tokenizer:
     """
 
     kind: Literal["bpe", "unigram"] = "bpe"
-    vocabulary_size: Annotated[int, options.Ge(260)] = 4000
+    vocabulary_size: Annotated[int, Ge(260)] = 4000
     joint: bool = False
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.options import Paths
+from nmt.schema import Paths
 
 
 @dataclass(frozen=True, kw_only=True)

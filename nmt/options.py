@@ -7,7 +7,6 @@ needs to hear the allowed ones.
 """
 
 import difflib
-import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,36 +14,10 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Lt
-from pydantic import AllowInfNan, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nmt.errors import UserError
-
-Settings = dict[str, Any]
-PositiveInt = Annotated[int, Gt(0)]
-Count = Annotated[int, Ge(0)]
-Positive = Annotated[float, Gt(0), AllowInfNan(False)]
-NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
-Fraction = Annotated[float, Ge(0), Lt(1)]
-Paths = Annotated[
-    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
-]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Marks a parameter whose value is the settings of another class.
-
-    Args:
-        target: ``"module:NAME"``; a class, or a table of classes from which the key ``kind``
-            chooses. A string, so that naming a part imports nothing.
-    """
-
-    target: str
-
-    def resolve(self) -> Any:
-        module, name = self.target.split(":")
-        return getattr(importlib.import_module(module), name)
+from nmt.schema import Part, Settings
 
 
 @dataclass(frozen=True)

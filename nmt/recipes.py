@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nmt.options import Settings
+from nmt.schema import Settings
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ FOUNDATION = {
     "nmt.memory",
     "nmt.options",
     "nmt.recipes",
+    "nmt.schema",
     "nmt.state",
     "nmt.verbs",
     "nmt.vocab",

@@ -10,7 +10,7 @@ import yaml
 from nmt import checkpoint
 from nmt.files import read_json, write_json
 from nmt.model.seq2seq import Seq2Seq
-from nmt.options import Settings
+from nmt.schema import Settings
 from tests.toy import Toy
 
 

@@ -15,7 +15,7 @@ from nmt.model.cells import CELLS
 from nmt.model.encoders import ENCODERS
 from nmt.model.memory import ATTENTIONS
 from nmt.model.seq2seq import Seq2Seq
-from nmt.options import Count, Fraction, NonNegative, Part, Positive, PositiveInt, Settings
+from nmt.schema import Count, Fraction, NonNegative, Part, Positive, PositiveInt, Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,16 +5,13 @@
 sentence): they share it, and it is never copied.
 """
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from nmt.model.activations import tanh_
-from nmt.model.contracts import Attention
-from nmt.model.multihead import MultiHeadAttention
-from nmt.options import PositiveInt
+from nmt.schema import PositiveInt
 from nmt.state import State
 
 
@@ -233,14 +230,3 @@ class LocalAttention(GeneralAttention):
     def follow(self, state: State, weights: Tensor) -> State:
         assert isinstance(state, Tensor)
         return state + 1
-
-
-READERS: dict[str, Callable[..., Attention]] = {
-    "none": NoAttention,
-    "additive": AdditiveAttention,
-    "dot": DotAttention,
-    "scaled_dot": ScaledDotAttention,
-    "general": GeneralAttention,
-    "local": LocalAttention,
-    "multihead": MultiHeadAttention,
-}

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt import options
 from nmt.model.contracts import Cell
 from nmt.model.dropout import Dropout
-from nmt.options import Fraction
+from nmt.model.stacks import DeepTransition
+from nmt.schema import Fraction, Settings
 from nmt.state import State
 
 
@@ -133,13 +135,14 @@ class GRU(_Cell):
                 2, 1
             )
             candidate = torch.tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
-            output = torch.lerp(self.dropout(candidate), state, update)
+            candidate = self.dropout(candidate)
+            output = candidate + update * (state - candidate)
         else:
             sums = projected[:, : 2 * size] + self.recurrent(state)
             reset, update = torch.sigmoid(sums).chunk(2, 1)
             past = self.candidate_recurrent(reset * state)
-            candidate = torch.tanh(projected[:, 2 * size :] + past)
-            output = torch.lerp(state, self.dropout(candidate), update)
+            candidate = self.dropout(torch.tanh(projected[:, 2 * size :] + past))
+            output = state + update * (candidate - state)
         return output, output
 
 
@@ -203,3 +206,19 @@ def _norm(size: int, wanted: bool) -> nn.Module:
 
 
 CELLS: dict[str, Callable[..., Cell]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+
+
+def build_cell(
+    settings: Settings | str, sizes: tuple[int, int], transitions: int, where: str
+) -> Any:
+    """A Cell, or as many as there are transitions as one.
+
+    Args:
+        settings: of CELLS.
+        sizes: of the input and of the state.
+        transitions: cells within a time step.
+        where: the key of the settings, for messages.
+    """
+    inputs = [sizes[0], *[0] * (transitions - 1)]
+    cells = [options.build(CELLS, settings, size, sizes[1], where=where) for size in inputs]
+    return cells[0] if transitions == 1 else DeepTransition(cells)

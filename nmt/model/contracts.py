@@ -80,3 +80,13 @@ class Attention(Protocol):
         self, query: Tensor, prepared: State, state: State
     ) -> tuple[Tensor, Tensor, State]:
         """(R, Q) -> context (R, C), weights (R, S) and the next state; R = B * K."""
+
+
+class Past(Protocol):
+    """What every entry of PASTS offers: a decoder's view of its own past states."""
+
+    def start(self, output: Tensor) -> State:
+        """What is known at first, with the start s_0 (B, H): a state of B rows."""
+
+    def __call__(self, output: Tensor, state: State) -> tuple[Tensor, State]:
+        """s_i (R, H) and what is known of the past -> o_i (R, H) and what is known then."""

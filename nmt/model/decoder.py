@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from nmt import options
 from nmt.model import fused
 from nmt.model.attention import AdditiveAttention
-from nmt.model.cells import LSTM
-from nmt.model.contracts import Attention, Cell, Encoded
+from nmt.model.cells import LSTM, build_cell
+from nmt.model.contracts import Attention, Cell, Encoded, Past
 from nmt.model.dropout import Dropout
 from nmt.model.memory import ATTENTIONS
-from nmt.model.stacks import Stack, build_cell, expect_layers
-from nmt.options import Fraction, Part, PositiveInt, Settings
+from nmt.model.multihead import PASTS, NoPast
+from nmt.model.stacks import Stack, expect_layers
+from nmt.schema import Fraction, Part, PositiveInt, Settings
 from nmt.state import State
 
 
@@ -24,12 +25,14 @@ class Decoder(nn.Module):
     s_i = cell([y_(i-1), c_(i-1)], s_(i-1)); c_i = attention(s_i); c_0 = attention(s_0).
     Before it (Bahdanau et al. 2015), so that attention does not yet know the word y_(i-1):
     c_i = attention(s_(i-1)); s_i = cell([y_(i-1), c_i], s_(i-1)).
-    Both give features_i = [s_i, c_i, y_(i-1)].
+    Both give features_i = [s_i, c_i, y_(i-1)]. With attention to its own past the decoder says,
+    and asks with, o_i in place of s_i.
 
     Args:
         cell: the recurrent cell.
         attention: how the source is read.
         attend: after or before the cell's step.
+        self_attention: whether and how the decoder attends to its own past states.
         hidden_size: the size H of the state.
         layers: how many layers of cells; attention asks with the highest and feeds the lowest.
         transitions: cells within each time step of a layer; with several layers: BiDeep (Miceli
@@ -48,6 +51,7 @@ class Decoder(nn.Module):
         cell: Annotated[Settings | str, Part("nmt.model.cells:CELLS")] = "lstm",
         attention: Annotated[Settings | str, Part("nmt.model.memory:ATTENTIONS")] = "additive",
         attend: Literal["after", "before"] = "after",
+        self_attention: Annotated[Settings | str, Part("nmt.model.multihead:PASTS")] = "none",
         hidden_size: PositiveInt = 512,
         layers: PositiveInt = 1,
         transitions: PositiveInt = 1,
@@ -59,6 +63,9 @@ class Decoder(nn.Module):
         self.attends_after = attend == "after"
         self.attention: Attention = options.build(
             ATTENTIONS, attention, memory_size, hidden_size, where="model.decoder.attention"
+        )
+        self.past: Past = options.build(
+            PASTS, self_attention, hidden_size, where="model.decoder.self_attention"
         )
         expect_layers(layers, residual=residual, dropout=dropout)
         inputs = [embedding_size, *[hidden_size] * (layers - 1)]
@@ -85,7 +92,7 @@ class Decoder(nn.Module):
         return self.attention.prepare(encoded.memory, encoded.mask), start
 
     def start(self, source: State) -> State:
-        """The state before the first word: what is carried, the cell's state and the attention's.
+        """The state before the first word: what is carried, then the cell's, attention's, past's.
 
         Carried is what the next step begins with: attention's last context where it comes after
         the cell, the cell's last output where it comes before it.
@@ -93,10 +100,11 @@ class Decoder(nn.Module):
         prepared, output = source
         assert isinstance(output, Tensor)
         cell_state, attention_state = self.cell.start(output), self.attention.start(prepared)
+        past = self.past.start(output)
         if not self.attends_after:
-            return output, cell_state, attention_state
+            return output, cell_state, attention_state, past
         context, _, attention_state = self.attention(output, prepared, attention_state)
-        return context, cell_state, attention_state
+        return context, cell_state, attention_state, past
 
     def step(self, embedded: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:
         """One word further.
@@ -114,18 +122,20 @@ class Decoder(nn.Module):
     def _step(
         self, embedded: Tensor, projected: Tensor, source: State, state: State
     ) -> tuple[Tensor, State, Tensor]:
-        carried, cell_state, attention_state = state
+        carried, cell_state, attention_state, past = state
         assert isinstance(carried, Tensor)
         prepared = source[0]
         if self.attends_after:
             output, cell_state = self._read(carried, projected, cell_state)
+            output, past = self.past(output, past)
             context, weights, attention_state = self.attention(output, prepared, attention_state)
         else:
             context, weights, attention_state = self.attention(carried, prepared, attention_state)
             output, cell_state = self._read(context, projected, cell_state)
+            output, past = self.past(output, past)
         features = torch.cat([output, context, embedded], dim=1)
         carried = context if self.attends_after else output
-        return features, (carried, cell_state, attention_state), weights
+        return features, (carried, cell_state, attention_state, past), weights
 
     def _read(self, context: Tensor, projected: Tensor, state: State) -> tuple[Tensor, State]:
         return self.cell.step(self.context(context).add_(projected), state)
@@ -137,6 +147,7 @@ class Decoder(nn.Module):
             and self.cell.fusible
             and isinstance(self.attention, AdditiveAttention)
             and self.attention.fusible
+            and isinstance(self.past, NoPast)
             and isinstance(self.context, nn.Linear)  # not packed for inference
         )
 

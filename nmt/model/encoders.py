@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from nmt import options
 from nmt.model import fused
-from nmt.model.cells import GRU
+from nmt.model.cells import GRU, build_cell
 from nmt.model.contracts import Cell, Encoded, Encoder
 from nmt.model.dropout import VariationalDropout
 from nmt.model.multihead import SelfAttentionLayer
-from nmt.model.stacks import build_cell, expect_layers, layer_norms
-from nmt.options import Fraction, Part, PositiveInt, Settings
+from nmt.model.stacks import expect_layers, layer_norms
+from nmt.schema import Fraction, Part, PositiveInt, Settings
 
 
 class RecurrentEncoder(nn.Module):

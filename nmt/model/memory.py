@@ -13,9 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt import options
-from nmt.model.attention import READERS
+from nmt.model.attention import (
+    AdditiveAttention,
+    DotAttention,
+    GeneralAttention,
+    LocalAttention,
+    NoAttention,
+    ScaledDotAttention,
+)
 from nmt.model.contracts import Attention
-from nmt.options import Count, Part, PositiveInt, Settings
+from nmt.model.multihead import MultiHeadAttention
+from nmt.schema import Count, Part, PositiveInt, Settings
 from nmt.state import State
 
 
@@ -91,7 +99,8 @@ class Heads(nn.Module):
 
     def forward(self, query: Tensor, memory: Tensor, before: Tensor) -> Tensor:
         """(R, Q), slots (R, N, W) and the weights before (R, H, N) -> the weights (R, H, N)."""
-        said = self.interface(query).view(len(query), self.heads, -1)
+        # In bf16 a sharp weight would lose its neighbours: the places are reckoned in full.
+        said = self.interface(query).to(memory.dtype).view(len(query), self.heads, -1)
         key, strength, gate, sharpness, shift = said.split(self.sizes, dim=2)
         alike = functional.normalize(key, dim=2) @ functional.normalize(memory, dim=2).mT
         content = torch.softmax(functional.softplus(strength) * alike, dim=2)
@@ -132,7 +141,7 @@ class TuringMachine(nn.Module):
         query_size: int,
         /,
         *,
-        source: Annotated[Settings | str, Part("nmt.model.attention:READERS")] = "additive",
+        source: Annotated[Settings | str, Part("nmt.model.memory:READERS")] = "additive",
         slots: PositiveInt = 64,
         slot_size: PositiveInt = 64,
         read_heads: PositiveInt = 1,
@@ -178,8 +187,19 @@ class TuringMachine(nn.Module):
         return torch.cat([found, context], dim=1), weights, (slots, reads, writes, within)
 
 
+READERS: dict[str, Callable[..., Attention]] = {
+    "none": NoAttention,
+    "additive": AdditiveAttention,
+    "dot": DotAttention,
+    "scaled_dot": ScaledDotAttention,
+    "general": GeneralAttention,
+    "local": LocalAttention,
+    "multihead": MultiHeadAttention,
+    "memory_network": MemoryNetwork,
+}
+"""What reads the source and writes nothing."""
+
 ATTENTIONS: dict[str, Callable[..., Attention]] = {
     **READERS,
-    "memory_network": MemoryNetwork,
     "turing_machine": TuringMachine,
 }

@@ -1,10 +1,12 @@
 """Attention with several heads: of a decoder to the source, and of sentences to themselves."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from nmt.model.dropout import Dropout
-from nmt.options import PositiveInt
+from nmt.schema import PositiveInt
 from nmt.state import State
 
 
@@ -94,3 +96,53 @@ class SelfAttentionLayer(nn.Module):
         added = self.out(torch.relu(self.hidden(second(states))))
         result: Tensor = states + self.dropout(added)
         return result
+
+
+class NoPast(nn.Module):
+    """A decoder that knows its past by its state alone."""
+
+    def __init__(self, size: int, /) -> None:
+        super().__init__()
+
+    def start(self, output: Tensor) -> State:
+        return ()
+
+    def forward(self, output: Tensor, state: State) -> tuple[Tensor, State]:
+        return output, state
+
+
+class PastAttention(nn.Module):
+    """A decoder's attention to its own past states: o_i = s_i + heads(s_i; s_0 ... s_(i-1)).
+
+    After Cheng et al. 2016 and Vaswani et al. 2017. The state grows by one place a step.
+
+    Args:
+        heads: how many heads.
+        head_size: of each head's vectors.
+    """
+
+    def __init__(
+        self, size: int, /, *, heads: PositiveInt = 4, head_size: PositiveInt = 64
+    ) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(size, size, heads=heads, head_size=head_size)
+
+    def start(self, output: Tensor) -> State:
+        return self._place(output)
+
+    def forward(self, output: Tensor, state: State) -> tuple[Tensor, State]:
+        keys, values = state
+        assert isinstance(keys, Tensor) and isinstance(values, Tensor)  # (R, N, i, A)
+        mask = torch.ones(len(keys), keys.shape[2], dtype=torch.bool, device=keys.device)
+        found, _, _ = self.attention(output, (keys, values, mask), ())
+        key, value = self._place(output)
+        return output + found, (torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2))
+
+    def _place(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """The key and the value of a state (R, H), each (R, N, 1, A)."""
+        memory = output.unsqueeze(1)
+        split = self.attention.split
+        return split(self.attention.key(memory)), split(self.attention.value(memory))
+
+
+PASTS: dict[str, Callable[..., nn.Module]] = {"none": NoPast, "multihead": PastAttention}

@@ -11,7 +11,7 @@ from nmt.model.decoder import Decoder, Output
 from nmt.model.dropout import VariationalDropout, WordDropout
 from nmt.model.encoders import ENCODERS
 from nmt.model.initialization import initialize
-from nmt.options import Fraction, Part, Positive, PositiveInt, Settings
+from nmt.schema import Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
 
 Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]

@@ -5,10 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nmt import options
-from nmt.model.cells import CELLS
 from nmt.model.dropout import Dropout
-from nmt.options import Settings
 from nmt.state import State
 
 
@@ -109,25 +106,9 @@ def expect_layers(layers: int, **wanted: object) -> None:
     """
     for name, value in wanted.items():
         if value and layers == 1:
-            raise ValueError(f"{name}: {options.show(value)} needs layers: 2 or more")
+            raise ValueError(f"{name}: {str(value).lower()} needs layers: 2 or more")
 
 
 def layer_norms(wanted: bool, size: int, count: int) -> list[nn.Module]:
     """One for each layer; those that are not wanted do nothing."""
     return [nn.LayerNorm(size) if wanted else nn.Identity() for _ in range(count)]
-
-
-def build_cell(
-    settings: Settings | str, sizes: tuple[int, int], transitions: int, where: str
-) -> Any:
-    """A Cell, or as many as there are transitions as one.
-
-    Args:
-        settings: of CELLS.
-        sizes: of the input and of the state.
-        transitions: cells within a time step.
-        where: the key of the settings, for messages.
-    """
-    inputs = [sizes[0], *[0] * (transitions - 1)]
-    cells = [options.build(CELLS, settings, size, sizes[1], where=where) for size in inputs]
-    return cells[0] if transitions == 1 else DeepTransition(cells)

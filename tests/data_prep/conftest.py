@@ -6,7 +6,7 @@ import pytest
 
 from nmt import options
 from nmt.config import Data
-from nmt.options import Settings
+from nmt.schema import Settings
 
 MakeData = Callable[..., Data]
 

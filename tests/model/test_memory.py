@@ -7,8 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from nmt.model.attention import READERS
-from nmt.model.memory import Heads, MemoryNetwork, TuringMachine
+from nmt.model.memory import READERS, Heads, MemoryNetwork, TuringMachine
 from nmt.options import build
 from nmt.state import repeat
 from tests.model.test_attention import MEMORY, QUERY, array, softmax, weight

@@ -11,7 +11,7 @@ from nmt.batch import Batch
 from nmt.decoding.search import beam_search
 from nmt.errors import UserError
 from nmt.model.seq2seq import Seq2Seq
-from nmt.options import Settings
+from nmt.schema import Settings
 from nmt.state import State, repeat
 from nmt.training.loss import smoothed_cross_entropy
 from nmt.vocab import RESERVED

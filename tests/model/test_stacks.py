@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.model.cells import CELLS
+from nmt.model.cells import CELLS, build_cell
 from nmt.model.decoder import Decoder
 from nmt.model.encoders import RecurrentEncoder
-from nmt.model.stacks import DeepTransition, Stack, build_cell
-from nmt.options import Settings, build
+from nmt.model.stacks import DeepTransition, Stack
+from nmt.options import build
+from nmt.schema import Settings
 from nmt.state import State
 from tests.model.variants import assert_same, perturb
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.model.contracts import Encoded
-from nmt.options import Fraction, Option, Part, Positive, PositiveInt, Settings, parameters
+from nmt.options import Option, parameters
+from nmt.schema import Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
 
 SIZE = 4

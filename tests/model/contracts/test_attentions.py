@@ -8,7 +8,7 @@ from torch import Tensor
 from nmt import options
 from nmt.model.contracts import Encoded
 from nmt.model.memory import ATTENTIONS
-from nmt.options import Settings
+from nmt.schema import Settings
 from nmt.state import State, map_state, repeat, select
 from tests.model.variants import (
     assert_gradients,

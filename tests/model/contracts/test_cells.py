@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nmt import options
 from nmt.model.cells import CELLS
-from nmt.options import Settings
+from nmt.schema import Settings
 from nmt.state import State, map_state, select
 from tests.model.variants import (
     assert_gradients,

@@ -8,7 +8,7 @@ from torch import Tensor
 from nmt import options
 from nmt.model.contracts import Encoded
 from nmt.model.encoders import ENCODERS
-from nmt.options import Settings
+from nmt.schema import Settings
 from tests.model.variants import assert_gradients, assert_learns, assert_same, over, perturb
 
 EMBEDDING = 5

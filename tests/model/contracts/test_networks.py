@@ -6,7 +6,7 @@ import torch
 from nmt import options
 from nmt.batch import Batch
 from nmt.model.seq2seq import Seq2Seq
-from nmt.options import Settings
+from nmt.schema import Settings
 from tests.model.variants import assert_learns, assert_same, over
 
 WORDS = 9

@@ -1,0 +1,34 @@
+"""The words in which a constructor says what it takes: types that are checked, and parts."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Lt
+from pydantic import AllowInfNan, BeforeValidator
+
+Settings = dict[str, Any]
+PositiveInt = Annotated[int, Gt(0)]
+Count = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0), AllowInfNan(False)]
+NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+Paths = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Marks a parameter whose value is the settings of another class.
+
+    Args:
+        target: ``"module:NAME"``; a class, or a table of classes from which the key ``kind``
+            chooses. A string, so that naming a part imports nothing.
+    """
+
+    target: str
+
+    def resolve(self) -> Any:
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
