@@ -117,7 +117,12 @@ class Training:
             et al. 2016).
         coverage_weight: what reading a source word again costs beside the cross-entropy (See et al.
             2017, eq. 13, lambda); needs an attention with `coverage: true`.
+        sampling: share of its input words that the decoder reads from itself at the end of
+            training (scheduled sampling; Bengio et al. 2015); 0 is teacher forcing throughout.
+        sampling_schedule: how that share grows from 0: linear, exponential or inverse_sigmoid.
         clip_norm: largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.
+        clip_value: largest size of each number of the gradient, clipped before its norm; 0 does
+            not clip.
         weight_decay: decoupled decay of matrices (Loshchilov and Hutter 2019).
         average_decay: decay of the exponential moving average of the weights, which is what is
             validated and saved; shorter at first; 0 does not average.
@@ -140,7 +145,10 @@ class Training:
     final_rate: Fraction = 0.05
     label_smoothing: Fraction = 0.1
     coverage_weight: NonNegative = 0.0
+    sampling: Fraction = 0.0
+    sampling_schedule: Literal["linear", "exponential", "inverse_sigmoid"] = "linear"
     clip_norm: NonNegative = 1.0
+    clip_value: NonNegative = 0.0
     weight_decay: NonNegative = 0.0
     average_decay: Fraction = 0.998
     precision: Literal["auto", "fp32", "bf16"] = "auto"

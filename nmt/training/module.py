@@ -5,13 +5,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from nmt.batch import Batch
 from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import coverage_loss, smoothed_cross_entropy
-from nmt.training.optim import make_optimizer, make_schedule
+from nmt.training.optim import clip_gradients, make_optimizer, make_schedule
+from nmt.training.sampling import mixed_input, own_share
 
 
 class TranslationModule(pl.LightningModule):
@@ -29,9 +29,15 @@ class TranslationModule(pl.LightningModule):
         self.training_settings = training
         self.steps = steps
 
-    def loss(self, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor, int]:
-        """Summed smoothed loss, summed negative log likelihood (nats), and real tokens."""
-        features, weights = self.model(batch.source, batch.source_lengths, batch.target_input)
+    def loss(
+        self, batch: Batch, smoothing: float, target_input: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, int]:
+        """Summed smoothed loss, summed negative log likelihood (nats), and real tokens.
+
+        The decoder reads the true words unless it is given others (B, T).
+        """
+        given = batch.target_input if target_input is None else target_input
+        features, weights = self.model(batch.source, batch.source_lengths, given)
         # The output layer is the widest product: it sees real tokens only.
         real = batch.target_mask.flatten().nonzero().squeeze(1)  # (N,) in (B * T,)
         hidden = self.model.output.readout(features.flatten(0, 1).index_select(0, real))
@@ -48,7 +54,10 @@ class TranslationModule(pl.LightningModule):
         torch.manual_seed(self.training_settings.seed * 1_000_003 + self.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss, nll, tokens = self.loss(batch, self.training_settings.label_smoothing)
+        training = self.training_settings
+        share = own_share(training, self.global_step / self.steps)
+        given = mixed_input(self.model, batch, share) if share > 0 else None
+        loss, nll, tokens = self.loss(batch, training.label_smoothing, given)
         self.log("loss", nll / tokens, prog_bar=True)
         self.log("tokens", float(tokens))
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -56,8 +65,7 @@ class TranslationModule(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         # Lightning itself refuses to clip for a fused optimiser in mixed precision.
-        if self.training_settings.clip_norm > 0:
-            clip_grad_norm_(self.model.parameters(), self.training_settings.clip_norm)
+        clip_gradients(self.model, self.training_settings)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         _, nll, tokens = self.loss(batch, smoothing=0.0)

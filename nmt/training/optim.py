@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim.lr_scheduler import LambdaLR
 
 from nmt.config import Training
@@ -22,6 +23,14 @@ def make_optimizer(model: nn.Module, training: Training) -> torch.optim.AdamW:
     ]
     # Beta 0.98, as in Vaswani et al. 2017, forgets the large early gradients sooner.
     return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def clip_gradients(model: nn.Module, training: Training) -> None:
+    """Clips by value, then by norm (Pascanu et al. 2013), in place; each where it is asked for."""
+    if training.clip_value > 0:
+        clip_grad_value_(model.parameters(), training.clip_value)
+    if training.clip_norm > 0:
+        clip_grad_norm_(model.parameters(), training.clip_norm)
 
 
 def rate_factor(step: int, training: Training, steps: int) -> float:

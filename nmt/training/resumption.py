@@ -29,6 +29,7 @@ FREE_KEYS = {
     "training.final_rate",
     "training.label_smoothing",
     "training.clip_norm",
+    "training.clip_value",
     "training.weight_decay",
     "training.log_every",
 }

@@ -7,7 +7,6 @@ from statistics import median
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
 from nmt.batch import Batch
@@ -15,7 +14,7 @@ from nmt.config import Config, Precision, Training
 from nmt.data.datamodule import TranslationData, read_batch
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
-from nmt.training.optim import make_optimizer, moving_average
+from nmt.training.optim import clip_gradients, make_optimizer, moving_average
 from nmt.training.precision import choose_precision, device
 
 WARM_UP, MEASURED = 5, 25
@@ -38,8 +37,7 @@ def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callabl
         with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
             loss, _, tokens = module.loss(batch, training.label_smoothing)
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        if training.clip_norm > 0:
-            clip_grad_norm_(module.model.parameters(), training.clip_norm)
+        clip_gradients(module.model, training)
         optimizer.step()
         if averaged is not None:
             averaged.update_parameters(module.model)

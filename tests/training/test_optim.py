@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nmt.config import Training
-from nmt.training.optim import make_optimizer, make_schedule, rate_factor
+from nmt.training.optim import clip_gradients, make_optimizer, make_schedule, rate_factor
 
 Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant"]
 
@@ -120,3 +120,22 @@ def test_every_parameter_that_learns_is_optimised_once() -> None:
     optimizer = make_optimizer(model, training())
     found = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(found) == sorted(map(id, tied.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("value", "norm", "expected"),
+    [
+        (0.0, 0.0, [3.0, -4.0, 0.0]),
+        (0.0, 1.0, [0.6, -0.8, 0.0]),
+        (3.5, 0.0, [3.0, -3.5, 0.0]),
+        (3.0, 1.0, [0.5**0.5, -(0.5**0.5), 0.0]),
+    ],
+)
+def test_gradients_are_clipped_by_value_and_then_by_norm(
+    value: float, norm: float, expected: list[float]
+) -> None:
+    layer = nn.Linear(3, 1, bias=False)
+    layer.weight.grad = torch.tensor([[3.0, -4.0, 0.0]])
+    clip_gradients(layer, Training(folder="unused", clip_value=value, clip_norm=norm))
+    assert layer.weight.grad is not None
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([expected]))
