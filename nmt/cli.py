@@ -99,6 +99,16 @@ def export(arguments: argparse.Namespace, overrides: Overrides) -> None:
     run_export(arguments, say)
 
 
+def diagnose(arguments: argparse.Namespace, overrides: Overrides) -> None:
+    """Runs `nmt diagnose`."""
+    from nmt.evaluation import gradients
+
+    _use_machine(arguments.threads)
+    for line in gradients.diagnose(arguments.systems, arguments.length, arguments.output):
+        print(line)
+    say(f"picture: {arguments.output}")
+
+
 def info(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt info`."""
     from nmt.wiring import describe
@@ -117,6 +127,7 @@ RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
     "evaluate": evaluate,
     "score": score,
     "export": export,
+    "diagnose": diagnose,
     "info": info,
 }
 CONFIGURABLE = ("prepare", "train", "distill")

@@ -248,6 +248,33 @@ def add_export(parser: Parser) -> None:
     )
 
 
+def add_diagnose(parser: Parser) -> None:
+    """`nmt diagnose`: how far back gradients reach."""
+    parser.add_argument(
+        "systems",
+        type=Path,
+        nargs="+",
+        metavar="SYSTEM",
+        help="a run's folder (trained) or a YAML file (fresh; its data must be prepared)",
+    )
+    parser.add_argument(
+        "--length",
+        type=at_least(2),
+        default=50,
+        metavar="L",
+        help="words to look back over",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("gradients.png"),
+        metavar="FILE.png",
+        help="the picture",
+    )
+    _add_threads(parser)
+
+
 def add_info(parser: Parser) -> None:
     """`nmt info`: what a run's folder holds."""
     parser.add_argument("run", type=Path, help="a run's folder")
@@ -263,6 +290,7 @@ VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "evaluate": ("BLEU, chrF and TER, with a report; systems compared", add_evaluate),
     "score": ("log-probabilities of given translations", add_score),
     "export": ("a run -> a smaller, faster bundle to translate with", add_export),
+    "diagnose": ("how far back gradients reach: numbers and a picture", add_diagnose),
     "info": ("what a run's folder holds", add_info),
 }
 """What each verb does, and who adds its options."""

@@ -66,7 +66,11 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def plot_lines(
-    lines: Mapping[str, Sequence[tuple[float, float]]], titles: tuple[str, str], path: Path
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    titles: tuple[str, str],
+    path: Path,
+    *,
+    logarithmic: bool = False,
 ) -> None:
     """Draws a line through the points (x, y) of each name.
 
@@ -74,15 +78,17 @@ def plot_lines(
         lines: of each name.
         titles: of the axes.
         path: the PNG to write.
+        logarithmic: draw the powers of ten of y.
 
     Raises:
         UserError: matplotlib is not installed.
     """
     figure = _figure(7, 5)
     axes = figure.add_subplot(xlabel=titles[0], ylabel=titles[1])
+    axes.set_yscale("log" if logarithmic else "linear")
     axes.grid(alpha=0.3)
     for name, points in lines.items():
-        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
     axes.legend()
     _save(figure, path)
 

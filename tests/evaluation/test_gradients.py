@@ -1,0 +1,97 @@
+"""How far gradients reach: against whole Jacobians, and where theory says what to expect."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from nmt import options
+from nmt.cli import main
+from nmt.evaluation.gradients import gradient_norms
+from nmt.model.seq2seq import Seq2Seq
+from tests.toy import Answer, Toy, contains
+
+TEXT = torch.tensor([[5, 7, 4, 8, 6], [4, 4, 7, 5, 8]])
+
+
+def model(**encoder: Any) -> Seq2Seq:
+    torch.manual_seed(1)
+    settings = {
+        "embedding_size": 8,
+        "encoder": {"hidden_size": 8, **encoder},
+        "decoder": {"hidden_size": 8, "attention": "dot"},
+    }
+    built: Seq2Seq = options.build(Seq2Seq, settings, 9, 9)
+    return built.eval()
+
+
+def test_norms_are_those_of_the_jacobian() -> None:
+    network = model(shortcut=False)
+    lengths = torch.tensor([5, 5])
+    read = network.source_embedding(TEXT).detach()
+
+    def last(words: Tensor) -> Tensor:
+        memory: Tensor = network.encoder(words, lengths).memory[:, -1]
+        return memory
+
+    make = torch.autograd.functional.jacobian
+    jacobian = make(last, read)  # type: ignore[no-untyped-call]  # (B, M, B, L, E)
+    direction = torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
+    gradients = torch.einsum("bm,bmble->ble", direction, jacobian)
+    expected = gradients.norm(dim=2).mean(dim=0).flip(0)
+    found = gradient_norms(network, TEXT, TEXT)["encoder"]
+    torch.testing.assert_close(torch.tensor(found), expected)
+
+
+def test_the_word_that_a_shortcut_carries_does_not_count() -> None:
+    plain, carried = model(shortcut=False), model(shortcut=True)
+    carried.encoder.load_state_dict(plain.encoder.state_dict())
+    carried.source_embedding.load_state_dict(plain.source_embedding.state_dict())
+    norms = [gradient_norms(one, TEXT, TEXT)["encoder"] for one in (plain, carried)]
+    assert norms[0] == pytest.approx(norms[1])
+
+
+def test_gradients_vanish_without_gates_and_stay_behind_a_forget_gate_that_is_open() -> None:
+    text = torch.randint(4, 9, (4, 30), generator=torch.Generator().manual_seed(2))
+    norms = {}
+    for kind in ("rnn", "lstm"):
+        network = model(cell=kind, bidirectional=False, shortcut=False)
+        with torch.no_grad():
+            for name, parameter in network.encoder.named_parameters():
+                if kind == "rnn" and name.endswith("recurrent.weight"):
+                    parameter.mul_(0.5)  # a Jacobian whose norm is at most a half
+                if kind == "lstm" and name.endswith("input.bias"):
+                    parameter[8:16] = 10.0  # the forget gate: all but open
+        found = gradient_norms(network, text, text)["encoder"]
+        norms[kind] = found[20] / found[0]
+    assert norms["rnn"] <= 0.5**20 * 4
+    assert norms["lstm"] > 0.01
+
+
+def test_trained_and_fresh_systems_are_drawn_and_told(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = yaml.safe_load(trained.config.read_text())
+    settings["model"]["encoder"]["cell"] = "rnn"
+    fresh = tmp_path / "fresh.yaml"
+    fresh.write_text(yaml.safe_dump(settings))
+    picture = tmp_path / "made.png"
+    words = ["diagnose", str(trained.run), str(fresh), "--length", "12", "-o", str(picture)]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    heading, *rows = said.out.splitlines()
+    assert heading.split() == ["words", "back", "1", "2", "5", "10"]
+    assert [row.split()[:2] for row in rows] == [
+        [name, part] for name in ("run", "fresh") for part in ("encoder", "decoder")
+    ]
+    assert all(float(share) >= 0 for row in rows for share in row.split()[2:])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    contains(said.err, picture)
+
+
+def test_a_length_beyond_the_text_is_refused(answer: Answer, trained: Toy) -> None:
+    told = answer("diagnose", trained.run, "--length", 100_000)
+    contains(told, "--length: expected at most", "found 100000")
