@@ -53,7 +53,7 @@ def test_another_format(trained: Toy, answer: Answer, tmp_path: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "format_version": 99}))
     contains(
-        answer("info", run), run / "manifest.json", "format_version 1 to 3", "99", "train again"
+        answer("info", run), run / "manifest.json", "format_version 1 to 4", "99", "train again"
     )
     (run / "manifest.json").write_text("{")
     contains(answer("info", run), run / "manifest.json", "not valid JSON")
