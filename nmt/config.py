@@ -115,11 +115,8 @@ class Training:
         final_rate: share of the peak rate left at the end of a linear or cosine decay.
         label_smoothing: share of the target's probability spread over the vocabulary (Szegedy
             et al. 2016).
-        coverage_weight: what reading a source word again costs beside the cross-entropy (See et al.
-            2017, eq. 13, lambda); needs an attention with `coverage: true`.
-        sampling: share of its input words that the decoder reads from itself at the end of
-            training (scheduled sampling; Bengio et al. 2015); 0 is teacher forcing throughout.
-        sampling_schedule: how that share grows from 0: linear, exponential or inverse_sigmoid.
+        objective: what is made small: the cross-entropy of the true words (likelihood), or the
+            expected loss of sentence BLEU (risk).
         clip_norm: largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.
         clip_value: largest size of each number of the gradient, clipped before its norm; 0 does
             not clip.
@@ -144,9 +141,7 @@ class Training:
     schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = "linear"
     final_rate: Fraction = 0.05
     label_smoothing: Fraction = 0.1
-    coverage_weight: NonNegative = 0.0
-    sampling: Fraction = 0.0
-    sampling_schedule: Literal["linear", "exponential", "inverse_sigmoid"] = "linear"
+    objective: Annotated[Settings | str, Part("nmt.training.objectives:OBJECTIVES")] = "likelihood"
     clip_norm: NonNegative = 1.0
     clip_value: NonNegative = 0.0
     weight_decay: NonNegative = 0.0
@@ -201,11 +196,13 @@ class Config:
     decoding: Decoding = field(default_factory=Decoding)
 
     def __post_init__(self) -> None:
+        objective = self.training.objective
+        weight = objective.get("coverage_weight") if isinstance(objective, dict) else 0
         decoder = self.model.get("decoder") or {}
-        if self.training.coverage_weight and not decoder.get("attention", {}).get("coverage"):
+        if weight and not decoder.get("attention", {}).get("coverage"):
             raise UserError(
-                f"training.coverage_weight: {self.training.coverage_weight} needs "
-                "model.decoder.attention.coverage: true, found none"
+                f"training.objective.coverage_weight: {weight} needs "
+                "model.decoder.attention.coverage: true"
             )
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from nmt import checkpoint
 from nmt.batch import Batch
 from nmt.config import Config
+from nmt.decoding.engine import Engine
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import metrics, report
@@ -22,6 +23,8 @@ from nmt.lines import read_texts
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+
+    from nmt.model.seq2seq import Seq2Seq
 
 Say = Callable[[str], None]
 
@@ -41,6 +44,7 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
 
     from nmt.evaluation.callback import ValidationBleu
     from nmt.evaluation.plots import plot_curves
+    from nmt.training.risk import Risk
     from nmt.training.run import Validation, train
     from nmt.vocab import Vocabulary
 
@@ -52,7 +56,17 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
         )
         return Validation(callback, callback.metrics)
 
-    folder = train(config, validation, say, fresh, init_from)
+    def risk(target: Vocabulary) -> Risk:
+        def drawn(model: "Seq2Seq", batch: Batch, count: int) -> list[list[list[int]]]:
+            return Engine(model).sample(batch, config.decoding, count)
+
+        def reward(translations: Sequence[list[int]], reference: list[int]) -> list[float]:
+            *texts, right = target.decode([*translations, reference])
+            return [metrics.sentence_bleu(text, right) / 100 for text in texts]
+
+        return Risk(drawn, reward)
+
+    folder = train(config, validation, risk, say, fresh, init_from)
     history = read_json(folder / checkpoint.METRICS)["history"]
     try:
         plot_curves(history, folder / "curves.png")

@@ -181,8 +181,8 @@ def test_the_same_kind_again_keeps_its_options(file: Path) -> None:
         ),
         (changed("checkpoints/toy", "[a, b]"), "training.folder: input should be a valid string"),
         (
-            changed("learning_rate: 1e-3", "coverage_weight: 1"),
-            "training.coverage_weight: 1.0 needs model.decoder.attention.coverage: true",
+            changed("learning_rate: 1e-3", "objective: {coverage_weight: 1}"),
+            "training.objective.coverage_weight: 1.0 needs model.decoder.attention.coverage: true",
         ),
         (
             "training: {folder: x}",

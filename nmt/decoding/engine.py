@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from nmt.batch import Batch
 from nmt.config import Decoding
+from nmt.decoding.sampling import sample
 from nmt.decoding.search import NEVER, Hypothesis, Step, beam_search
 from nmt.decoding.shortlist import Shortlist
 from nmt.model.decoder import Output
@@ -29,7 +30,6 @@ class Engine:
     def search(self, batch: Batch, decoding: Decoding) -> list[list[Hypothesis]]:
         """The best hypotheses of each source sentence of a batch, best first."""
         source = self.model.encode(batch.source, batch.source_lengths)
-        limits = batch.source_lengths * decoding.max_length_ratio + decoding.max_length_extra
         start = self.model.start(source)
         step, ids = self._step(), None
         if self.shortlist is not None:
@@ -40,12 +40,19 @@ class Engine:
             step,
             source,
             start,
-            limits.long(),
+            _limits(batch, decoding),
             beam_size=decoding.beam_size,
             length_penalty=decoding.length_penalty,
             n_best=decoding.beam_size,
         )
         return found if ids is None else _renamed(found, ids.tolist())
+
+    @torch.no_grad()
+    def sample(self, batch: Batch, decoding: Decoding, count: int) -> list[list[list[int]]]:
+        """Some translations of each source sentence of a batch, drawn from the model itself."""
+        source = self.model.encode(batch.source, batch.source_lengths)
+        start, limits = self.model.start(source), _limits(batch, decoding)
+        return sample(self._step(), source, start, limits, count=count)
 
     def _step(self) -> Step:
         def step(tokens: Tensor, source: State, state: State) -> tuple[Tensor, State]:
@@ -72,6 +79,12 @@ class Engine:
             return logits, state
 
         return step
+
+
+def _limits(batch: Batch, decoding: Decoding) -> Tensor:
+    """The most tokens that a translation of each sentence may have: (B,)."""
+    lengths = batch.source_lengths * decoding.max_length_ratio + decoding.max_length_extra
+    return lengths.long()
 
 
 def _renamed(found: list[list[Hypothesis]], ids: list[int]) -> list[list[Hypothesis]]:

@@ -171,3 +171,14 @@ def _score(name: str, signature: str, result: str | Result, first: str | Result)
         # Where no resample differs either, sacreBLEU calls two equal systems different at 0.001.
         p_value = 1.0
     return Score(name, result.score, signature, float(result.ci or 0.0), p_value)
+
+
+def sentence_bleu(hypothesis: str, reference: str) -> float:
+    """BLEU of a single sentence, 0 to 100, over the orders of n-grams that it is long enough for.
+
+    As a reward: smoothed, and no number to report.
+    """
+    return float(_SENTENCE.sentence_score(hypothesis, [reference]).score)
+
+
+_SENTENCE = BLEU(effective_order=True)

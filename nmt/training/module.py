@@ -6,25 +6,33 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from nmt import options
 from nmt.batch import Batch
 from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import coverage_loss, smoothed_cross_entropy
+from nmt.training.objectives import OBJECTIVES, Likelihood, MinimumRisk
 from nmt.training.optim import clip_gradients, make_optimizer, make_schedule
+from nmt.training.risk import Risk, expected_risk
 from nmt.training.sampling import mixed_input, own_share
 
 
 class TranslationModule(pl.LightningModule):
-    """Trains a Seq2Seq by cross-entropy with teacher forcing.
+    """Trains a Seq2Seq towards an objective.
 
     Args:
         model: the network.
         training: the optimiser's and the loss's settings.
         steps: updates in all, for the schedule.
+        risk: how translations are drawn and what they are worth, for that objective.
     """
 
-    def __init__(self, model: Seq2Seq, training: Training, steps: int) -> None:
+    def __init__(
+        self, model: Seq2Seq, training: Training, steps: int, risk: Risk | None = None
+    ) -> None:
         super().__init__()
+        self.objective: Likelihood | MinimumRisk = options.build(OBJECTIVES, training.objective)
+        self.risk = risk
         self.model = model
         self.training_settings = training
         self.steps = steps
@@ -45,8 +53,9 @@ class TranslationModule(pl.LightningModule):
         loss, nll = smoothed_cross_entropy(
             hidden, projection.weight, projection.bias, batch.labels.flatten()[real], smoothing
         )
-        if coverage := self.training_settings.coverage_weight:
-            loss = loss + coverage * coverage_loss(weights, batch.target_mask)
+        if isinstance(self.objective, Likelihood) and self.objective.coverage_weight > 0:
+            repeated = coverage_loss(weights, batch.target_mask)
+            loss = loss + self.objective.coverage_weight * repeated
         return loss, nll, len(hidden)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -55,13 +64,21 @@ class TranslationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         training = self.training_settings
-        share = own_share(training, self.global_step / self.steps)
+        self.log("tokens", float(batch.target_lengths.sum()))
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        if isinstance(self.objective, MinimumRisk):
+            return self._risk(batch, self.objective)
+        share = own_share(self.objective, self.global_step / self.steps)
         given = mixed_input(self.model, batch, share) if share > 0 else None
         loss, nll, tokens = self.loss(batch, training.label_smoothing, given)
         self.log("loss", nll / tokens, prog_bar=True)
-        self.log("tokens", float(tokens))
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss / tokens
+
+    def _risk(self, batch: Batch, objective: MinimumRisk) -> Tensor:
+        assert self.risk is not None
+        loss, sentences = expected_risk(self.model, batch, self.risk, objective)
+        self.log("loss", loss.detach() / sentences, prog_bar=True)
+        return loss / sentences
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         # Lightning itself refuses to clip for a fused optimiser in mixed precision.

@@ -11,7 +11,7 @@ import datasets
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from nmt import checkpoint
+from nmt import checkpoint, options
 from nmt.config import Config
 from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.errors import UserError
@@ -19,6 +19,7 @@ from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
 from nmt.training.module import TranslationModule
+from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.precision import choose_precision, device
 from nmt.training.resumption import (
     already_finished,
@@ -27,6 +28,7 @@ from nmt.training.resumption import (
     facts_to_resume,
     start_over,
 )
+from nmt.training.risk import Risk
 from nmt.training.trainer import exits, make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
@@ -44,6 +46,7 @@ class Validation:
     metrics: Callable[[], dict[str, Any]]
 
 
+MakeRisk = Callable[[Vocabulary], Risk]
 MakeValidation = Callable[[datasets.Dataset, Vocabulary, Vocabulary], Validation]
 Say = Callable[[str], None]
 
@@ -51,6 +54,7 @@ Say = Callable[[str], None]
 def train(
     config: Config,
     make_validation: MakeValidation,
+    make_risk: MakeRisk,
     say: Say,
     fresh: bool = False,
     init_from: Path | None = None,
@@ -61,6 +65,8 @@ def train(
         config: checked settings.
         make_validation: builds the validation from the Arrow validation split and the source and
             target vocabularies.
+        make_risk: builds the sampler and the reward of `objective: risk` from the target
+            vocabulary.
         say: takes each line for the user.
         fresh: drop what the run's folder holds and start over.
         init_from: a run whose weights, tokenizer and architecture to start from.
@@ -106,7 +112,9 @@ def train(
         checkpoint.write_manifest(folder, facts)
     validation = make_validation(dataset["validation"], source, target)
     run = RunFolder(folder, facts, validation.metrics)
-    _fit(Job(config, model, data, every, run, validation, resume), say)
+    objective = options.build(OBJECTIVES, config.training.objective)
+    risk = make_risk(target) if isinstance(objective, MinimumRisk) else None
+    _fit(Job(config, model, data, every, run, validation, risk, resume), say)
     return folder
 
 
@@ -120,6 +128,7 @@ class Job:
     every: int
     run: RunFolder
     validation: Validation
+    risk: Risk | None
     resume: bool
 
 
@@ -179,7 +188,7 @@ def _fit(job: Job, say: Say) -> None:
     training, run, steps = job.config.training, job.run, job.data.steps
     choices = run.facts["choices"]
     torch.set_num_threads(choices["threads"])
-    module = TranslationModule(job.model, training, steps)
+    module = TranslationModule(job.model, training, steps, job.risk)
     rehearse(module, job.data, run.folder)
     say(
         f"{'resuming' if job.resume else 'training'} {run.folder}: "

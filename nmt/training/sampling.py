@@ -7,13 +7,16 @@ parallel; Duckworth et al. 2019), so every variant of the model keeps its fastes
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nmt.batch import Batch
-from nmt.config import Training
-from nmt.model.seq2seq import Seq2Seq
+from nmt.training.objectives import Likelihood
+
+if TYPE_CHECKING:
+    from nmt.model.seq2seq import Seq2Seq
 
 STEEPNESS = 10.0
 """Of the inverse sigmoid over the whole training: from 0.7 % to 99.3 % of the way."""
@@ -22,14 +25,14 @@ CHUNK = 1024
 """Tokens whose logits are in memory at once."""
 
 
-def own_share(training: Training, progress: float) -> float:
+def own_share(objective: Likelihood, progress: float) -> float:
     """The share of words that the decoder reads from itself, after a share of all updates.
 
     With p the progress, s the final share: linear s p; exponential 1 - (1 - s)^p; inverse sigmoid
     s (S(p) - S(0)) / (S(1) - S(0)), S(p) = 1 / (1 + exp(-10 (p - 1/2))). All grow from 0 to s.
     """
-    final, progress = training.sampling, min(1.0, max(0.0, progress))
-    match training.sampling_schedule:
+    final, progress = objective.sampling, min(1.0, max(0.0, progress))
+    match objective.sampling_schedule:
         case "linear":
             return final * progress
         case "exponential":
@@ -42,14 +45,14 @@ def own_share(training: Training, progress: float) -> float:
 
 
 @torch.no_grad()
-def own_words(model: Seq2Seq, batch: Batch) -> Tensor:
+def own_words(model: "Seq2Seq", batch: Batch) -> Tensor:
     """What the model says at each place when it has read the true words before it: (B, T)."""
     features, _ = model(batch.source, batch.source_lengths, batch.target_input)
     said = [model.output(part).argmax(dim=1) for part in features.flatten(0, 1).split(CHUNK)]
     return torch.cat(said).view(features.shape[:2])
 
 
-def mixed_input(model: Seq2Seq, batch: Batch, share: float) -> Tensor:
+def mixed_input(model: "Seq2Seq", batch: Batch, share: float) -> Tensor:
     """The decoder's input (B, T) with about this share of its words replaced by its own.
 
     BOS stays, and so does the padding; a word is replaced by what the model says in its place.

@@ -14,6 +14,7 @@ from torch import Tensor
 from nmt import config
 from nmt.config import Config
 from nmt.model.seq2seq import Seq2Seq
+from nmt.training.risk import Risk
 from nmt.training.run import Validation, train
 from nmt.vocab import Vocabulary
 from tests.toy import Toy
@@ -76,7 +77,10 @@ class Script(Callback):
             assert len(split) == 20 and len(vocabularies) == 2
             return Validation(self, self.metrics)
 
-        return train(settings, validation, self.said.append, **arguments)
+        def risk(target: Vocabulary) -> Risk:
+            raise AssertionError("these runs learn from likelihood")
+
+        return train(settings, validation, risk, self.said.append, **arguments)
 
 
 def weights_of(trainer: pl.Trainer) -> Weights:

@@ -17,7 +17,8 @@ def module(coverage_weight: float) -> TranslationModule:
     torch.manual_seed(1)
     attention = {"kind": "additive", "coverage": True}
     model = options.build(Seq2Seq, {"decoder": {"attention": attention}}, 9, 9)
-    training = Training(folder="", coverage_weight=coverage_weight)
+    objective = {"kind": "likelihood", "coverage_weight": coverage_weight}
+    training = Training(folder="", objective=objective)
     return TranslationModule(model.eval(), training, steps=1)
 
 

@@ -11,6 +11,7 @@ from nmt.batch import Batch
 from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
+from nmt.training.objectives import Likelihood
 from nmt.training.sampling import mixed_input, own_share, own_words
 from nmt.vocab import BOS, EOS, PAD
 from tests.toy import Toy
@@ -33,17 +34,17 @@ def model() -> Seq2Seq:
 def test_the_share_grows_from_none_to_the_one_asked_for(
     schedule: Literal["linear", "exponential", "inverse_sigmoid"], middle: float
 ) -> None:
-    training = Training(folder="", sampling=0.5, sampling_schedule=schedule)
-    shares = [own_share(training, progress) for progress in (-1.0, 0.0, 0.5, 1.0, 2.0)]
+    objective = Likelihood(sampling=0.5, sampling_schedule=schedule)
+    shares = [own_share(objective, progress) for progress in (-1.0, 0.0, 0.5, 1.0, 2.0)]
     assert shares == pytest.approx([0.0, 0.0, middle, 0.5, 0.5])
-    growth = [own_share(training, step / 20) for step in range(21)]
+    growth = [own_share(objective, step / 20) for step in range(21)]
     assert growth == sorted(growth)
 
 
 def test_an_inverse_sigmoid_changes_most_in_the_middle() -> None:
-    training = Training(folder="", sampling=0.5, sampling_schedule="inverse_sigmoid")
-    assert own_share(training, 0.2) < 0.05
-    assert own_share(training, 0.8) > 0.45
+    objective = Likelihood(sampling=0.5, sampling_schedule="inverse_sigmoid")
+    assert own_share(objective, 0.2) < 0.05
+    assert own_share(objective, 0.8) > 0.45
 
 
 def test_about_that_share_of_the_words_are_the_models_own() -> None:
@@ -83,7 +84,7 @@ def test_a_run_that_samples_trains_on_other_input_from_the_second_update_on(
         script.run(
             settings(
                 *(toy, tmp_path / str(share)),
-                training__sampling=share,
+                training__objective={"kind": "likelihood", "sampling": share},
                 training__max_steps=4,
                 training__validate_every=4,
             )

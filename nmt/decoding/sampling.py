@@ -1,0 +1,50 @@
+"""Sentences drawn from a model's own distribution, over any step function: it knows no model."""
+
+import torch
+from torch import Tensor
+
+from nmt.decoding.search import FIRST_WORD, NEVER, Step
+from nmt.state import State, repeat
+from nmt.vocab import BOS, EOS
+
+
+@torch.no_grad()
+def sample(
+    step: Step,
+    source: State,
+    state: State,
+    max_lengths: Tensor,
+    *,
+    count: int,
+    temperature: float = 1.0,
+) -> list[list[list[int]]]:
+    """Draws some sentences for each source, word by word (ancestral sampling).
+
+    PAD, BOS and UNK are never drawn. Draws come from torch's own generator.
+
+    Args:
+        step: one decoder step; row b * count + k is sentence k of source b.
+        source: B rows; never repeated.
+        state: the decoder's start, B rows.
+        max_lengths: (B,) the most tokens of a sentence, EOS counted.
+        count: sentences for each source.
+        temperature: words are drawn from p^(1 / temperature): below 1 the likely ones more often.
+
+    Returns:
+        For each source its sentences, as ids without sentence marks; two may be the same.
+    """
+    limits = max_lengths.repeat_interleave(count)
+    words = [torch.full_like(limits, BOS)]
+    state, ended = repeat(state, count), torch.zeros_like(limits, dtype=torch.bool)
+    while not bool(ended.all()):
+        logits, state = step(words[-1], source, state)
+        logits = logits.float() / temperature
+        end = logits[:, EOS].clone()
+        logits[:, :FIRST_WORD] = NEVER
+        logits[:, EOS] = end
+        drawn = torch.multinomial(torch.softmax(logits, dim=1), 1).squeeze(1)
+        words.append(drawn.masked_fill(ended, EOS))
+        ended = ended | (drawn == EOS) | (len(words) > limits)
+    rows = torch.stack(words[1:], dim=1).tolist()
+    sentences = [row[: row.index(EOS)] if EOS in row else row for row in rows]
+    return [sentences[start : start + count] for start in range(0, len(rows), count)]

@@ -1,0 +1,84 @@
+"""Minimum risk training: fine-tuning on what translations are worth (Shen et al. 2016).
+
+R = sum_y Q(y) (1 - reward(y)), Q(y) = P(y)^a / sum_y' P(y')^a, over some of the model's own
+translations and the reference (eq. 10 to 12). How translations are drawn and what they are worth
+is handed in, so that training knows nothing of decoding.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.batch import Batch
+from nmt.training.objectives import MinimumRisk
+
+if TYPE_CHECKING:
+    from nmt.model.seq2seq import Seq2Seq
+
+Ids = list[int]
+
+
+@dataclass(frozen=True)
+class Risk:
+    """What the caller wires in.
+
+    Args:
+        sample: (model, batch, count) -> for each source sentence some translations, as bare ids.
+        reward: (translations of a sentence, its reference) -> what each is worth, 0 to 1.
+    """
+
+    sample: Callable[["Seq2Seq", Batch, int], list[list[Ids]]]
+    reward: Callable[[Sequence[Ids], Ids], list[float]]
+
+
+def expected_risk(
+    model: "Seq2Seq", batch: Batch, risk: Risk, settings: MinimumRisk
+) -> tuple[Tensor, int]:
+    """The risk, summed over the sentences of a batch, and how many these are.
+
+    Args:
+        model: in training; translations are drawn without dropout.
+        batch: sentence pairs.
+        risk: sampler and reward.
+        settings: how many are drawn for each sentence (equal ones count once), and a.
+    """
+    model.eval()
+    drawn = risk.sample(model, batch, settings.samples)
+    model.train()
+    groups, costs = [], []
+    references = _words(batch.target[:, 1:], batch.target_lengths)
+    for reference, own in zip(references, drawn, strict=True):
+        group = [list(ids) for ids in dict.fromkeys(map(tuple, [reference, *own]))]
+        groups.append(group)
+        costs.append([1.0 - reward for reward in risk.reward(group, reference)])
+    sizes = [len(group) for group in groups]
+    sources = _words(batch.source, batch.source_lengths)
+    repeated = [source for source, size in zip(sources, sizes, strict=True) for _ in range(size)]
+    candidates = Batch.of(repeated, list(chain.from_iterable(groups))).to(batch.source.device)
+    shares = torch.split(settings.sharpness * log_probabilities(model, candidates), sizes)
+    losses = [
+        torch.softmax(share, dim=0) @ share.new_tensor(cost)
+        for share, cost in zip(shares, costs, strict=True)
+    ]
+    return torch.stack(losses).sum(), len(losses)
+
+
+def log_probabilities(model: "Seq2Seq", batch: Batch) -> Tensor:
+    """log P of each target, EOS included, with its gradient: (B,)."""
+    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+    mask = batch.target_mask
+    logits = model.output(features[mask]).float()
+    losses = functional.cross_entropy(logits, batch.labels[mask], reduction="none")
+    rows = mask.nonzero()[:, 0]
+    return losses.new_zeros(len(mask)).index_add(0, rows, -losses)
+
+
+def _words(ids: Tensor, lengths: Tensor) -> list[Ids]:
+    """Rows (B, L) without EOS, which is the last of so many tokens, and padding."""
+    rows = zip(ids.tolist(), lengths.tolist(), strict=True)
+    return [row[: length - 1] for row, length in rows]
