@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from benchmarks import ablation
 from benchmarks.ablation import RECIPE, merged, shown
-from nmt import config
+from nmt import config, options
+from nmt.model.seq2seq import Seq2Seq
 from tests.toy import make
 
 REPOSITORY = Path(__file__).parents[2]
@@ -118,9 +120,28 @@ def test_one_seed_tells_of_no_difference() -> None:
     assert rows(the_recipe=[30], other=[10])[1][3] == "-20.00"
 
 
-def test_the_ablation_of_the_recipe_is_made_of_settings_that_exist() -> None:
-    file = config.read_yaml(REPOSITORY / "benchmarks/recipe.yaml")
+def variants_of(name: str) -> dict[str, config.Config]:
+    """The settings of each variant of a file beside the benchmarks, the recipe's own first."""
+    file = config.read_yaml(REPOSITORY / "benchmarks" / name)
     recipe = merged(config.read_yaml(REPOSITORY / file["config"]), file["common"])
-    for name, change in file["variants"].items():
-        changed = config.from_dict(merged(recipe, change), name)
-        assert changed != config.from_dict(recipe, RECIPE), name
+    changes = {RECIPE: {}, **file["variants"]}
+    return {
+        name: config.from_dict(merged(recipe, change), name) for name, change in changes.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "field.yaml"])
+def test_an_ablation_is_made_of_settings_that_exist_and_differ(name: str) -> None:
+    variants = variants_of(name)
+    recipe = variants.pop(RECIPE)
+    assert [name for name, changed in variants.items() if changed == recipe] == []
+
+
+def test_the_systems_of_the_field_are_as_large_as_the_default() -> None:
+    sizes = {}
+    for name, settings in variants_of("field.yaml").items():
+        with torch.device("meta"):
+            model: Seq2Seq = options.build(Seq2Seq, settings.model, 4000, 4000)
+        sizes[name] = model.parameters_count()
+    recipe = sizes[RECIPE]
+    assert {name: size for name, size in sizes.items() if abs(size / recipe - 1) > 0.1} == {}
