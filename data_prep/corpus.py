@@ -51,9 +51,11 @@ class Corpus:
         validation: the source's own validation split, if it has one.
         test: the source's own test split, if it has one.
         notices: files to lay beside the prepared data, such as an attribution.
+        alone: one language, whose lines are copies of themselves.
     """
 
     train: list[Pair]
     validation: HeldOut | None = None
     test: HeldOut | None = None
     notices: dict[str, bytes] = field(default_factory=dict)
+    alone: bool = False

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -97,6 +98,8 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     read = {"train": len(corpus.train), **_given(corpus)}
     read |= {"synthetic": len(synthetic)} if synthetic else {}
     say(f"read: {_listed(read)}")
+    if corpus.alone:
+        data = replace(data, clean=replace(data.clean, drop_copies=False))
     splits, dropped = _split(corpus, data, seconds)
     with _timed(seconds, "clean"):
         splits, synthetic, dropped = _clean(splits, synthetic, dropped, data)

@@ -11,7 +11,7 @@ from data_prep.corpus import Corpus, HeldOut, Pair
 from data_prep.tables import TABLES, Column, ending
 from data_prep.tatoeba import read_tatoeba, tatoeba_inputs
 from nmt.config import Data
-from nmt.corpora import CORPORA, Files, Hub, Tatoeba
+from nmt.corpora import CORPORA, Files, Hub, Tatoeba, Text
 from nmt.errors import UserError
 from nmt.files import sha256
 from nmt.lines import read_texts
@@ -93,6 +93,23 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
     )
 
 
+def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
+    """Lines of one language, each as a pair with itself."""
+
+    def lines_of(paths: list[str]) -> list[str]:
+        return [line for path in paths for line in read_texts(Path(path))]
+
+    def held_out(paths: list[str] | None) -> HeldOut | None:
+        return None if paths is None else HeldOut.of(lines := lines_of(paths), lines)
+
+    return Corpus(
+        train=[(line, line) for line in lines_of(corpus.train)],
+        validation=held_out(corpus.validation),
+        test=held_out(corpus.test),
+        alone=True,
+    )
+
+
 def _read_parallel(
     paths: Sequence[Path], columns: list[Column] | None, names: Sequence[str], key: str
 ) -> list[list[str]]:
@@ -117,7 +134,7 @@ def _read_parallel(
     return lines
 
 
-def files_inputs(corpus: Files) -> dict[str, str]:
+def files_inputs(corpus: Files | Text) -> dict[str, str]:
     """Every local file and its sha256."""
     paths = [*corpus.train, *(corpus.validation or []), *(corpus.test or [])]
     return {path: _digest(Path(path)) for path in paths}
@@ -212,6 +229,7 @@ class Source(NamedTuple):
 
 SOURCES: dict[type, Source] = {
     Files: Source(read_files, files_inputs),
+    Text: Source(read_text, files_inputs),
     Hub: Source(read_hub, hub_inputs),
     Tatoeba: Source(read_tatoeba, tatoeba_inputs),
 }

@@ -42,6 +42,16 @@ def at_least(least: int) -> Callable[[str], int]:
     return read
 
 
+def positive(text: str) -> float:
+    """The type of an option that takes a number above 0."""
+    if not (found := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return found
+
+
+positive.__name__ = "float"  # how argparse names what is no number
+
+
 def read_overrides(words: list[str]) -> Overrides:
     """`--a.b c d` or `--a.b=c` as (key, words) pairs.
 

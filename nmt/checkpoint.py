@@ -1,6 +1,8 @@
 """A run's folder: written so that it is whole or absent, loaded without Lightning or pickle."""
 
+import math
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -191,3 +193,10 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     with torch.no_grad():
         load_weights(model, folder / WEIGHTS)
     return Run(folder, config, model.to(device).eval(), source, target, manifest)
+
+
+def quality(row: Mapping[str, Any]) -> str:
+    """What a row of a run's metrics says of its model, for people."""
+    if "bleu" in row:
+        return f"BLEU {row['bleu']:.2f}"
+    return f"perplexity {math.exp(row['loss']):.2f}"

@@ -83,6 +83,15 @@ def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     run_evaluation(arguments, print, say)
 
 
+def generate(arguments: argparse.Namespace, overrides: Overrides) -> None:
+    """Runs `nmt generate`."""
+    from nmt.decoding import generation
+
+    _use_machine(arguments.threads, arguments.device)
+    for line in generation.generate(arguments, say):
+        print(line)
+
+
 def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt score`."""
     from nmt.decoding.files import score_files
@@ -125,6 +134,7 @@ RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
     "synthesize": synthesize,
     "distill": distill,
     "evaluate": evaluate,
+    "generate": generate,
     "score": score,
     "export": export,
     "diagnose": diagnose,

@@ -25,6 +25,23 @@ class Files:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Text:
+    """One language alone, for a language model: plain text files, each may be gzipped (`.gz`).
+
+    Each line stands on both sides; both language codes are the same.
+
+    Args:
+        train: one or more files.
+        validation: the same for validation; without it a leak-free split is made.
+        test: the same for test.
+    """
+
+    train: Paths
+    validation: Paths | None = None
+    test: Paths | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hub:
     """A data set on the Hugging Face hub, or a local folder or file set of the same shape.
 
@@ -55,4 +72,4 @@ class Tatoeba:
     language: Literal["es", "uk"]
 
 
-CORPORA = {"files": Files, "hub": Hub, "tatoeba": Tatoeba}
+CORPORA = {"files": Files, "text": Text, "hub": Hub, "tatoeba": Tatoeba}

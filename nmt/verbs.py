@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from nmt.arguments import Parser, at_least
+from nmt.arguments import Parser, at_least, positive
 
 
 def add_prepare(parser: Parser) -> None:
@@ -219,10 +219,30 @@ def add_evaluate(parser: Parser) -> None:
     _add_search(parser)
 
 
+def add_generate(parser: Parser) -> None:
+    """`nmt generate`: text by a language model."""
+    parser.add_argument("run", type=Path, help="the folder of a run with `encoder: none`")
+    parser.add_argument(
+        "--count", type=at_least(1), default=10, metavar="N", help="sentences, a line each"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=positive,
+        default=1.0,
+        metavar="T",
+        help="words are drawn from p ** (1 / T): below 1 likely ones more often",
+    )
+    parser.add_argument(
+        "--max-length", type=at_least(1), default=100, metavar="L", help="tokens of a sentence"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the draws")
+    _add_machine(parser)
+
+
 def add_score(parser: Parser) -> None:
     """`nmt score`: log-probabilities of given translations."""
     parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--src", type=Path, required=True, help="source lines")
+    parser.add_argument("--src", type=Path, help="source lines; a language model has none")
     parser.add_argument("--tgt", type=Path, required=True, help="their translations, line by line")
     _add_machine(parser)
 
@@ -288,6 +308,7 @@ VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "synthesize": ("lines of text -> training pairs that a machine made", add_synthesize),
     "distill": ("teachers' runs -> a student's run", add_distill),
     "evaluate": ("BLEU, chrF and TER, with a report; systems compared", add_evaluate),
+    "generate": ("text by a language model (encoder: none)", add_generate),
     "score": ("log-probabilities of given translations", add_score),
     "export": ("a run -> a smaller, faster bundle to translate with", add_export),
     "diagnose": ("how far back gradients reach: numbers and a picture", add_diagnose),

@@ -42,7 +42,7 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     """Trains with validation BLEU wired in, then draws the curves."""
     import datasets
 
-    from nmt.evaluation.callback import ValidationBleu
+    from nmt.evaluation.callback import ValidationBleu, ValidationPerplexity
     from nmt.evaluation.plots import plot_curves
     from nmt.training.risk import Risk
     from nmt.training.run import Validation, train
@@ -51,6 +51,9 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     decoding = replace(config.decoding, beam_size=config.training.validation_beam)
 
     def validation(split: datasets.Dataset, source: Vocabulary, target: Vocabulary) -> Validation:
+        if config.model["encoder"]["kind"] == "none":
+            perplexity = ValidationPerplexity(say)
+            return Validation(perplexity, perplexity.metrics)
         callback = ValidationBleu(
             split["source"][:], split["references"][:], (source, target), decoding, say
         )
@@ -84,10 +87,12 @@ def train_seeds(
         folder = f"{Path(config.training.folder)}-seed-{seed}"
         training = replace(config.training, seed=seed, folder=folder)
         folders.append(run_training(replace(config, training=training), say, fresh, init_from))
-    found = [read_json(folder / checkpoint.METRICS)["validation"]["bleu"] for folder in folders]
+    best = [read_json(folder / checkpoint.METRICS)["validation"] for folder in folders]
+    told = [checkpoint.quality(row).split() for row in best]
+    name, found = told[0][0], [float(value) for _, value in told]
     say(
-        f"{seeds} seeds: best validation BLEU {mean(found):.2f}, standard deviation "
-        f"{stdev(found):.2f} ({', '.join(f'{bleu:.2f}' for bleu in found)})"
+        f"{seeds} seeds: best validation {name} {mean(found):.2f}, standard deviation "
+        f"{stdev(found):.2f} ({', '.join(f'{value:.2f}' for value in found)})"
     )
     return folders
 
@@ -103,6 +108,7 @@ def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
         translator = Translator.load(
             *folders, device=arguments.device, precision=arguments.precision, say=say
         )
+        translator.expect_source()
         say(f"translating {len(sources):,} sentences with {name}")
         with tqdm(total=len(sources), unit=" sentences", disable=None) as bar:
             found = translator.translate(
@@ -217,7 +223,7 @@ def run_export(arguments: Namespace, say: Say) -> None:
     from nmt.decoding.export import check_export, export
 
     run = checkpoint.load_run(arguments.run)
-    check_export(arguments.output, run)
+    check_export(arguments.output, run, arguments.shortlist)
     batches = _training_batches(arguments.run, say) if arguments.shortlist else []
     export(
         run,
@@ -264,7 +270,8 @@ def describe(folder: Path) -> Iterator[str]:
     yield f"languages     {' -> '.join(manifest['languages'])}"
     yield f"parameters    {manifest['parameters']:,}"
     yield f"vocabularies  {len(run.source):,} source, {len(run.target):,} target"
-    yield f"validation    BLEU {best['bleu']:.2f} ({best['signature']})"
+    signature = f" ({best['signature']})" if "signature" in best else ""
+    yield f"validation    {checkpoint.quality(best)}{signature}"
     yield f"              at update {best['step']:,}, loss {best['loss']:.3f} nats a token"
     yield f"training      {'finished' if finished else 'not finished: train again to resume'}"
     yield f"choices       {', '.join(f'{k} {v}' for k, v in manifest['choices'].items())}"

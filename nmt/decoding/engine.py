@@ -48,11 +48,13 @@ class Engine:
         return found if ids is None else _renamed(found, ids.tolist())
 
     @torch.no_grad()
-    def sample(self, batch: Batch, decoding: Decoding, count: int) -> list[list[list[int]]]:
-        """Some translations of each source sentence of a batch, drawn from the model itself."""
+    def sample(
+        self, batch: Batch, decoding: Decoding, count: int, temperature: float = 1.0
+    ) -> list[list[list[int]]]:
+        """Some sentences for each source of a batch, drawn from the model itself."""
         source = self.model.encode(batch.source, batch.source_lengths)
         start, limits = self.model.start(source), _limits(batch, decoding)
-        return sample(self._step(), source, start, limits, count=count)
+        return sample(self._step(), source, start, limits, count=count, temperature=temperature)
 
     def _step(self) -> Step:
         def step(tokens: Tensor, source: State, state: State) -> tuple[Tensor, State]:

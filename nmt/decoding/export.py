@@ -14,11 +14,12 @@ from nmt.model.packed import is_packed, pack_decoder
 from nmt.vocab import tokenizer_files
 
 
-def check_export(folder: Path, run: checkpoint.Run) -> None:
+def check_export(folder: Path, run: checkpoint.Run, shortlist: int) -> None:
     """Refuses what would be overwritten or cannot be exported.
 
     Raises:
-        UserError: the folder is there already, or the run is itself a bundle of 8 bits.
+        UserError: the folder is there already, the run is itself a bundle of 8 bits, or a
+            shortlist is asked for of a language model.
     """
     if folder.exists():
         raise UserError(f"{folder}: expected a new folder for the bundle, found one; remove it")
@@ -26,6 +27,11 @@ def check_export(folder: Path, run: checkpoint.Run) -> None:
         raise UserError(
             f"{run.folder}: expected a trained run, found a bundle of 8 bits; export the run that "
             "it was made of"
+        )
+    if shortlist and not run.model.reads_source:
+        raise UserError(
+            f"--shortlist: expected a translator, found a language model in {run.folder}: no "
+            "source word leads to its words; leave the option out"
         )
 
 

@@ -202,14 +202,17 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     translator = Translator.load(
         arguments.run, device=arguments.device, precision=arguments.precision, say=say
     )
-    sources, targets = read_texts(arguments.src), read_texts(arguments.tgt)
+    if translator.model.reads_source and not arguments.src:
+        raise UserError("--src: expected the source lines of --tgt, found none")
+    targets = read_texts(arguments.tgt)
+    sources = read_texts(arguments.src) if arguments.src else targets
     if len(sources) != len(targets):
         raise UserError(
             f"{arguments.tgt}: expected {len(sources)} lines as in {arguments.src}, "
             f"found {len(targets)}"
         )
     if not sources:
-        raise UserError(f"{arguments.src}: expected at least one line, found none")
+        raise UserError(f"{arguments.tgt}: expected at least one line, found none")
     scored = translator.score(sources, targets)
     for one in scored:
         yield f"{one.log_probability:.4f}\t{one.tokens}"

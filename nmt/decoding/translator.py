@@ -99,6 +99,18 @@ class Translator:
             say=say,
         )
 
+    def expect_source(self) -> None:
+        """Refuses to translate with a language model.
+
+        Raises:
+            UserError: there is no source to translate.
+        """
+        if not self.model.reads_source:
+            raise UserError(
+                "expected a translator, found a language model (encoder: none): `nmt generate` "
+                "writes text with it, `nmt score --tgt FILE` tells its perplexity"
+            )
+
     def translate(
         self,
         texts: Sequence[str],
@@ -123,6 +135,7 @@ class Translator:
         Raises:
             UserError: a setting out of range.
         """
+        self.expect_source()
         decoding = self._settings(beam_size, length_penalty, n_best)
         ids = self.source.encode(texts)
         self._warn_of_long(texts, ids)

@@ -17,7 +17,7 @@ CHECKED = 4
 
 
 class ValidationBleu(pl.Callback):
-    """Translates the validation set at each validation, logs `val_bleu` and says how it went.
+    """Translates the validation set at each validation, logs `val_score` and says how it went.
 
     The module's `model` is used as it stands at the end of the validation epoch: with averaged
     weights if they are swapped in.
@@ -60,7 +60,7 @@ class ValidationBleu(pl.Callback):
         if not trainer.sanity_checking:
             self.hypotheses, self.last = hypotheses, score
             self.loss = float(trainer.callback_metrics["val_loss"])
-            pl_module.log("val_bleu", score.value, prog_bar=True)
+            pl_module.log("val_score", score.value, prog_bar=True)
 
     def metrics(self) -> dict[str, Any]:
         """Of the validation that has just ended."""
@@ -80,3 +80,33 @@ class ValidationBleu(pl.Callback):
             self.say(f"  source     {self.sources[index]}")
             self.say(f"  reference  {reference}")
             self.say(f"  output     {self.hypotheses[index]}")
+
+
+class ValidationPerplexity(pl.Callback):
+    """Says the loss of a language model at each validation, and logs it as `val_score`.
+
+    Args:
+        say: takes a line for each validation.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.loss = math.nan
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remembers and logs the loss, which the module has measured."""
+        if not trainer.sanity_checking:
+            self.loss = float(trainer.callback_metrics["val_loss"])
+            pl_module.log("val_score", -self.loss, prog_bar=True)
+
+    def metrics(self) -> dict[str, Any]:
+        """Of the validation that has just ended."""
+        return {"loss": self.loss}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says the line."""
+        if not trainer.sanity_checking:
+            self.say(
+                f"update {trainer.global_step}: validation loss {self.loss:.3f}, "
+                f"perplexity {math.exp(self.loss):.2f}"
+            )

@@ -41,14 +41,17 @@ def gradient_norms(model: Seq2Seq, source: Tensor, target: Tensor) -> Norms:
         target: (B, L) tokens.
     """
     model.eval()
+    found: Norms = {}
     lengths = torch.full((len(source),), source.shape[1], device=source.device)
-    read = model.source_embedding(source).detach().requires_grad_()
-    memory = model.encoder(read, lengths).memory
-    readings = memory[:, -1, : memory.shape[2] - model.encoder.words_size]
+    if model.source_embedding is not None:
+        read = model.source_embedding(source).detach().requires_grad_()
+        memory = model.encoder(read, lengths).memory
+        readings = memory[:, -1, : memory.shape[2] - model.encoder.words_size]
+        found["encoder"] = _norms(readings, read)
     said = model.target_embedding(target).detach().requires_grad_()
     features, _ = model.decoder(said, model.encode(source, lengths))
     states = features[:, -1, : model.decoder.sizes[0]]
-    return {"encoder": _norms(readings, read), "decoder": _norms(states, said)}
+    return {**found, "decoder": _norms(states, said)}
 
 
 def _norms(last: Tensor, words: Tensor) -> list[float]:

@@ -34,6 +34,7 @@ class _Attention(nn.Module):
     """A softmax over energies of the memory's places; a variant says what its energies are."""
 
     averages_memory = True
+    reads_source = True
     fusible = False
     key: nn.Module
     """What the energies need of the memory, once a sentence: (B, S, M) -> (B, S, A)."""
@@ -66,6 +67,8 @@ class _Attention(nn.Module):
 
 class NoAttention(_Attention):
     """The fixed vector that attention replaced (Cho et al. 2014): always c_i = mean_j h_j."""
+
+    reads_source = False
 
     def __init__(self, memory_size: int, query_size: int, /) -> None:
         super().__init__(memory_size)

@@ -53,6 +53,8 @@ class Encoder(Protocol):
     memory_size: int
     words_size: int
     """Of the memory's last numbers that are a word's own vector; 0 where there are none."""
+    reads_source: bool
+    """Whether there is a source at all; without one the decoder is a language model."""
 
     def fused(self) -> bool:
         """Whether all its recurrences have a whole-sequence path."""
@@ -67,6 +69,8 @@ class Attention(Protocol):
     context_size: int
     averages_memory: bool
     """Whether a context ends with a weighted mean of the memory's own vectors."""
+    reads_source: bool
+    """Whether it looks for anything in the memory."""
     fusible: bool
     """Whether the whole-sequence path of its family computes what these options say."""
 

@@ -38,6 +38,8 @@ class RecurrentEncoder(nn.Module):
             time steps.
     """
 
+    reads_source = True
+
     def __init__(
         self,
         embedding_size: int,
@@ -98,6 +100,7 @@ class Sinusoids(nn.Module):
     """
 
     words_size = 0
+    reads_source = True
 
     def __init__(self, embedding_size: int, /) -> None:
         super().__init__()
@@ -133,6 +136,8 @@ class SelfAttentionEncoder(nn.Module):
         shortcut: put each word's own vector into the memory, beside its reading.
         dropout: share of values dropped from what each part of a layer adds.
     """
+
+    reads_source = True
 
     def __init__(
         self,
@@ -173,6 +178,28 @@ class SelfAttentionEncoder(nn.Module):
         for layer in self.layers:
             states = layer(states, read.mask)
         return _encoded(self.norm(states), embedded if self.shortcut else None, read.mask)
+
+
+class NoEncoder(nn.Module):
+    """No source: the decoder is a language model. All that it may read is the number 1."""
+
+    words_size = 0
+    memory_size = 1
+    reads_source = False
+    one: Tensor
+
+    def __init__(self, embedding_size: int, /) -> None:
+        super().__init__()
+        self.register_buffer("one", torch.ones(1, 1), persistent=False)
+
+    def fused(self) -> bool:
+        """There is nothing to be slow."""
+        return True
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
+        """Of B sentences (B, ...), (B,) the memory (B, 1, 1), its mask and its summary."""
+        summary = self.one.expand(len(lengths), -1)
+        return Encoded(summary.unsqueeze(1), summary > 0, summary)
 
 
 def _positions(embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -227,4 +254,5 @@ ORDERS: dict[str, Callable[..., Encoder]] = {
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     "recurrent": RecurrentEncoder,
     "self_attention": SelfAttentionEncoder,
+    "none": NoEncoder,
 }

@@ -39,6 +39,7 @@ class MemoryNetwork(nn.Module):
     """
 
     averages_memory = False
+    reads_source = True
     fusible = False
 
     def __init__(
@@ -154,6 +155,7 @@ class TuringMachine(nn.Module):
             READERS, source, memory_size, query_size, where=where
         )
         self.averages_memory = self.source.averages_memory
+        self.reads_source = self.source.reads_source
         self.context_size = read_heads * slot_size + self.source.context_size
         self.slots = nn.Parameter(torch.empty(slots, slot_size))
         self.read = Heads(query_size, read_heads, slot_size, shifts)

@@ -22,6 +22,7 @@ class MultiHeadAttention(nn.Module):
     """
 
     averages_memory = False
+    reads_source = True
     fusible = False
 
     def __init__(

@@ -1,7 +1,7 @@
 """The whole network: embeddings, encoder, decoder and output; and several of them as one."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -80,9 +80,12 @@ class Seq2Seq(nn.Module):
             )
         if tie_embeddings == "all" and source_vocabulary != target_vocabulary:
             raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
-        self.source_embedding = Embedding(source_vocabulary, embedding_size, embedding_scale)
-        self.target_embedding = Embedding(target_vocabulary, embedding_size, embedding_scale)
         self.encoder = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
+        self.reads_source: bool = self.encoder.reads_source
+        self.source_embedding: Any = None  # of a language model; else an Embedding
+        if self.reads_source:
+            self.source_embedding = Embedding(source_vocabulary, embedding_size, embedding_scale)
+        self.target_embedding = Embedding(target_vocabulary, embedding_size, embedding_scale)
         self.decoder: Decoder = options.build(
             Decoder,
             decoder or {},
@@ -91,6 +94,10 @@ class Seq2Seq(nn.Module):
             where="model.decoder",
         )
         attention = self.decoder.attention
+        if attention.reads_source and not self.reads_source:
+            raise ValueError(
+                "encoder: none needs decoder.attention: none, or a turing_machine with source: none"
+            )
         context_size = attention.context_size
         words_size = (attention.averages_memory and self.encoder.words_size) or context_size
         shortcut = {"none": 0, "words": words_size, "context": context_size}
@@ -105,13 +112,14 @@ class Seq2Seq(nn.Module):
         initialize(self, initialization, recurrent_initialization)
         if tie_embeddings != "none":
             self.output.projection.weight = self.target_embedding.weight
-        if tie_embeddings == "all":
+        if tie_embeddings == "all" and self.source_embedding is not None:
             self.source_embedding.weight = self.target_embedding.weight
 
     def encode(self, source: Tensor, lengths: Tensor) -> State:
         """Reads sentences: (B, S), (B,) -> all that the decoder needs of them, B rows."""
-        encoded = self.encoder(self.dropout(self.source_embedding(source)), lengths)
-        return self.decoder.prepare(encoded)
+        if self.source_embedding is not None:
+            source = self.dropout(self.source_embedding(source))
+        return self.decoder.prepare(self.encoder(source, lengths))
 
     def start(self, source: State) -> State:
         """The decoder's state before the first word, B rows."""
@@ -158,6 +166,11 @@ class Ensemble(nn.Module):
         super().__init__()
         self.models = nn.ModuleList(models)
         self.sizes = [model.decoder.features_size for model in models]
+
+    @property
+    def reads_source(self) -> bool:
+        """Whether all of them translate; else some are language models."""
+        return all(model.reads_source for model in self._each())
 
     def _each(self) -> list[Seq2Seq]:
         return [model for model in self.models if isinstance(model, Seq2Seq)]

@@ -17,13 +17,18 @@ from nmt.training.module import TranslationModule
 from nmt.training.optim import moving_average
 
 
+def score(row: dict[str, Any]) -> float:
+    """What the best validation is chosen by: BLEU or, where nothing is translated, the loss."""
+    return float(row["bleu"] if "bleu" in row else -row["loss"])
+
+
 class RunFolder(Callback):
-    """Keeps the run's folder: the best model by validation BLEU, and the last state to resume.
+    """Keeps the run's folder: the best model by its validation, and the last state to resume.
 
     Args:
         folder: of the run.
         facts: what the manifest says of the run besides files and versions.
-        metrics: gives the metrics of the validation that has just ended, "bleu" among them.
+        metrics: gives the metrics of the validation that has just ended.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class RunFolder(Callback):
         self._loss, self._tokens = 0.0, 0.0
         row = {"step": trainer.global_step, "train_loss": train_loss, **self.metrics()}
         self.history.append(row)
-        if not self.best or row["bleu"] > self.best["bleu"]:
+        if not self.best or score(row) > score(self.best):
             self.best = row
             write_weights(self.folder, pl_module.model)
         self.write()
@@ -86,14 +91,14 @@ class RunFolder(Callback):
 
 
 class Patience(EarlyStopping):
-    """Stops when BLEU has not risen for some validations, over all sessions of a run.
+    """Stops when the score has not risen for some validations, over all sessions of a run.
 
     Args:
         patience: validations; may be changed from one session to the next.
     """
 
     def __init__(self, patience: int) -> None:
-        super().__init__("val_bleu", mode="max", patience=patience)
+        super().__init__("val_score", mode="max", patience=patience)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})

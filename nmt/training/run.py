@@ -38,8 +38,10 @@ class Validation:
     """What the caller wires in, so that training knows nothing of decoding.
 
     Args:
-        callback: measures BLEU after each validation and logs it as `val_bleu`.
-        metrics: the metrics of the last validation, "bleu" among them.
+        callback: measures after each validation and logs as `val_score` what is to rise: BLEU or,
+            of a language model, the negative loss.
+        metrics: the metrics of the last validation, the loss and, of a translator, "bleu" among
+            them.
     """
 
     callback: Callback
@@ -213,8 +215,8 @@ def _fit(job: Job, say: Say) -> None:
         trainer.fit(module, datamodule=job.data, ckpt_path=last, weights_only=True)
     step = trainer.global_step
     run.write(finished={"step": step, "steps": steps, "patience": training.patience})
-    why = "all updates are done" if step >= steps else "BLEU has stopped rising"
+    why = "all updates are done" if step >= steps else "validation has stopped getting better"
     say(
-        f"finished after {step:,} updates: {why}; best validation BLEU {run.best['bleu']:.2f} "
+        f"finished after {step:,} updates: {why}; best validation {checkpoint.quality(run.best)} "
         f"at update {run.best['step']:,}"
     )

@@ -93,7 +93,7 @@ def test_a_bundle_of_8_bits_is_read_in_8_bits_only(run: Path) -> None:
     with pytest.raises(UserError, match="expected precision int8, for its weights have 8 bits"):
         Translator.load(bundle, precision="fp32")
     with pytest.raises(UserError, match="export the run that it was made of"):
-        check_export(run.parent / "new", checkpoint.load_run(bundle))
+        check_export(run.parent / "new", checkpoint.load_run(bundle), 0)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
@@ -107,7 +107,7 @@ def test_the_precision_can_be_chosen_when_a_run_is_loaded(run: Path, precision: 
 
 def test_an_existing_folder_is_never_overwritten(run: Path) -> None:
     with pytest.raises(UserError, match="expected a new folder"):
-        check_export(run, checkpoint.load_run(run))
+        check_export(run, checkpoint.load_run(run), 0)
 
 
 def test_a_failed_export_leaves_nothing(run: Path) -> None:

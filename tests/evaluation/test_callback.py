@@ -73,7 +73,7 @@ def test_bleu_is_logged_and_said_after_each_validation(tmp_path: Path) -> None:
     hypotheses = [one.text for one in tiny.translator(DECODING).translate(SOURCES)]
     expected = metrics.bleu(hypotheses, REFERENCES)
     assert callback.last == expected
-    assert float(trainer.callback_metrics["val_bleu"]) == pytest.approx(expected.value)
+    assert float(trainer.callback_metrics["val_score"]) == pytest.approx(expected.value)
     numbers = f"validation loss 0.500, perplexity 1.65, {expected}"
     samples = [
         line

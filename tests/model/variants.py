@@ -20,6 +20,7 @@ NEEDS: dict[str, Settings] = {
     "RecurrentEncoder.residual": {"layers": 2},
     "Decoder.residual": {"layers": 2},
     "Decoder.dropout": {"layers": 2},
+    "Seq2Seq.encoder=none": {"decoder": {"hidden_size": SIZE, "attention": "none"}},
 }
 """What an option is tried with, where it would be refused alone."""
 
@@ -44,12 +45,17 @@ def variants(target: Any) -> dict[str, Settings]:
     options = parameters(target)
     plain = {name: _small(option) for name, option in options.items()}
     changed = {
-        f"{name}={label}": plain | NEEDS.get(f"{target.__name__}.{name}", {}) | {name: value}
+        f"{name}={label}": plain | _needed(target, name, label) | {name: value}
         for name, option in options.items()
         for label, value in _values(option).items()
         if value != plain[name]
     }
     return {"": plain, **changed}
+
+
+def _needed(target: Any, name: str, label: str) -> Settings:
+    key = f"{target.__name__}.{name}"
+    return NEEDS.get(key, {}) | NEEDS.get(f"{key}={label}", {})
 
 
 def _small(option: Option) -> Any:

@@ -61,7 +61,7 @@ class Script(Callback):
         self.step = trainer.global_step
         self.loss = float(trainer.callback_metrics["val_loss"])
         self.validated[self.step] = weights_of(trainer)
-        pl_module.log("val_bleu", self.bleu(self.step))
+        pl_module.log("val_score", self.bleu(self.step))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._pass("end", trainer)
