@@ -1,4 +1,4 @@
-"""Command-line words: parsers that fail in one sentence, and overrides of a YAML's keys."""
+"""Command-line words: parsers that fail in one sentence, options of several verbs, overrides."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -50,6 +50,42 @@ def positive(text: str) -> float:
 
 
 positive.__name__ = "float"  # how argparse names what is no number
+
+
+def add_search(parser: Parser) -> None:
+    """How translations are searched for, and where."""
+    parser.add_argument(
+        "--beam-size",
+        type=int,
+        metavar="K",
+        help="hypotheses kept at each step; 1 "
+        "is greedy search (default: the run's decoding.beam_size)",
+    )
+    parser.add_argument(
+        "--length-penalty",
+        type=float,
+        metavar="A",
+        help="a hypothesis scores log P / length ** A (default: the run's decoding.length_penalty)",
+    )
+    add_machine(parser)
+
+
+def add_threads(parser: Parser) -> None:
+    """How many threads."""
+    parser.add_argument(
+        "--threads", type=at_least(1), metavar="N", help="processor threads (default: all)"
+    )
+
+
+def add_machine(parser: Parser) -> None:
+    """On what, and how exactly, a finished model runs."""
+    add_threads(parser)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "int8"),
+        help="of the decoder's products (default: the run's decoding.precision)",
+    )
 
 
 def read_overrides(words: list[str]) -> Overrides:

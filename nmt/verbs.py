@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from nmt.arguments import Parser, at_least, positive
+from nmt.arguments import Parser, add_machine, add_search, add_threads, at_least, positive
 
 
 def add_prepare(parser: Parser) -> None:
@@ -25,7 +25,7 @@ def add_recommend(parser: Parser) -> None:
     parser.add_argument(
         "--minutes", type=at_least(1), default=60, metavar="M", help="of training, at the most"
     )
-    _add_threads(parser)
+    add_threads(parser)
 
 
 def add_train(parser: Parser) -> None:
@@ -45,39 +45,6 @@ def add_train(parser: Parser) -> None:
         metavar="N",
         help="train N runs, FOLDER-seed-S for training.seed and those after it, and tell mean and "
         "standard deviation of their validation BLEU",
-    )
-
-
-def _add_search(parser: Parser) -> None:
-    parser.add_argument(
-        "--beam-size",
-        type=int,
-        metavar="K",
-        help="hypotheses kept at each step; 1 "
-        "is greedy search (default: the run's decoding.beam_size)",
-    )
-    parser.add_argument(
-        "--length-penalty",
-        type=float,
-        metavar="A",
-        help="a hypothesis scores log P / length ** A (default: the run's decoding.length_penalty)",
-    )
-    _add_machine(parser)
-
-
-def _add_threads(parser: Parser) -> None:
-    parser.add_argument(
-        "--threads", type=at_least(1), metavar="N", help="processor threads (default: all)"
-    )
-
-
-def _add_machine(parser: Parser) -> None:
-    _add_threads(parser)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "bf16", "int8"),
-        help="of the decoder's products (default: the run's decoding.precision)",
     )
 
 
@@ -124,7 +91,7 @@ def _add_input(parser: Parser) -> None:
         help="processes that share the threads; typed lines need none (default: one for each "
         "thread if the input has more than 3,000 lines, else 1)",
     )
-    _add_search(parser)
+    add_search(parser)
 
 
 def add_translate(parser: Parser) -> None:
@@ -175,7 +142,7 @@ def add_distill(parser: Parser) -> None:
         help="a run's folder; several teach together, as an ensemble",
     )
     parser.add_argument("--fresh", action="store_true", help="train anew: drops the run's folder")
-    _add_search(parser)
+    add_search(parser)
 
 
 def add_evaluate(parser: Parser) -> None:
@@ -216,7 +183,7 @@ def add_evaluate(parser: Parser) -> None:
         metavar="FOLDER",
         help="where the report goes (default: RUN/evaluation; none for --hyp)",
     )
-    _add_search(parser)
+    add_search(parser)
 
 
 def add_generate(parser: Parser) -> None:
@@ -236,7 +203,7 @@ def add_generate(parser: Parser) -> None:
         "--max-length", type=at_least(1), default=100, metavar="L", help="tokens of a sentence"
     )
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the draws")
-    _add_machine(parser)
+    add_machine(parser)
 
 
 def add_score(parser: Parser) -> None:
@@ -244,7 +211,7 @@ def add_score(parser: Parser) -> None:
     parser.add_argument("run", type=Path, help="a run's folder")
     parser.add_argument("--src", type=Path, help="source lines; a language model has none")
     parser.add_argument("--tgt", type=Path, required=True, help="their translations, line by line")
-    _add_machine(parser)
+    add_machine(parser)
 
 
 def add_export(parser: Parser) -> None:
@@ -292,7 +259,7 @@ def add_diagnose(parser: Parser) -> None:
         metavar="FILE.png",
         help="the picture",
     )
-    _add_threads(parser)
+    add_threads(parser)
 
 
 def add_info(parser: Parser) -> None:
