@@ -108,6 +108,9 @@ class Training:
         validate_every: updates between validations; null validates once an epoch.
         validation_beam: beam size for validation BLEU; 1 is greedy.
         batch_tokens: padded positions of a batch: its sentences times its longest target.
+        max_length: the most tokens of a training sentence; null leaves all as long as they are.
+        longer: what happens to longer ones: truncate, or chunk (cut both sides into as many
+            pieces).
         learning_rate: peak rate of Adam (Kingma and Ba 2015).
         warmup_steps: updates over which the rate rises linearly from zero.
         schedule: what follows the warm-up: linear or cosine decay to `final_rate` at the last
@@ -136,6 +139,8 @@ class Training:
     validate_every: PositiveInt | None = None
     validation_beam: PositiveInt = 1
     batch_tokens: PositiveInt = 1200
+    max_length: PositiveInt | None = None
+    longer: Literal["truncate", "chunk"] = "truncate"
     learning_rate: Positive = 1e-3
     warmup_steps: Count = 200
     schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = "linear"

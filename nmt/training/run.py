@@ -12,8 +12,9 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from nmt import checkpoint, options
-from nmt.config import Config
+from nmt.config import Config, Training
 from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
+from nmt.data.shortening import shortened
 from nmt.errors import UserError
 from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
@@ -97,8 +98,7 @@ def train(
     if facts is None:
         _start_folder(folder, parent.folder if parent else prepared, config)
     source, target = load_vocabularies(folder)
-    dataset = encoded_for(folder, prepared, dataset, say)
-    data = TranslationData(dataset, config.training.batch_tokens, config.training.seed)
+    data = _data(config.training, encoded_for(folder, prepared, dataset, say), say)
     every, data.steps = _steps(config, len(data.plan))
     done = already_finished(facts, config, data.steps) if facts else None
     if done:
@@ -112,7 +112,7 @@ def train(
         facts.pop("finished", None)
         checkpoint.write_config(folder, config)
         checkpoint.write_manifest(folder, facts)
-    validation = make_validation(dataset["validation"], source, target)
+    validation = make_validation(data.dataset["validation"], source, target)
     run = RunFolder(folder, facts, validation.metrics)
     objective = options.build(OBJECTIVES, config.training.objective)
     risk = make_risk(target) if isinstance(objective, MinimumRisk) else None
@@ -132,6 +132,12 @@ class Job:
     validation: Validation
     risk: Risk | None
     resume: bool
+
+
+def _data(training: Training, dataset: datasets.DatasetDict, say: Say) -> TranslationData:
+    if training.max_length:
+        dataset = shortened(dataset, training.max_length, training.longer, say)
+    return TranslationData(dataset, training.batch_tokens, training.seed)
 
 
 def _make_model(

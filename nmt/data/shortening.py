@@ -1,0 +1,64 @@
+"""Long training sentences made short: a few of them decide how much memory a batch takes."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Literal
+
+import datasets
+
+Longer = Literal["truncate", "chunk"]
+Ids = list[int]
+SIDES = ("source_ids", "target_ids")
+
+
+def shortened(
+    dataset: datasets.DatasetDict, limit: int, longer: Longer, say: Callable[[str], None]
+) -> datasets.DatasetDict:
+    """The data with no training sentence of more than so many tokens; validation stays as it is.
+
+    Args:
+        dataset: from `open_dataset`.
+        limit: tokens of either side, its end mark not counted.
+        longer: truncate cuts each side behind the limit; chunk cuts both into as many pieces of
+            equal length as it takes, and makes a pair of each two: good for one language alone, and
+            for two as far as they say things in the same order.
+        say: told how many were too long.
+    """
+    train = dataset["train"]
+    sizes = zip(*(map(len, train[side][:]) for side in SIDES), strict=True)
+    long = sum(max(pair) > limit for pair in sizes)
+    if not long:
+        return dataset
+    how = {"truncate": "truncated", "chunk": "cut into chunks"}[longer]
+    say(f"{long:,} of {len(train):,} training pairs have more than {limit} tokens: {how}")
+
+    def cut(rows: dict[str, list[Ids]]) -> dict[str, list[Ids]]:
+        pairs = zip(*(rows[side] for side in SIDES), strict=True)
+        made = [pair for source, target in pairs for pair in CUTS[longer](source, target, limit)]
+        return {side: [pair[place] for pair in made] for place, side in enumerate(SIDES)}
+
+    short = train.select_columns(list(SIDES)).map(
+        cut, batched=True, keep_in_memory=True, load_from_cache_file=False
+    )
+    return datasets.DatasetDict({**dataset, "train": short})
+
+
+def _truncated(source: Ids, target: Ids, limit: int) -> list[tuple[Ids, Ids]]:
+    return [(source[:limit], target[:limit])]
+
+
+def _chunks(source: Ids, target: Ids, limit: int) -> list[tuple[Ids, Ids]]:
+    count = max(1, -(-max(len(source), len(target)) // limit))
+    pieces = zip(_pieces(source, count), _pieces(target, count), strict=True)
+    return [(one, other) for one, other in pieces if (one and other) or count == 1]
+
+
+def _pieces(ids: Ids, count: int) -> list[Ids]:
+    ends = [len(ids) * place // count for place in range(count + 1)]
+    return [ids[start:end] for start, end in pairwise(ends)]
+
+
+CUTS: dict[Longer, Callable[[Ids, Ids, int], list[tuple[Ids, Ids]]]] = {
+    "truncate": _truncated,
+    "chunk": _chunks,
+}

@@ -1,0 +1,76 @@
+"""Long training sentences, truncated or in chunks."""
+
+from pathlib import Path
+from typing import Literal
+
+import datasets
+import pytest
+
+from nmt.data.shortening import shortened
+from tests.toy import Toy, contains
+from tests.training.scripted import Script, settings
+
+PAIRS = [
+    (list(range(3)), list(range(10, 14))),
+    (list(range(10)), list(range(20, 25))),
+    (list(range(9)), [7]),
+    ([], []),
+]
+
+
+def made(longer: Literal["truncate", "chunk"], limit: int = 4) -> tuple[list[object], list[str]]:
+    split = datasets.Dataset.from_dict(
+        {"source_ids": [s for s, _ in PAIRS], "target_ids": [t for _, t in PAIRS]}
+    )
+    said: list[str] = []
+    found = shortened(
+        datasets.DatasetDict(train=split, validation=split), limit, longer, said.append
+    )
+    assert found["validation"][:] == split[:]
+    rows = found["train"][:]
+    return list(zip(rows["source_ids"], rows["target_ids"], strict=True)), said
+
+
+def test_truncation_cuts_behind_the_limit() -> None:
+    rows, said = made("truncate")
+    assert rows == [
+        ([0, 1, 2], [10, 11, 12, 13]),
+        ([0, 1, 2, 3], [20, 21, 22, 23]),
+        ([0, 1, 2, 3], [7]),
+        ([], []),
+    ]
+    assert said == ["2 of 4 training pairs have more than 4 tokens: truncated"]
+
+
+def test_chunks_are_pairs_of_pieces_and_lose_no_token_but_beside_nothing() -> None:
+    rows, said = made("chunk")
+    assert rows == [
+        ([0, 1, 2], [10, 11, 12, 13]),
+        ([0, 1, 2], [20]),
+        ([3, 4, 5], [21, 22]),
+        ([6, 7, 8, 9], [23, 24]),
+        ([6, 7, 8], [7]),
+        ([], []),
+    ]
+    contains(said[0], "2 of 4 training pairs", "cut into chunks")
+
+
+@pytest.mark.parametrize("longer", ["truncate", "chunk"])
+def test_where_none_is_too_long_nothing_changes(longer: Literal["truncate", "chunk"]) -> None:
+    rows, said = made(longer, limit=10)
+    assert rows == PAIRS
+    assert said == []
+
+
+def test_a_run_trains_on_shortened_sentences(toy: Toy, tmp_path: Path) -> None:
+    script = Script()
+    script.run(
+        settings(
+            *(toy, tmp_path / "run"),
+            training__max_length=3,
+            training__longer="chunk",
+            training__max_steps=2,
+            training__validate_every=2,
+        )
+    )
+    contains(" ".join(script.said), "training pairs have more than 3 tokens: cut into chunks")
