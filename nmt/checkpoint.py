@@ -195,8 +195,6 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     return Run(folder, config, model.to(device).eval(), source, target, manifest)
 
 
-def quality(row: Mapping[str, Any]) -> str:
-    """What a row of a run's metrics says of its model, for people."""
-    if "bleu" in row:
-        return f"BLEU {row['bleu']:.2f}"
-    return f"perplexity {math.exp(row['loss']):.2f}"
+def quality(row: Mapping[str, Any]) -> tuple[str, float]:
+    """What a row of a run's metrics says of its model: BLEU, of a language model perplexity."""
+    return ("BLEU", row["bleu"]) if "bleu" in row else ("perplexity", math.exp(row["loss"]))

@@ -88,10 +88,9 @@ def train_seeds(
         training = replace(config.training, seed=seed, folder=folder)
         folders.append(run_training(replace(config, training=training), say, fresh, init_from))
     best = [read_json(folder / checkpoint.METRICS)["validation"] for folder in folders]
-    told = [checkpoint.quality(row).split() for row in best]
-    name, found = told[0][0], [float(value) for _, value in told]
+    names, found = zip(*map(checkpoint.quality, best), strict=True)
     say(
-        f"{seeds} seeds: best validation {name} {mean(found):.2f}, standard deviation "
+        f"{seeds} seeds: best validation {names[0]} {mean(found):.2f}, standard deviation "
         f"{stdev(found):.2f} ({', '.join(f'{value:.2f}' for value in found)})"
     )
     return folders
@@ -271,7 +270,8 @@ def describe(folder: Path) -> Iterator[str]:
     yield f"parameters    {manifest['parameters']:,}"
     yield f"vocabularies  {len(run.source):,} source, {len(run.target):,} target"
     signature = f" ({best['signature']})" if "signature" in best else ""
-    yield f"validation    {checkpoint.quality(best)}{signature}"
+    name, value = checkpoint.quality(best)
+    yield f"validation    {name} {value:.2f}{signature}"
     yield f"              at update {best['step']:,}, loss {best['loss']:.3f} nats a token"
     yield f"training      {'finished' if finished else 'not finished: train again to resume'}"
     yield f"choices       {', '.join(f'{k} {v}' for k, v in manifest['choices'].items())}"

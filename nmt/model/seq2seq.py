@@ -80,12 +80,13 @@ class Seq2Seq(nn.Module):
             )
         if tie_embeddings == "all" and source_vocabulary != target_vocabulary:
             raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
-        self.encoder = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
-        self.reads_source: bool = self.encoder.reads_source
+        built = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
+        self.reads_source: bool = built.reads_source
         self.source_embedding: Any = None  # of a language model; else an Embedding
         if self.reads_source:
             self.source_embedding = Embedding(source_vocabulary, embedding_size, embedding_scale)
         self.target_embedding = Embedding(target_vocabulary, embedding_size, embedding_scale)
+        self.encoder = built
         self.decoder: Decoder = options.build(
             Decoder,
             decoder or {},

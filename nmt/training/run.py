@@ -221,8 +221,10 @@ def _fit(job: Job, say: Say) -> None:
         trainer.fit(module, datamodule=job.data, ckpt_path=last, weights_only=True)
     step = trainer.global_step
     run.write(finished={"step": step, "steps": steps, "patience": training.patience})
-    why = "all updates are done" if step >= steps else "validation has stopped getting better"
+    name, value = checkpoint.quality(run.best)
+    still = f"{name} has stopped {'rising' if name == 'BLEU' else 'falling'}"
+    why = "all updates are done" if step >= steps else still
     say(
-        f"finished after {step:,} updates: {why}; best validation {checkpoint.quality(run.best)} "
+        f"finished after {step:,} updates: {why}; best validation {name} {value:.2f} "
         f"at update {run.best['step']:,}"
     )
