@@ -31,6 +31,15 @@ class Embedding(nn.Embedding):
         return super().forward(tokens) * self.scale
 
 
+def _expect_ties(kind: str, embedding_size: int, readout_size: int) -> None:
+    """Refuses to tie what differs in size."""
+    if kind != "none" and readout_size != embedding_size:
+        raise ValueError(
+            f"tie_embeddings: {kind} needs readout_size = embedding_size "
+            f"({embedding_size}), found {readout_size}"
+        )
+
+
 class Seq2Seq(nn.Module):
     """An encoder-decoder with attention; this signature is the schema of a YAML's `model:`.
 
@@ -73,11 +82,7 @@ class Seq2Seq(nn.Module):
     ) -> None:
         super().__init__()
         readout_size = readout_size or embedding_size
-        if tie_embeddings != "none" and readout_size != embedding_size:
-            raise ValueError(
-                f"tie_embeddings: {tie_embeddings} needs readout_size = embedding_size "
-                f"({embedding_size}), found {readout_size}"
-            )
+        _expect_ties(tie_embeddings, embedding_size, readout_size)
         if tie_embeddings == "all" and source_vocabulary != target_vocabulary:
             raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
         built = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
