@@ -107,6 +107,9 @@ def test_a_shortlist_of_a_language_model_is_refused(
 def test_what_asks_a_source_needs_one() -> None:
     with pytest.raises(UserError, match=r"encoder: none needs decoder\.attention: none"):
         options.build(Seq2Seq, {"encoder": "none"}, 9, 9)
+    tied = {"encoder": "none", "decoder": {"attention": "none"}, "tie_embeddings": "all"}
+    with pytest.raises(UserError, match=r"tie_embeddings: all needs a source, found encoder: none"):
+        options.build(Seq2Seq, tied, 9, 9)
     machine = {"kind": "turing_machine", "source": "none"}
     options.build(Seq2Seq, {"encoder": "none", "decoder": {"attention": machine}}, 9, 9)
 

@@ -40,6 +40,16 @@ def _expect_ties(kind: str, embedding_size: int, readout_size: int) -> None:
         )
 
 
+def _expect_no_source(attention_reads: bool, ties: str) -> None:
+    """Refuses what asks for the source that a language model does not have."""
+    if attention_reads:
+        raise ValueError(
+            "encoder: none needs decoder.attention: none, or a turing_machine with source: none"
+        )
+    if ties == "all":
+        raise ValueError("tie_embeddings: all needs a source, found encoder: none; use target")
+
+
 class Seq2Seq(nn.Module):
     """An encoder-decoder with attention; this signature is the schema of a YAML's `model:`.
 
@@ -100,10 +110,8 @@ class Seq2Seq(nn.Module):
             where="model.decoder",
         )
         attention = self.decoder.attention
-        if attention.reads_source and not self.reads_source:
-            raise ValueError(
-                "encoder: none needs decoder.attention: none, or a turing_machine with source: none"
-            )
+        if not self.reads_source:
+            _expect_no_source(attention.reads_source, tie_embeddings)
         context_size = attention.context_size
         words_size = (attention.averages_memory and self.encoder.words_size) or context_size
         shortcut = {"none": 0, "words": words_size, "context": context_size}
@@ -118,7 +126,7 @@ class Seq2Seq(nn.Module):
         initialize(self, initialization, recurrent_initialization)
         if tie_embeddings != "none":
             self.output.projection.weight = self.target_embedding.weight
-        if tie_embeddings == "all" and self.source_embedding is not None:
+        if tie_embeddings == "all":
             self.source_embedding.weight = self.target_embedding.weight
 
     def encode(self, source: Tensor, lengths: Tensor) -> State:
