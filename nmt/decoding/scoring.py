@@ -1,15 +1,19 @@
 """What the model thinks of given translations: their probability and their alignment."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nmt.batch import Batch
+from nmt.model.memory import TuringMachine
 from nmt.model.seq2seq import Ensemble, Seq2Seq
+from nmt.state import State
 
 CHUNK = 1024
 """Tokens whose logits are in memory at once: a vocabulary is wide."""
@@ -50,6 +54,34 @@ def align(model: Seq2Seq | Ensemble, batch: Batch) -> Tensor:
     _, weights = model(batch.source, batch.source_lengths, batch.target_input)
     assert isinstance(weights, Tensor)
     return weights
+
+
+@contextmanager
+def recorded_heads(model: Seq2Seq | Ensemble) -> Iterator[dict[str, list[Tensor]]]:
+    """Where the heads of Turing machines look in a pass within: at each step (B, slots).
+
+    Their names are those of the heads, as `write 1` and `read 1`; without a machine there are none.
+    """
+    machines = [part for part in model.modules() if isinstance(part, TuringMachine)]
+    found: dict[str, list[Tensor]] = {}
+
+    def record(which: str, module: object, inputs: object, outputs: tuple[State, ...]) -> None:
+        _, reads, writes, _ = outputs[2]
+        for kind, heads in (("write", writes), ("read", reads)):
+            assert isinstance(heads, Tensor)
+            for number, weights in enumerate(heads.unbind(dim=1), start=1):
+                found.setdefault(f"{which}{kind} {number}", []).append(weights)
+
+    names = [""] if len(machines) == 1 else [f"{i}: " for i in range(1, len(machines) + 1)]
+    hooks = [
+        machine.register_forward_hook(partial(record, name))
+        for machine, name in zip(machines, names, strict=True)
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def perplexity(scored: Sequence[Scored]) -> float:

@@ -29,11 +29,13 @@ class Alignment:
         source: (S) the source's tokens as pieces of its text, and `</s>`.
         target: (T) the translation's tokens alike; without `</s>` if it was cut.
         weights: (T, S) each row sums to 1.
+        heads: of a Turing machine, by name: (T, slots) where each looked; None without one.
     """
 
     source: list[str]
     target: list[str]
     weights: list[list[float]]
+    heads: dict[str, list[list[float]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,11 @@ class Translation(Alternative):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON; without an alignment where none was asked for."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return asdict(self, dict_factory=_given)
+
+
+def _given(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if value is not None}
 
 
 def unchanged(text: str) -> Translation:

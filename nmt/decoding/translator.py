@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from nmt import options
 from nmt.batch import Batch
 from nmt.checkpoint import SHORTLIST, Run, load_run
@@ -229,18 +231,30 @@ class Translator:
 
     def _align(self, sources: list[list[int]], best: Sequence[Hypothesis]) -> list[Alignment]:
         """Search carries no alignments: one forced pass over its result gives the same."""
-        weights = scoring.align(self.model, self._batch(sources, [one.tokens for one in best]))
+        batch = self._batch(sources, [one.tokens for one in best])
+        with scoring.recorded_heads(self.model) as heads:
+            weights = scoring.align(self.model, batch).tolist()
+        looked = {
+            # Attention after the cell has looked once before the first word.
+            name: torch.stack(steps[-batch.target_input.shape[1] :], dim=1).tolist()
+            for name, steps in heads.items()
+        }
         end = RESERVED[EOS]
         aligned = []
-        for ids, one, table in zip(sources, best, weights.tolist(), strict=True):
+        for row, (ids, one) in enumerate(zip(sources, best, strict=True)):
             source = [*self.source.pieces(ids), end]
             target = self.target.pieces(one.tokens) + [end] * one.finished
-            rows = [[round(weight, 4) for weight in row[: len(source)]] for row in table]
-            aligned.append(Alignment(source, target, rows[: len(target)]))
+            table = _rounded(weights[row][: len(target)], len(source))
+            slots = {name: _rounded(of[row][: len(target)]) for name, of in looked.items()}
+            aligned.append(Alignment(source, target, table, slots or None))
         return aligned
 
     def _batch(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> Batch:
         return Batch.of(sources, targets).to(next(self.model.parameters()).device)
+
+
+def _rounded(table: list[list[float]], columns: int | None = None) -> list[list[float]]:
+    return [[round(weight, 4) for weight in row[:columns]] for row in table]
 
 
 def _check_ensemble(runs: Sequence[Run]) -> None:

@@ -14,6 +14,7 @@ from nmt.errors import UserError
 from nmt.files import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PANELS: tuple[tuple[str, dict[str, str], Callable[[float], float]], ...] = (
@@ -31,14 +32,31 @@ def attention_picture(alignment: Alignment, path: Path) -> None:
         UserError: matplotlib is not installed.
     """
     source = [piece.strip() for piece in alignment.source]
-    target = [piece.strip() for piece in alignment.target]
-    figure = _figure(2 + 0.35 * len(source), 1.5 + 0.3 * len(target))
-    axes = figure.add_subplot()
-    axes.imshow(alignment.weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    figure = _figure(2 + 0.35 * len(source), 1.5 + 0.3 * len(alignment.target))
+    axes = _grid(figure.add_subplot(), alignment.weights, alignment.target)
     axes.set_xticks(range(len(source)), source, rotation=90)
-    axes.set_yticks(range(len(target)), target)
     axes.xaxis.tick_top()
     _save(figure, path)
+
+
+def heads_picture(alignment: Alignment, path: Path) -> None:
+    """Draws where each head of a Turing machine looked: a grid of its slots for each.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    heads = alignment.heads or {}
+    figure = _figure(1.5 + 4 * len(heads), 1.5 + 0.3 * len(alignment.target))
+    for place, (name, weights) in enumerate(heads.items(), start=1):
+        axes = figure.add_subplot(1, len(heads), place, xlabel=f"{name}: slots")
+        _grid(axes, weights, alignment.target)
+    _save(figure, path)
+
+
+def _grid(axes: "Axes", weights: Sequence[Sequence[float]], rows: Sequence[str]) -> "Axes":
+    axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    axes.set_yticks(range(len(rows)), [piece.strip() for piece in rows])
+    return axes
 
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

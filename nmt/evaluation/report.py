@@ -126,12 +126,16 @@ def _pictures(folder: Path, examples: Sequence[Example], align: Align) -> list[s
     for example, alignment in zip(chosen, align([e.source or "" for e in chosen]), strict=True):
         if alignment is None:
             continue
-        name = f"attention-{example.line}.png"
+        drawn = {"attention": plots.attention_picture}
+        if alignment.heads:
+            drawn["heads"] = plots.heads_picture
         try:
-            plots.attention_picture(alignment, folder / name)
+            for kind, draw in drawn.items():
+                name = f"{kind}-{example.line}.png"
+                draw(alignment, folder / name)
+                lines.append(f"![{kind}, line {example.line}]({name})")
         except UserError as error:
             return [f"No pictures: {error}."]
-        lines.append(f"![line {example.line}]({name})")
     return lines
 
 

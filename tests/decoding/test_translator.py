@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
+from torch import Tensor
 
 from nmt import checkpoint
 from nmt.batch import Batch
@@ -14,7 +17,9 @@ from nmt.config import Decoding
 from nmt.decoding.search import Hypothesis
 from nmt.decoding.translator import Translator, batches
 from nmt.errors import UserError
-from nmt.vocab import EOS, JOINT
+from nmt.model.seq2seq import Ensemble, Seq2Seq
+from nmt.state import State
+from nmt.vocab import BOS, EOS, JOINT
 from tests.decoding import tiny
 
 
@@ -117,6 +122,62 @@ def test_an_alignment_is_what_search_saw() -> None:
     _, _, weights = tiny.model().step(batch.target[:, 0], source, tiny.model().start(source))
     assert found.alignment is not None
     assert found.alignment.weights[0] == pytest.approx(weights[0].tolist(), abs=1e-4)
+
+
+def with_machine(seed: int) -> Seq2Seq:
+    """A fresh translator whose decoder has slots, two heads that write and one that reads."""
+    slots = {"kind": "turing_machine", "slots": 6, "slot_size": 4, "write_heads": 2}
+    torch.manual_seed(seed)
+    decoder = {"hidden_size": 24, "attention": slots}
+    settings = replace(tiny.CONFIG, model={**tiny.CONFIG.model, "decoder": decoder})
+    return checkpoint.build_model(settings, tiny.vocabulary(), tiny.vocabulary()).eval()
+
+
+def test_an_alignment_tells_where_the_heads_of_a_turing_machine_looked() -> None:
+    model = with_machine(1)
+    vocabulary = tiny.vocabulary()
+    texts = ["a dog", "the cat sat on the mat"]
+    found = Translator(model, vocabulary, vocabulary).translate(texts, alignments=True)
+    for one in found:
+        assert one.alignment is not None and one.alignment.heads is not None
+        assert list(one.alignment.heads) == ["write 1", "write 2", "read 1"]
+        for rows in one.alignment.heads.values():
+            assert len(rows) == len(one.alignment.target)
+            assert all(sum(row) == pytest.approx(1, abs=1e-2) for row in rows)
+        assert "heads" in one.as_dict()["alignment"]
+    ids = torch.tensor([[*vocabulary.encode(texts[:1])[0], EOS]])
+    source = model.encode(ids, torch.tensor([ids.shape[1]]))
+    state = model.start(source)
+    _, state, _ = model.step(torch.tensor([BOS]), source, state)
+    assert found[0].alignment is not None and found[0].alignment.heads is not None
+    for name, heads in zip(("read", "write"), machine_state(state)[1:3], strict=True):
+        (first, *_) = found[0].alignment.heads[f"{name} 1"]
+        assert first == pytest.approx(heads[0, 0].tolist(), abs=1e-4)
+
+
+def machine_state(state: State) -> tuple[Tensor, ...]:
+    """The innermost state whose first member is the slots (1, 6, 4)."""
+    if isinstance(state[0], Tensor) and state[0].shape[1:] == (6, 4):
+        return cast(tuple[Tensor, ...], state)
+    (found,) = [
+        inner
+        for part in state
+        if isinstance(part, tuple) and part
+        if (inner := machine_state(part))
+    ] or [()]
+    return found
+
+
+def test_machines_of_an_ensemble_are_told_apart() -> None:
+    together = Translator(
+        Ensemble([with_machine(1), tiny.model(), with_machine(2)]),
+        tiny.vocabulary(),
+        tiny.vocabulary(),
+    )
+    (found,) = together.translate(["a dog"], alignments=True)
+    assert found.alignment is not None and found.alignment.heads is not None
+    names = [f"{run}: {head}" for run in (1, 2) for head in ("write 1", "write 2", "read 1")]
+    assert list(found.alignment.heads) == names
 
 
 def test_pieces_of_characters_that_several_tokens_share() -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,22 @@ def test_a_report_has_scores_examples_and_pictures(tmp_path: Path) -> None:
     for name in pictures:
         assert f"]({name})" in text
         assert (tmp_path / "new" / "report" / name).read_bytes().startswith(PNG)
+
+
+def test_heads_of_a_turing_machine_are_drawn_beside_attention(tmp_path: Path) -> None:
+    def with_heads(sources: Sequence[str]) -> list[Alignment | None]:
+        heads = {"write 1": [[0.0, 1.0]] * 3, "read 1": [[0.5, 0.5]] * 3}
+        return [replace(one, heads=heads) for one in align(sources) if one]
+
+    examples = report.examples_of(SOURCES, REFERENCES, HYPOTHESES)
+    scores = metrics.evaluate(HYPOTHESES, REFERENCES)
+    report.write_report(tmp_path, "A test", scores, examples, with_heads)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    drawn = sorted(path.name for path in tmp_path.glob("heads-*.png"))
+    assert len(drawn) == len(list(tmp_path.glob("attention-*.png"))) == report.PICTURES
+    for name in drawn:
+        assert f"]({name})" in text
+        assert (tmp_path / name).read_bytes().startswith(PNG)
 
 
 def test_examples_are_ranked_by_their_own_chrf(tmp_path: Path) -> None:
