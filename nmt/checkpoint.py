@@ -53,7 +53,8 @@ class Run:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
-    own = {"nmt": __version__, "python": platform.python_version()}
+    processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    own = {"nmt": __version__, "python": platform.python_version(), "processor": processor}
     return own | {name: version(name) for name in ("torch", "tokenizers", "sacrebleu")}
 
 
@@ -77,8 +78,9 @@ def write_weights(folder: Path, model: Seq2Seq) -> None:
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Writes the manifest: the given facts, versions, and the digest of each file of the bundle."""
-    files = [folder / WEIGHTS, folder / CONFIG, folder / METRICS, *tokenizer_files(folder)]
-    files += [folder / SHORTLIST] * (folder / SHORTLIST).exists()
+    names = (WEIGHTS, CONFIG, METRICS, SHORTLIST)  # a run that has just begun has no weights yet
+    files = [folder / name for name in names if (folder / name).exists()]
+    files += tokenizer_files(folder)
     content = {
         "format_version": FORMAT_VERSION,
         **facts,
@@ -180,6 +182,8 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
+    if WEIGHTS not in manifest["files"]:
+        raise UserError(f"{folder}: expected a trained run; its training has not yet saved a model")
     for name, digest in manifest["files"].items():
         path = folder / Path(name).name
         if not path.is_file() or sha256(path) != digest:

@@ -76,6 +76,10 @@ class MemoryNetwork(nn.Module):
         return read.flatten(0, 1), weights.flatten(0, 1), state
 
 
+STRENGTH = 4.0
+"""What a head's strength b is told at first, before softplus."""
+
+
 class Heads(nn.Module):
     """Where some heads of a Turing machine look (Graves et al. 2014, section 3.3).
 
@@ -97,6 +101,8 @@ class Heads(nn.Module):
         self.sizes = [width, 1, 1, 1, 2 * shifts + 1]
         self.interface = nn.Linear(query_size, heads * sum(self.sizes))
         nn.init.zeros_(self.interface.bias)
+        # Cosines are at most 1: with b near 0 all slots look the same, and nothing tells the keys.
+        nn.init.constant_(self.interface.bias.view(heads, -1)[:, width], STRENGTH)
 
     def forward(self, query: Tensor, memory: Tensor, before: Tensor) -> Tensor:
         """(R, Q), slots (R, N, W) and the weights before (R, H, N) -> the weights (R, H, N)."""

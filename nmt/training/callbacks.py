@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from tqdm import tqdm
 
-from nmt.checkpoint import LAST, METRICS, write_manifest, write_weights
+from nmt.checkpoint import METRICS, write_manifest, write_weights
 from nmt.errors import UserError
-from nmt.files import write_atomically, write_json
+from nmt.files import write_json
 from nmt.training.module import TranslationModule
 from nmt.training.optim import moving_average
 
@@ -23,7 +23,7 @@ def score(row: dict[str, Any]) -> float:
 
 
 class RunFolder(Callback):
-    """Keeps the run's folder: the best model by its validation, and the last state to resume.
+    """Keeps the run's folder: the best model by its validation, its metrics, the manifest.
 
     Args:
         folder: of the run.
@@ -73,10 +73,6 @@ class RunFolder(Callback):
         write_json(self.folder / METRICS, content)
         write_manifest(self.folder, {**self.facts, "best_step": self.best["step"]})
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking:
-            write_atomically(self.folder / LAST, trainer.save_checkpoint)
-
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -84,10 +80,12 @@ class RunFolder(Callback):
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "best": self.best}
+        sums = {"loss": self._loss, "tokens": self._tokens}
+        return {"history": self.history, "best": self.best, **sums}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
+        self._loss, self._tokens = state_dict.get("loss", 0.0), state_dict.get("tokens", 0.0)
 
 
 class Patience(EarlyStopping):

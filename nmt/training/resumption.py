@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 from nmt import checkpoint
 from nmt.config import Config
@@ -88,25 +87,31 @@ def check_prepared(prepared: Path, config: Config) -> str:
 
 
 def facts_to_resume(
-    folder: Path, config: Config, data_hash: str, parent: checkpoint.Run | None
+    folder: Path,
+    state: Path | None,
+    config: Config,
+    data_hash: str,
+    parent: checkpoint.Run | None,
 ) -> dict[str, Any] | None:
     """The manifest's facts of the run that a folder holds; None if there is nothing to resume.
+
+    Args:
+        folder: of the run.
+        state: that of its training, if there is one.
+        config: the settings now.
+        data_hash: of the data now.
+        parent: the run that --init-from names.
 
     Raises:
         UserError: the folder's run cannot be resumed, or not with these settings or this data.
     """
-    if not (folder / checkpoint.LAST).exists():
-        if (folder / checkpoint.MANIFEST).exists():
+    if state is None:
+        if (folder / checkpoint.WEIGHTS).exists():
             raise UserError(
                 f"{folder}: holds a trained model but no {checkpoint.LAST} to resume from; "
                 "start over with --fresh or choose another training.folder"
             )
         return None
-    if not is_zipfile(folder / checkpoint.LAST):
-        raise UserError(
-            f"{folder / checkpoint.LAST}: expected the state of a training run, found a damaged "
-            "file; restore it from a copy of the run, or start over with --fresh"
-        )
     manifest = checkpoint.read_manifest(folder)
     settings = asdict(checkpoint.read_config(folder))
     for key, before, after in _changes(settings, asdict(config)):
@@ -125,6 +130,17 @@ def facts_to_resume(
             "--init-from out to resume, choose another training.folder, or start over with --fresh"
         )
     return manifest
+
+
+def other_machine(facts: dict[str, Any]) -> str | None:
+    """What is not as it was when the run was last saved, if its results may differ by it."""
+    was, now = facts["versions"], checkpoint.versions()
+    changed = [
+        f"{name} {was[name]} is {now[name]}" for name in now if was.get(name, "") != now[name]
+    ]
+    if not changed:
+        return None
+    return f"goes on elsewhere than it began ({', '.join(changed)}): its last digits may differ"
 
 
 def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str | None:

@@ -27,10 +27,12 @@ from nmt.training.resumption import (
     check_folder,
     check_prepared,
     facts_to_resume,
+    other_machine,
     start_over,
 )
 from nmt.training.risk import Risk
-from nmt.training.trainer import exits, make_trainer, quiet, rehearse
+from nmt.training.states import SavedState, Signals, clear_partial, exits, newest_state
+from nmt.training.trainer import make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 
@@ -94,9 +96,13 @@ def train(
         config = dataclasses.replace(config, model=parent.config.model)
     if fresh:
         start_over(folder)
-    facts = facts_to_resume(folder, config, data_hash, parent)
+    clear_partial(folder)
+    state = newest_state(folder, say)
+    facts = facts_to_resume(folder, state, config, data_hash, parent)
     if facts is None:
         _start_folder(folder, parent.folder if parent else prepared, config)
+    elif difference := other_machine(facts):
+        say(f"{folder}: {difference}")
     source, target = load_vocabularies(folder)
     data = _data(config.training, encoded_for(folder, prepared, dataset, say), say)
     every, data.steps = _steps(config, len(data.plan))
@@ -105,24 +111,22 @@ def train(
         say(f"{folder}: this run is finished: {done}; --fresh starts over")
         return folder
     model = _make_model(config, source, target, parent)
-    resume = facts is not None
     if facts is None:
         facts = _new_facts(config, data, data_hash, model, parent)
-    else:
-        facts.pop("finished", None)
-        checkpoint.write_config(folder, config)
-        checkpoint.write_manifest(folder, facts)
+    facts.pop("finished", None)
+    checkpoint.write_config(folder, config)
+    checkpoint.write_manifest(folder, facts)
     validation = make_validation(data.dataset["validation"], source, target)
     run = RunFolder(folder, facts, validation.metrics)
     objective = options.build(OBJECTIVES, config.training.objective)
     risk = make_risk(target) if isinstance(objective, MinimumRisk) else None
-    _fit(Job(config, model, data, every, run, validation, risk, resume), say)
+    _fit(Job(config, model, data, every, run, validation, risk, state), say)
     return folder
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that fitting takes; `every` is the number of updates between validations."""
+    """All that fitting takes: `every` so many updates it validates, from a `state` it goes on."""
 
     config: Config
     model: Seq2Seq
@@ -131,7 +135,7 @@ class Job:
     run: RunFolder
     validation: Validation
     risk: Risk | None
-    resume: bool
+    state: Path | None
 
 
 def _data(training: Training, dataset: datasets.DatasetDict, say: Say) -> TranslationData:
@@ -199,26 +203,26 @@ def _fit(job: Job, say: Say) -> None:
     module = TranslationModule(job.model, training, steps, job.risk)
     rehearse(module, job.data, run.folder)
     say(
-        f"{'resuming' if job.resume else 'training'} {run.folder}: "
+        f"{'resuming' if job.state else 'training'} {run.folder}: "
         f"{run.facts['parameters']:,} parameters, {choices['precision']}, "
         f"{choices['threads']} threads on {device()}; {len(job.data.dataset['train']):,} pairs, "
         f"{len(job.data.plan):,} updates an epoch, {steps:,} in all, "
         f"validation every {job.every:,}; {job.model.paths()}"
     )
     # The order matters: BLEU and the saved weights want the average, which the averaging
-    # callback takes out of the model at the end of a validation; and what is saved for resuming
-    # must know of the patience that this validation has cost.
+    # callback takes out of the model at the end of a validation; and the state that is saved must
+    # know of the patience that this validation has cost, and of this update's average.
     callbacks = [
         job.validation.callback,
         Patience(training.patience),
         run,
         *averaging(training.average_decay),
+        SavedState(run.folder, job.every, Signals()),
         Progress(steps, say),
     ]
     with quiet(), exits():
         trainer = make_trainer(run.folder, training, choices["precision"], job.every, callbacks)
-        last = str(run.folder / checkpoint.LAST) if job.resume else None
-        trainer.fit(module, datamodule=job.data, ckpt_path=last, weights_only=True)
+        trainer.fit(module, datamodule=job.data, ckpt_path=job.state, weights_only=True)
     step = trainer.global_step
     run.write(finished={"step": step, "steps": steps, "patience": training.patience})
     name, value = checkpoint.quality(run.best)

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -74,22 +73,6 @@ def rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> 
                 checkpoint.load_weights(module.model, Path(name) / checkpoint.WEIGHTS)
     except OSError as error:
         raise UserError(f"{folder}: cannot write a model here ({error})") from None
-
-
-@contextlib.contextmanager
-def exits() -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM end the program as they do elsewhere.
-
-    Lightning turns the one into status 1, and is deaf to it ever after, the other into status 0.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as leaving:
-        signal.signal(signal.SIGINT, handler)
-        if isinstance(leaving.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 @contextlib.contextmanager

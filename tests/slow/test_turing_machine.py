@@ -14,8 +14,6 @@ from nmt.model.decoder import Decoder
 Draw = Callable[[int, int], tuple[Tensor, Tensor]]
 """(update, sentences) -> tokens (B, T) and what is to be said at the last A of them, (B, A)."""
 
-BATCH = 16
-
 
 class Machine(nn.Module):
     """Reads symbols one by one and answers at the end: all it knows is in its slots."""
@@ -41,10 +39,10 @@ class Machine(nn.Module):
         return logits
 
 
-def train(model: nn.Module, draw: Draw, updates: int, rate: float) -> None:
+def train(model: nn.Module, draw: Draw, updates: int, sentences: int, rate: float) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     for update in range(updates):
-        tokens, answers = draw(update, BATCH)
+        tokens, answers = draw(update, sentences)
         logits = model(tokens, answers.shape[1])
         loss = functional.cross_entropy(logits.flatten(0, 1), answers.flatten())
         optimizer.zero_grad()
@@ -90,7 +88,7 @@ def test_it_copies_twice_as_many_symbols_as_it_has_ever_seen(seed: int) -> None:
     def draw(update: int, sentences: int) -> tuple[Tensor, Tensor]:
         return copying(int(torch.randint(1, 21, (), generator=by)), sentences, 8, by)
 
-    train(model, draw, updates=500, rate=0.003)
+    train(model, draw, updates=500, sentences=16, rate=0.003)
     assert right(model, *copying(40, 50, 8, by)) >= 0.99
 
 
@@ -105,5 +103,5 @@ def test_it_recalls_what_came_after_each_of_eight_symbols(seed: int) -> None:
         most = min(8, 4 + update // 250)  # an easier beginning is what seed 3 needs
         return recalling(int(torch.randint(2, most + 1, (), generator=by)), sentences, 24, by)
 
-    train(model, draw, updates=2000, rate=0.01)
+    train(model, draw, updates=2000, sentences=32, rate=0.01)
     assert right(model, *recalling(8, 256, 24, by)) >= 0.99

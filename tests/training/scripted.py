@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from nmt import config
+from nmt import checkpoint, config
 from nmt.config import Config
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.risk import Risk
@@ -99,6 +99,17 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, Tensor):
         return torch.equal(left, right)
     return bool(left == right)
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    """Two runs hold the same: model, metrics, optimiser, averages, patience."""
+    for name in (checkpoint.WEIGHTS, checkpoint.METRICS):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    left, right = (torch.load(run / checkpoint.LAST, weights_only=True) for run in (one, other))
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "global_step"):
+        assert same(left[key], right[key]), key
+    for key in ("current_model_state", "averaging_state"):
+        assert same(left.get(key), right.get(key)), key
 
 
 def settings(toy: Toy, folder: Path, **changes: Any) -> Config:

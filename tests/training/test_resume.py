@@ -1,18 +1,21 @@
 """A run may be cut anywhere: resumed, it ends where it would have ended."""
 
+import errno
 import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from nmt import checkpoint
 from nmt.cli import main
 from nmt.errors import UserError
 from tests.toy import Toy
-from tests.training.scripted import PowerCut, Script, same, settings
+from tests.training.scripted import PowerCut, Script, assert_alike, settings
 
 Trained = Callable[..., Path]
 
@@ -29,22 +32,11 @@ def whole(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return train
 
 
-def assert_alike(one: Path, other: Path) -> None:
-    """Two runs hold the same: model, metrics, optimiser, averages, patience."""
-    for name in (checkpoint.WEIGHTS, checkpoint.METRICS):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    left, right = (torch.load(run / checkpoint.LAST, weights_only=True) for run in (one, other))
-    for key in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "global_step"):
-        assert same(left[key], right[key]), key
-    for key in ("current_model_state", "averaging_state"):
-        assert same(left.get(key), right.get(key)), key
-
-
 @pytest.mark.parametrize("decay", [0.0, 0.4])
 @pytest.mark.parametrize(
     ("place", "step", "first"),
     [
-        ("update", 3, 1),  # before the first validation there is nothing to resume
+        ("update", 3, 1),
         ("update", 6, 5),
         ("update", 8, 5),
         ("validation", 8, 5),
@@ -59,7 +51,7 @@ def test_a_cut_leaves_no_trace(
         Script(cut=(place, step)).run(changes)
     second = Script()
     run = second.run(changes)
-    assert second.said[0].startswith("training" if first == 1 else "resuming")
+    assert second.said[0].startswith("resuming")
     assert min(second.updated, default=None) == first
     assert_alike(run, whole(decay))
 
@@ -174,15 +166,110 @@ def test_a_model_without_its_last_state_is_refused(
 ) -> None:
     run = Path(shutil.copytree(whole(), tmp_path / "run"))
     (run / "last.ckpt").unlink()
+    (run / "before-last.ckpt").unlink()
     with pytest.raises(UserError, match=r"no last\.ckpt to resume from; start over with --fresh"):
         Script().run(settings(toy, run, training__max_steps=16))
 
 
-def test_a_torn_last_state_is_refused(toy: Toy, whole: Trained, tmp_path: Path) -> None:
+def torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def foreign(path: Path) -> None:
+    torch.save({"weights": torch.ones(3)}, path)
+
+
+def pickled(path: Path) -> None:
+    torch.save({"state_dict": Path("/tmp")}, path)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+HARM: dict[Callable[[Path], None], str] = {
+    torn: "damaged",
+    flipped: "damaged",
+    emptied: "damaged",
+    foreign: "not the state of a training run",
+    pickled: "not a state of ours",
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_harmed_state_is_passed_over_for_the_one_before(
+    harm: Callable[[Path], None], toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
+    changes = settings(toy, tmp_path / "run")
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 10)).run(changes)
+    harm(tmp_path / "run/last.ckpt")
+    script = Script()
+    run = script.run(changes)
+    assert f"last.ckpt: passed over, for it is {HARM[harm]}" in script.said[0]
+    assert min(script.updated) == 5  # 8 was lost, 4 was kept
+    assert_alike(run, whole())
+
+
+def test_a_run_whose_states_are_all_torn_is_refused(
+    toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
     run = Path(shutil.copytree(whole(), tmp_path / "run"))
-    (run / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes()[:-500])
+    torn(run / "last.ckpt")
+    torn(run / "before-last.ckpt")
     with pytest.raises(UserError, match=r"last\.ckpt: .* --fresh"):
         Script().run(settings(toy, run, training__max_steps=16))
+
+
+def test_what_was_half_written_is_cleared_away(toy: Toy, tmp_path: Path) -> None:
+    changes = settings(toy, tmp_path / "run")
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 3)).run(changes)
+    (tmp_path / "run/.last.ckpt.123.partial").write_bytes(b"half")
+    run = Script().run(changes)
+    assert not list(run.glob(".*"))
+
+
+def test_another_processor_or_version_is_reported(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = settings(toy, tmp_path / "run")
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 6)).run(changes)
+    now = {**checkpoint.versions(), "torch": "9.9", "processor": "abacus"}
+    monkeypatch.setattr(checkpoint, "versions", lambda: now)
+    script = Script()
+    script.run(changes)
+    assert "torch" in script.said[0] and "is 9.9" in script.said[0]
+    assert "is abacus" in script.said[0] and "its last digits may differ" in script.said[0]
+
+
+def test_a_full_disk_is_told_by_name_and_loses_nothing(
+    toy: Toy, whole: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = settings(toy, tmp_path / "run")
+
+    def full(trainer: Any, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        script = Script()
+        saved = pl.Trainer.save_checkpoint
+        patched.setattr(
+            pl.Trainer,
+            "save_checkpoint",
+            lambda self, path: (full if self.global_step == 8 else saved)(self, path),
+        )
+        with pytest.raises(OSError, match=r"No space left on device: .*last\.ckpt"):
+            script.run(changes)
+    assert_alike(Script().run(changes), whole())
 
 
 # starting over, and from another run

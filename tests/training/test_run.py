@@ -39,6 +39,7 @@ def test_the_folder_holds_what_is_documented_and_no_more(trained: Toy) -> None:
         "metrics.json",
         "manifest.json",
         "last.ckpt",
+        "before-last.ckpt",
         "curves.png",
         "logs",
     }
@@ -47,7 +48,7 @@ def test_the_folder_holds_what_is_documented_and_no_more(trained: Toy) -> None:
 def test_the_manifest_vouches_for_each_file(trained: Toy) -> None:
     manifest = checkpoint.read_manifest(trained.run)
     digests = {path.name: sha256(path) for path in trained.run.iterdir() if path.is_file()}
-    for name in ("manifest.json", "last.ckpt", "curves.png"):
+    for name in ("manifest.json", "last.ckpt", "before-last.ckpt", "curves.png"):
         del digests[name]
     assert manifest["files"] == digests
     prepared = json.loads((trained.prepared / "manifest.json").read_text())

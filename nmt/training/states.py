@@ -1,0 +1,178 @@
+"""The state that a run is gone on with: saved whole, kept twice, read again with care."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from nmt.checkpoint import LAST
+from nmt.errors import UserError
+from nmt.files import write_atomically
+
+BEFORE_LAST = f"before-{LAST}"
+"""The state before the last, should that one be damaged."""
+
+SAVE_SECONDS = 600.0
+"""The longest that work goes unsaved between two validations."""
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+LEAVING = b"\nsaving at the end of this update; once more to leave at once\n"
+
+KEYS = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops", "global_step")
+"""What is in a state of a run."""
+
+
+class Interrupted(BaseException):
+    """A signal has asked the training to end, and all is saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Signals:
+    """Ctrl-C and SIGTERM as wishes, which are granted between two updates.
+
+    An interrupt inside an optimiser's step would leave half an update. A second signal ends the
+    process at once, as it would any other.
+    """
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+
+    def listen(self) -> None:
+        """Takes both signals from now on; only a program's main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDINGS:
+                signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.asked = number
+        os.write(2, LEAVING)  # the streams of Python may be in the middle of a line
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the program with the status that they have elsewhere."""
+    handlers = {number: signal.getsignal(number) for number in ENDINGS}
+    try:
+        yield
+    except Interrupted as leaving:
+        if leaving.number == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise SystemExit(128 + leaving.number) from None
+    except SystemExit as leaving:
+        # Before the first update it is Lightning that answers: Ctrl-C with a status of 1, SIGTERM
+        # with 0.
+        if isinstance(leaving.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise SystemExit(128 + signal.SIGTERM) from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+class SavedState(Callback):
+    """Saves the state: at the start, after each validation, now and then, and when asked to end.
+
+    It stands behind the callbacks whose state it saves, for what they do at an update's end
+    belongs to that update.
+
+    Args:
+        folder: of the run.
+        every: updates between validations. A state of just before one would have missed it.
+        signals: who is asked to end.
+    """
+
+    def __init__(self, folder: Path, every: int, signals: Signals) -> None:
+        self.folder = folder
+        self.every = every
+        self.signals = signals
+        self._saved = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.signals.listen()  # after Lightning, which listens too
+        if trainer.global_step == 0:
+            self._save(trainer)
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        if trainer.global_step % self.every == 0:
+            return
+        if self.signals.asked is not None or time.monotonic() - self._saved >= SAVE_SECONDS:
+            self._save(trainer)
+        self._leave()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._save(trainer)
+            self._leave()
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        last = self.folder / LAST
+        if last.exists():
+            last.replace(self.folder / BEFORE_LAST)
+        write_atomically(last, trainer.save_checkpoint)
+        self._saved = time.monotonic()
+
+    def _leave(self) -> None:
+        if self.signals.asked is not None:
+            raise Interrupted(self.signals.asked)
+
+
+def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """The state to go on with; None if there never was one.
+
+    A damaged one is named and passed over.
+
+    Raises:
+        UserError: all that there are are damaged.
+    """
+    found = [path for path in (folder / LAST, folder / BEFORE_LAST) if path.exists()]
+    for path in found:
+        fault = _fault(path)
+        if fault is None:
+            return path
+        say(f"{path}: passed over, for it is {fault}")
+    if found:
+        raise UserError(
+            f"{found[0]}: expected the state of a training run, found a damaged file; restore it "
+            "from a copy of the run, or start over with --fresh"
+        )
+    return None
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with a state, as an adjective or a noun; None if it is whole."""
+    try:
+        with ZipFile(path) as archive:
+            if archive.testzip() is not None:  # reads all of it, by checksum
+                return "damaged"
+        state = torch.load(path, map_location="meta", weights_only=True)
+    except (BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError):
+        return "damaged"
+    except Exception as error:  # an unpickler may raise anything at foreign bytes
+        return f"not a state of ours ({type(error).__name__})"
+    whole = isinstance(state, dict) and all(key in state for key in KEYS)
+    return None if whole else "not the state of a training run"
+
+
+def clear_partial(folder: Path) -> None:
+    """Removes what a process that was killed had not finished writing."""
+    for path in folder.glob(".*.partial"):
+        path.unlink(missing_ok=True)
