@@ -54,6 +54,10 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
+    if arguments.format == "jsonl" and arguments.field is not None:
+        raise UserError("--field keeps each line as it is and adds to it: leave --format jsonl out")
+    if arguments.resume and arguments.output is None:
+        raise UserError("--resume goes on with a file: name it by -o")
     _use_machine(arguments.threads, arguments.device)
     translate_file(arguments, say)
 

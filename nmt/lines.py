@@ -1,7 +1,7 @@
 """Text files line by line, faithfully: N lines in are N lines out, each with its own ending."""
 
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,13 +9,24 @@ from nmt.errors import UserError
 
 
 class Line(NamedTuple):
-    """A line's text and its ending: a newline, carriage return and newline, or nothing."""
+    """A line's text and its ending: a newline, carriage return and newline, or nothing.
+
+    Where the text is only a part of the line, `around` is all of it.
+    """
 
     text: str
     ending: str
+    around: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """The whole line, without its ending."""
+        return self.text if self.around is None else self.around
 
 
-def read_lines(stream: Iterable[bytes], name: str) -> Iterator[Line]:
+def read_lines(
+    stream: Iterable[bytes], name: str, invalid: Callable[[int], object] | None = None
+) -> Iterator[Line]:
     r"""The lines of a binary stream, split at ``\n`` alone.
 
     Python's own text mode also splits or rewrites other characters that may stand in a sentence,
@@ -24,6 +35,8 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[Line]:
     Args:
         stream: a file opened in binary mode.
         name: its name, for messages.
+        invalid: told the number of each line that is not UTF-8, whose wrong bytes then become
+            U+FFFD; without it the first such line is an error.
 
     Raises:
         UserError: naming the first line that is not UTF-8.
@@ -36,6 +49,10 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[Line]:
         try:
             yield Line(text.decode(encoding), ending.decode("ascii"))
         except UnicodeDecodeError as error:
+            if invalid is not None:
+                invalid(number)
+                yield Line(text.decode(encoding, errors="replace"), ending.decode("ascii"))
+                continue
             raise UserError(
                 f"{name}, line {number}: expected UTF-8, found the byte 0x{text[error.start]:02x} "
                 f"at position {error.start + 1}; convert the file to UTF-8"

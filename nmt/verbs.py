@@ -82,7 +82,7 @@ def _add_input(parser: Parser) -> None:
         "--input",
         type=Path,
         metavar="FILE",
-        help="the text to translate, a sentence a line (default: standard input)",
+        help="the text to translate, a sentence a line; .gz is unpacked (default: standard input)",
     )
     parser.add_argument(
         "--workers",
@@ -90,6 +90,11 @@ def _add_input(parser: Parser) -> None:
         metavar="N",
         help="processes that share the threads; typed lines need none (default: one for each "
         "thread if the input has more than 3,000 lines, else 1)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a line that is not UTF-8; else its wrong bytes are read as U+FFFD and counted",
     )
     add_search(parser)
 
@@ -102,7 +107,18 @@ def add_translate(parser: Parser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="where to write (default: standard output)",
+        help="where to write; .gz packs it (default: standard output)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an output file that was cut short, after its last whole block of lines",
+    )
+    parser.add_argument(
+        "--field",
+        metavar="F",
+        help="what of each line to translate: the number of a column between tabs, or a key of a "
+        "JSON object; the translation becomes the last column, or the key `translation`",
     )
     _add_output(parser)
 

@@ -24,6 +24,7 @@ from tests.toy import Answer, Toy, contains, write_lines
         (["translate", "RUN", "--format", "xml"], ["--format", "'xml'", "jsonl"]),
         (["translate", "RUN", "--n-best", "few"], ["--n-best", "'few'"]),
         (["translate", "RUN", "--n-best", "2"], ["--n-best", "--format jsonl"]),
+        (["translate", "RUN", "--resume"], ["--resume", "-o"]),
         (["translate", "RUN", "--alignments"], ["--alignments", "--format jsonl"]),
         (["translate", "RUN", "--threads", "0"], ["--threads", "0"]),
         (["translate", "RUN", "--device", "abacus"], ["--device", "'abacus'", "cuda"]),

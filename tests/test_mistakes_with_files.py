@@ -67,7 +67,11 @@ def test_another_format(trained: Toy, answer: Answer, tmp_path: Path) -> None:
     [
         (["-i", "gone"], ["gone", "no such file"]),
         (["-i", "folder"], ["folder", "is a directory"]),
-        (["-i", "broken"], ["broken, line 3", "UTF-8", "0xff"]),
+        (["-i", "broken", "--strict"], ["broken, line 3", "UTF-8", "0xff"]),
+        (["-i", "lines", "--field", "2"], ["lines, line 1", "expected a column 2", "found 1"]),
+        (["-i", "lines", "--field", "key"], ["lines, line 1", "expected a JSON object"]),
+        (["-i", "lines", "--field", "0"], ["--field", "from 1", "found 0"]),
+        (["-i", "lines", "--field", "1", "--format", "jsonl"], ["--field", "--format jsonl"]),
         (["-i", "lines", "-o", "gone/out"], ["gone/out", "expected a place to write to"]),
         (["-i", "lines", "--format", "jsonl", "--n-best", "4"], ["n_best", "1 to 3", "4"]),
         (["-i", "lines", "--n-best", "0"], ["n_best", "1 to 3", "0"]),

@@ -4,17 +4,19 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from nmt.checkpoint import WEIGHTS, read_manifest
 from nmt.config import Precision
+from nmt.decoding.fields import Field, field_of
 from nmt.decoding.scoring import perplexity
+from nmt.decoding.streams import Blocks, Out, count_lines, growing, reading
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.decoding.workers import map_in_processes
@@ -64,6 +66,12 @@ class Job:
         names = [field.name for field in fields(cls)]
         return cls(**{name: value for name, value in vars(arguments).items() if name in names})
 
+    def described(self) -> dict[str, Any]:
+        """What translations depend on, by the names of the options."""
+        weights = [read_manifest(run)["files"][WEIGHTS] for run in self.runs]
+        given = {name: value for name, value in asdict(self).items() if name != "runs"}
+        return {"weights": weights, **given}
+
     def __call__(self, progress: Progress | None = None) -> Translate:
         """Loads the translator; gives what translates a block."""
         said: list[str] = []
@@ -90,48 +98,74 @@ def translate_file(arguments: Namespace, say: Say) -> None:
     """`nmt translate`: the input's lines, translated, to the output.
 
     Raises:
-        UserError: no run, no input, an input that is not UTF-8, an output that cannot be written.
+        UserError: no run, no input, a line without the field, an output that cannot be written or
+            was begun in another way.
     """
-    stream_translations(
-        arguments, say, lambda line, translation: _line(line, translation, arguments.format)
-    )
+    field = field_of(arguments.field)
 
+    def render(line: Line, translation: Translation) -> str:
+        if arguments.format == "text":
+            return field.write(line, translation)
+        # Every object takes a line of its own, also where the last line of the input had no end.
+        content = {"source": line.text, **translation.as_dict()}
+        return json.dumps(content, ensure_ascii=False) + (line.ending or "\n")
 
-def stream_translations(arguments: Namespace, say: Say, render: Render) -> None:
-    """Writes what `render` makes of each line of the input and its translation, in order.
-
-    An output file bears its name only when it is whole.
-    """
     job = Job.of(arguments)
-    interactive = arguments.input is None and sys.stdin.isatty()
-    size, wanted = 1 if interactive else BLOCK, arguments.workers
+    made_with = {**job.described(), "field": arguments.field, "format": arguments.format}
+    with growing(arguments.output, made_with, resume=arguments.resume) as out:
+        stream_translations(arguments, out, say, render, field)
+
+
+def stream_translations(
+    arguments: Namespace, out: Out, say: Say, render: Render, field: Field
+) -> None:
+    """Adds to `out` what `render` makes of each line of the input and its translation, in order.
+
+    What is there already is passed over.
+    """
+    job, path = Job.of(arguments), arguments.input
+    interactive = path is None and sys.stdin.isatty()
+    name, invalid = str(path or "standard input"), list[int]()
     with tqdm(unit=" lines", disable=True if interactive else None) as bar:
         here = job(bar.update)  # what is wrong with the run is said before anything is read
-        with _input(arguments.input) as stream, output(arguments.output) as out:
-            lines = read_lines(stream, str(arguments.input or "standard input"))
-            blocks = iter(lambda: list(islice(lines, size)), [])
+        if path is not None and not bar.disable:
+            bar.total = count_lines(path)
+        with reading(path) as stream:
+            lines = read_lines(stream, name, None if arguments.strict else invalid.append)
+            texts = (field.read(line, f"{name}, line {n}") for n, line in enumerate(lines, 1))
+            blocks = Blocks(texts, 1 if interactive else BLOCK)
+            out.go_on(blocks)
+            bar.update(out.lines)
             # Who types a line waits for its translation: no other is collected first.
-            found = map(here, blocks) if interactive else _shared(job, here, blocks, wanted, bar)
-            _write(found, out, say, render)
+            rest, wanted = iter(blocks), arguments.workers
+            found = map(here, rest) if interactive else _shared(job, here, rest, wanted, bar)
+            _write(found, blocks, out, say, render)
+    if invalid:
+        say(
+            f"{name}: {len(invalid):,} lines are not UTF-8, the first is line {invalid[0]:,}: "
+            "wrong bytes were read as U+FFFD (--strict refuses them)"
+        )
 
 
 def write_translations(
     job: Job, texts: Sequence[str], path: Path, say: Say, render: Render
 ) -> None:
     """Writes what `render` makes of each text and its translation to a file that is then whole."""
-    lines = (Line(text, "\n") for text in texts)
-    with tqdm(total=len(texts), unit=" sentences", disable=None) as bar, output(path) as out:
-        blocks = iter(lambda: list(islice(lines, BLOCK)), [])
-        _write(_shared(job, job(bar.update), blocks, None, bar), out, say, render)
+    blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
+    with (
+        tqdm(total=len(texts), unit=" sentences", disable=None) as bar,
+        growing(path, job.described()) as out,
+    ):
+        _write(_shared(job, job(bar.update), iter(blocks), None, bar), blocks, out, say, render)
 
 
-def _write(found: Iterable[Translated], out: BinaryIO, say: Say, render: Render) -> None:
+def _write(found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, render: Render) -> None:
     for done in found:
         for warning in done.said:
             say(warning)
-        for line, translation in zip(done.lines, done.translations, strict=True):
-            out.write(render(line, translation).encode("utf-8"))
-        out.flush()
+        pairs = zip(done.lines, done.translations, strict=True)
+        content = "".join(render(line, translation) for line, translation in pairs)
+        out.add(content.encode("utf-8"), len(done.lines), blocks.digests.popleft())
 
 
 def _shared(
@@ -148,49 +182,6 @@ def _shared(
     for done in map_in_processes(job, every, workers):
         bar.update(len(done.lines))
         yield done
-
-
-def _line(line: Line, translation: Translation, style: str) -> str:
-    if style == "text":
-        return translation.text + line.ending
-    # Every object takes a line of its own, also where the last line of the input had no end.
-    content = {"source": line.text, **translation.as_dict()}
-    return json.dumps(content, ensure_ascii=False) + (line.ending or "\n")
-
-
-@contextmanager
-def _input(path: Path | None) -> Iterator[BinaryIO]:
-    if path is None:
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise UserError(f"{path}: expected a text file to translate ({reason})") from None
-    with stream:
-        yield stream
-
-
-@contextmanager
-def output(path: Path | None) -> Iterator[BinaryIO]:
-    """A stream that becomes the file when nothing goes wrong; None is standard output."""
-    if path is None:
-        yield sys.stdout.buffer
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        stream = partial.open("wb")
-    except OSError as error:
-        reason = (error.strerror or "cannot be written").lower()
-        raise UserError(f"{path}: expected a place to write to ({reason})") from None
-    try:
-        with stream:
-            yield stream
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def score_files(arguments: Namespace, say: Say) -> Iterator[str]:

@@ -1,0 +1,107 @@
+"""Where in a line the text to translate stands, and where its translation goes."""
+
+import json
+from typing import Any, Protocol
+
+from nmt.decoding.translation import Translation
+from nmt.errors import UserError
+from nmt.lines import Line
+
+KEY = "translation"
+"""What a JSON object calls the translation that is added to it."""
+
+
+class Field(Protocol):
+    """What every kind of line offers."""
+
+    def read(self, line: Line, where: str) -> Line:
+        """The text to translate of a line, which is told as `where` if it has none."""
+
+    def write(self, line: Line, translation: Translation) -> str:
+        """The line with its translation."""
+
+
+class Whole:
+    """The line is the text, its translation takes its place."""
+
+    def read(self, line: Line, where: str) -> Line:
+        return line
+
+    def write(self, line: Line, translation: Translation) -> str:
+        return translation.text + line.ending
+
+
+class Column:
+    """A column of tab-separated values; the translation becomes the last one.
+
+    Args:
+        number: from 1.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def read(self, line: Line, where: str) -> Line:
+        columns = line.text.split("\t")
+        if not line.text.strip():
+            return line
+        if len(columns) < self.number:
+            raise UserError(
+                f"{where}: expected a column {self.number} between tabs, found {len(columns)} "
+                "columns; correct the line, or name another --field"
+            )
+        return Line(columns[self.number - 1], line.ending, line.text)
+
+    def write(self, line: Line, translation: Translation) -> str:
+        if not line.whole.strip():
+            return line.whole + line.ending
+        return f"{line.whole}\t{translation.text.replace(chr(9), ' ')}{line.ending}"
+
+
+class Key:
+    """A key of a JSON object; the translation is added under `translation`.
+
+    Args:
+        name: of the key.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(self, line: Line, where: str) -> Line:
+        if not line.text.strip():
+            return line
+        try:
+            found: Any = json.loads(line.text)
+        except ValueError as error:
+            raise UserError(
+                f"{where}: expected a JSON object, found other text ({error})"
+            ) from None
+        text = found.get(self.name) if isinstance(found, dict) else None
+        if not isinstance(text, str):
+            raise UserError(
+                f"{where}: expected a JSON object with a text under {self.name!r}, found none; "
+                "correct the line, or name another --field"
+            )
+        return Line(text, line.ending, line.text)
+
+    def write(self, line: Line, translation: Translation) -> str:
+        if not line.whole.strip():
+            return line.whole + line.ending
+        content = {**json.loads(line.whole), KEY: translation.text}
+        return json.dumps(content, ensure_ascii=False) + line.ending
+
+
+def field_of(name: str | None) -> Field:
+    """A number is a column, another name a key; None is the whole line.
+
+    Raises:
+        UserError: a column that cannot be.
+    """
+    if name is None:
+        return Whole()
+    if not name.lstrip("-").isdecimal():
+        return Key(name)
+    if int(name) < 1:
+        raise UserError(f"--field: expected a column from 1 or a key, found {name}")
+    return Column(int(name))

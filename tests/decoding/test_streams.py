@@ -1,0 +1,136 @@
+"""A long file is read once, written in order, and gone on with where it was cut short."""
+
+import errno
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.decoding.streams import Blocks, count_lines, growing, reading
+from nmt.errors import UserError
+from nmt.lines import read_lines
+
+
+def blocks_of(text: str, size: int) -> Blocks:
+    return Blocks(read_lines(io.BytesIO(text.encode()), "in"), size)
+
+
+@given(st.text(alphabet="ab\n\r"), st.integers(1, 4))
+def test_blocks_are_the_lines_in_order(text: str, size: int) -> None:
+    blocks = blocks_of(text, size)
+    found = list(blocks)
+    assert [len(block) for block in found[:-1]] == [size] * (len(found) - 1)
+    assert "".join(line.text + line.ending for block in found for line in block) == text
+    assert len(blocks.digests) == len(set(blocks.digests)) == len(found)
+
+
+@given(st.text(alphabet="ab\n", min_size=1), st.integers(1, 4), st.integers(0, 9))
+def test_what_is_passed_over_has_the_digest_that_it_had_when_it_was_read(
+    text: str, size: int, done: int
+) -> None:
+    before, after = blocks_of(text, size), blocks_of(text, size)
+    read = list(before)
+    done = min(done, len(read))
+    digest = after.pass_over(sum(len(block) for block in read[:done]))
+    assert digest == (before.digests[done - 1] if done else "")
+    assert list(after) == read[done:]
+
+
+def written(path: Path, text: str, size: int = 2, stop: int | None = None, **made: object) -> None:
+    """Each line in upper case; is cut short before the block of that number."""
+    blocks = blocks_of(text, size)
+    with growing(path, made, resume=True) as out:
+        out.go_on(blocks)
+        for number, block in enumerate(blocks):
+            if number == stop:
+                raise KeyboardInterrupt
+            content = "".join(line.text.upper() + line.ending for line in block)
+            out.add(content.encode(), len(block), blocks.digests.popleft())
+
+
+TEXT = "a\nb\nc\nd\ne\nf\ng"
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out.txt.gz"])
+@pytest.mark.parametrize("stop", [0, 1, 2, 3])
+def test_a_file_that_was_cut_short_is_gone_on_with(tmp_path: Path, stop: int, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(KeyboardInterrupt):
+        written(path, TEXT, stop=stop)
+    assert not path.exists()
+    partial = tmp_path / f".{name}.partial"
+    assert partial.exists() == (stop > 0)
+    if stop:
+        with partial.open("ab") as file:
+            file.write(b"half a bl")  # what the journal does not know was not whole
+    written(path, TEXT)
+    with reading(path) as stream:
+        assert stream.read().decode() == TEXT.upper()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_with_another_making_is_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "out", TEXT, stop=2, beam_size=5)
+    with pytest.raises(UserError, match=r"--resume with beam_size 5, .*, found 4; set it back"):
+        written(tmp_path / "out", TEXT, beam_size=4)
+    with pytest.raises(UserError, match="found another in its first 4 lines"):
+        written(tmp_path / "out", f"A{TEXT[1:]}", beam_size=5)
+    journal = json.loads((tmp_path / ".out.journal").read_text())
+    assert journal["lines"] == 4  # neither has harmed it
+    written(tmp_path / "out", TEXT, beam_size=5)
+    assert (tmp_path / "out").read_text() == TEXT.upper()
+
+
+def test_without_resume_a_file_is_begun_anew(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "out", TEXT, stop=2)
+    with growing(tmp_path / "out", {}) as out:
+        out.add(b"new\n", 1, "")
+    assert (tmp_path / "out").read_bytes() == b"new\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_packed_files_are_unpacked_and_counted(tmp_path: Path) -> None:
+    for text, count in (("", 0), ("one", 1), ("one\n", 1), ("one\n\ntwo", 3)):
+        for name, content in (("a", text.encode()), ("a.gz", gzip.compress(text.encode()))):
+            (tmp_path / name).write_bytes(content)
+            assert count_lines(tmp_path / name) == count
+            with reading(tmp_path / name) as stream:
+                assert stream.read() == text.encode()
+
+
+@pytest.mark.parametrize("content", [b"plain text", gzip.compress(b"text" * 99)[:-9]])
+def test_what_is_named_gzip_must_be_that(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "in.gz").write_bytes(content)
+    with (
+        pytest.raises(UserError, match=r"in\.gz: expected a whole gzip file"),
+        reading(tmp_path / "in.gz") as stream,
+    ):
+        stream.read()
+
+
+def test_an_output_that_cannot_be_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"missing/out: expected a place to write to"),
+        growing(tmp_path / "missing/out", {}),
+    ):
+        pass
+
+
+def test_an_error_of_another_file_is_not_told_as_the_input_s(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("a")
+    with pytest.raises(FileNotFoundError, match="elsewhere"), reading(tmp_path / "in"):
+        (tmp_path / "elsewhere").read_text()
+
+
+def test_a_full_disk_is_told_by_the_output_s_name(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"No space left on device: .*out"),
+        growing(tmp_path / "out", {}),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,0 +1,184 @@
+"""Files of any kind and length through `nmt translate`: no line is lost, moved or half written."""
+
+import gzip
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nmt.cli import main
+from nmt.decoding import files
+from nmt.decoding.translation import unchanged
+from nmt.errors import UserError
+from nmt.lines import Line
+from tests.toy import Toy, sentences, write_lines
+
+NEW = sentences(40, seed=7)
+
+
+def translate(trained: Toy, source: Path, out: Path, *options: object) -> int:
+    words = ["translate", trained.run, "-i", source, "-o", out, "--workers", 1, *options]
+    return main([str(word) for word in words])
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets the user lose patience after so many blocks."""
+    whole = files.Job.__call__
+
+    def after(blocks: int) -> None:
+        def job(self: files.Job, progress: files.Progress | None = None) -> files.Translate:
+            work, left = whole(self, progress), blocks
+
+            def translate(block: list[Line]) -> files.Translated:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise KeyboardInterrupt
+                return work(block)
+
+            return translate
+
+        monkeypatch.setattr(files.Job, "__call__", job)
+
+    return after
+
+
+@pytest.mark.parametrize("name", ["out", "out.gz"])
+@pytest.mark.parametrize("options", [[], ["--format", "jsonl", "--n-best", "2"]])
+def test_cut_short_and_resumed_is_as_if_never_cut(
+    options: list[str],
+    name: str,
+    trained: Toy,
+    cut: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 3)
+    source = write_lines(tmp_path / "in", [*NEW[:7], "", *NEW[7:13]])
+    assert translate(trained, source, tmp_path / f"whole-{name}", *options) == 0
+    for blocks in (0, 2, 1, 1):
+        cut(blocks)
+        assert translate(trained, source, tmp_path / name, "--resume", *options) == 130
+        assert not (tmp_path / name).exists()
+    cut(99)
+    assert translate(trained, source, tmp_path / name, "--resume", *options) == 0
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_resume_with_other_options_or_another_run_is_refused(
+    trained: Toy,
+    cut: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 3)
+    source = write_lines(tmp_path / "in", NEW[:9])
+    cut(2)
+    translate(trained, source, tmp_path / "out")
+    cut(99)
+    capsys.readouterr()
+    assert translate(trained, source, tmp_path / "out", "--resume", "--beam-size", 1) == 2
+    assert "--resume with beam_size None, " in capsys.readouterr().err
+    write_lines(source, NEW[1:9])
+    assert translate(trained, source, tmp_path / "out", "--resume") == 2
+    assert "found another in its first 6 lines" in capsys.readouterr().err
+
+
+def test_bytes_that_are_not_utf8_are_replaced_and_counted(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = f"{NEW[0]}\n{NEW[1]}\n".encode() + b"\xff\xfe\n" + NEW[2].encode() + b"\x80\n"
+    (tmp_path / "in").write_bytes(content)
+    assert translate(trained, tmp_path / "in", tmp_path / "out") == 0
+    assert (tmp_path / "out").read_bytes().count(b"\n") == 4
+    assert "2 lines are not UTF-8, the first is line 3" in capsys.readouterr().err
+    assert translate(trained, tmp_path / "in", tmp_path / "strict", "--strict") == 2
+    assert "line 3: expected UTF-8" in capsys.readouterr().err
+    assert not (tmp_path / "strict").exists()
+
+
+def test_a_column_and_a_key_are_translated_in_their_place(trained: Toy, tmp_path: Path) -> None:
+    plain = write_lines(tmp_path / "in", NEW[:3])
+    translate(trained, plain, tmp_path / "out")
+    wanted = (tmp_path / "out").read_text().splitlines()
+    table = write_lines(tmp_path / "in.tsv", [f"{n}\t{line}" for n, line in enumerate(NEW[:3])])
+    assert translate(trained, table, tmp_path / "out.tsv", "--field", 2) == 0
+    rows = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    expected = [list(row) for row in zip("012", NEW[:3], wanted, strict=True)]
+    assert rows == expected
+    packed = tmp_path / "in.jsonl.gz"
+    packed.write_bytes(gzip.compress("".join(f'{{"t": "{line}"}}\n' for line in NEW[:3]).encode()))
+    assert translate(trained, packed, tmp_path / "out.jsonl", "--field", "t") == 0
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [one["translation"] for one in found] == wanted
+
+
+def shouted(self: files.Job, progress: Any = None) -> files.Translate:
+    """Stands in for a translator: upper case."""
+    return lambda block: files.Translated(
+        block, [unchanged(line.text.upper()) for line in block], []
+    )
+
+
+def lines_survive(content: bytes, folder: Path) -> None:
+    (folder / "in").write_bytes(content)
+    options = {"input": folder / "in", "output": folder / "out", "runs": [], "workers": 1}
+    more = {"field": None, "format": "text", "strict": False, "resume": False}
+    files.translate_file(Namespace(**options, **more), lambda line: None)
+    found = (folder / "out").read_bytes()
+    assert found.count(b"\n") == content.count(b"\n")
+    text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    endings = [line.endswith("\r") for line in text.split("\n")]
+    assert [line.endswith("\r") for line in found.decode().split("\n")] == endings
+    assert found.decode() == text.upper()
+
+
+NASTY = "\r\n\x00\u2028\u2029\x85\x0b\x0c\x1c\ufeff\u200b\u202e\xa0 aß東🦜\ud7ff\U0010ffff"
+
+
+@pytest.mark.parametrize(
+    "examples", [150, pytest.param(10_000, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_no_byte_loses_a_line(
+    examples: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.Job, "__call__", shouted)
+    monkeypatch.setattr(files, "BLOCK", 2)
+    folder = tmp_path_factory.mktemp("fuzz")
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.binary() | st.text(alphabet=NASTY).map(str.encode))
+    def survive(content: bytes) -> None:
+        lines_survive(content, folder)
+
+    survive()
+
+
+def test_a_line_of_a_megabyte_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.Job, "__call__", shouted)
+    lines_survive(b"a " * 500_000 + b"\nb\n", tmp_path)
+
+
+def test_a_line_without_its_field_is_named_and_what_was_done_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.Job, "__call__", shouted)
+    monkeypatch.setattr(files, "BLOCK", 1)
+    (tmp_path / "in").write_text("".join(f"{n}\ta\n" for n in range(20)) + "short\n")
+    options = {"input": tmp_path / "in", "output": tmp_path / "out", "runs": [], "workers": 1}
+    more = {"field": "2", "format": "text", "strict": False, "resume": True}
+    with pytest.raises(UserError, match="in, line 21: expected a column 2"):
+        files.translate_file(Namespace(**options, **more), lambda line: None)
+    assert not (tmp_path / "out").exists() and (tmp_path / ".out.journal").exists()
+    text = (tmp_path / "in").read_text().replace("short", "20\ta")
+    (tmp_path / "in").write_text(text)
+    files.translate_file(Namespace(**options, **more), lambda line: None)
+    assert (tmp_path / "out").read_text() == "".join(f"{n}\ta\tA\n" for n in range(21))
