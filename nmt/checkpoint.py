@@ -1,7 +1,10 @@
 """A run's folder: written so that it is whole or absent, loaded without Lightning or pickle."""
 
+import hashlib
+import json
 import math
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -10,7 +13,7 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from nmt import __version__, options
@@ -22,7 +25,7 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
@@ -31,6 +34,9 @@ WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "last.ckpt",
     "shortlist.safetensors",
 )
+SEAL, FIRST_SEALED = "seal", 5
+"""The manifest's digest of itself, and the first version that had one."""
+
 # A run's own YAML holds every key that its version knew; what models before version 3 were.
 BEFORE_3: Settings = {
     "encoder": {"shortcut": False},
@@ -87,7 +93,13 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
         "versions": versions(),
         "files": {file.name: sha256(file) for file in files},
     }
-    write_json(folder / MANIFEST, content)
+    write_json(folder / MANIFEST, {**content, SEAL: _seal(content)})
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """The digest of a manifest, which vouches for all other files."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -97,17 +109,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         UserError: the folder holds no run, or one of another format.
     """
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
-    if not isinstance(manifest, dict) or "format_version" not in manifest:
+    keys = {"format_version", "files"}
+    if not isinstance(manifest, dict) or not keys <= manifest.keys():
         hint = "; its training has not yet saved a model" if (folder / CONFIG).exists() else ""
         raise UserError(
             f"{folder}: expected the folder of a trained run, found none{hint}; "
             "`nmt train` makes one"
         )
     found = manifest["format_version"]
-    if found not in range(1, FORMAT_VERSION + 1):
+    if not isinstance(found, int) or found not in range(1, FORMAT_VERSION + 1):
         raise UserError(
             f"{folder / MANIFEST}: expected format_version 1 to {FORMAT_VERSION}, found {found!r}; "
             "use the version of nmt that wrote it, or train again"
+        )
+    seal = manifest.pop(SEAL, None)
+    whole = isinstance(manifest["files"], dict)
+    if not whole or (found >= FIRST_SEALED and seal != _seal(manifest)):
+        raise UserError(
+            f"{folder / MANIFEST}: differs from the file that training wrote (by its own "
+            f"{SEAL}); restore it from a copy of the run, or train again"
         )
     return manifest
 
@@ -174,6 +194,26 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
         raise UserError(f"{path}: unexpected tensor {next(iter(tensors))}")
 
 
+def _check_size(config: Config, source: Vocabulary, target: Vocabulary, path: Path) -> None:
+    """Refuses weights that cannot be those of the settings, before either takes any memory."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            shapes = [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+    found = sum(map(math.prod, shapes))
+    try:
+        with torch.device("meta"):
+            wanted = build_model(config, source, target).parameters_count()
+    except RuntimeError:  # of a size that no number can tell
+        wanted = sys.maxsize
+    if wanted > found:
+        raise UserError(
+            f"{path}: expected {wanted:,} numbers by {CONFIG} and the vocabularies, found "
+            f"{found:,}; restore the run's files from a copy, or train again"
+        )
+
+
 def load_run(folder: Path, device: str = "cpu") -> Run:
     """Loads a run's best model, ready to translate.
 
@@ -182,9 +222,13 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    if WEIGHTS not in manifest["files"]:
+    files = manifest["files"]
+    if WEIGHTS not in files:
         raise UserError(f"{folder}: expected a trained run; its training has not yet saved a model")
-    for name, digest in manifest["files"].items():
+    for file in (folder / CONFIG, *tokenizer_files(folder)):
+        if file.name not in files:
+            raise UserError(f"{file}: expected its digest in {MANIFEST}, found none; train again")
+    for name, digest in files.items():
         path = folder / Path(name).name
         if not path.is_file() or sha256(path) != digest:
             raise UserError(
@@ -193,6 +237,7 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
             )
     config = read_config(folder)
     source, target = load_vocabularies(folder)
+    _check_size(config, source, target, folder / WEIGHTS)
     model = build_model(config, source, target)
     with torch.no_grad():
         load_weights(model, folder / WEIGHTS)

@@ -4,11 +4,13 @@ import importlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AllowInfNan, BeforeValidator
 
 Settings = dict[str, Any]
 PositiveInt = Annotated[int, Gt(0)]
+Depth = Annotated[int, Gt(0), Le(64)]
+"""Of layers above one another: each of them takes time to build, whatever its size."""
 Count = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]

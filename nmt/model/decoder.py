@@ -14,7 +14,7 @@ from nmt.model.dropout import Dropout
 from nmt.model.memory import ATTENTIONS
 from nmt.model.multihead import PASTS, NoPast
 from nmt.model.stacks import Stack, expect_layers
-from nmt.schema import Fraction, Part, PositiveInt, Settings
+from nmt.schema import Depth, Fraction, Part, PositiveInt, Settings
 from nmt.state import State
 
 
@@ -53,8 +53,8 @@ class Decoder(nn.Module):
         attend: Literal["after", "before"] = "after",
         self_attention: Annotated[Settings | str, Part("nmt.model.multihead:PASTS")] = "none",
         hidden_size: PositiveInt = 512,
-        layers: PositiveInt = 1,
-        transitions: PositiveInt = 1,
+        layers: Depth = 1,
+        transitions: Depth = 1,
         residual: bool = False,
         layer_norm: bool = False,
         dropout: Fraction = 0.0,

@@ -13,7 +13,7 @@ from nmt.model.contracts import Cell, Encoded, Encoder
 from nmt.model.dropout import VariationalDropout
 from nmt.model.multihead import SelfAttentionLayer
 from nmt.model.stacks import expect_layers, layer_norms
-from nmt.schema import Fraction, Part, PositiveInt, Settings
+from nmt.schema import Depth, Fraction, Part, PositiveInt, Settings
 
 
 class RecurrentEncoder(nn.Module):
@@ -47,8 +47,8 @@ class RecurrentEncoder(nn.Module):
         *,
         cell: Annotated[Settings | str, Part("nmt.model.cells:CELLS")] = "gru",
         hidden_size: PositiveInt = 256,
-        layers: PositiveInt = 1,
-        transitions: PositiveInt = 1,
+        layers: Depth = 1,
+        transitions: Depth = 1,
         residual: bool = False,
         layer_norm: bool = False,
         bidirectional: bool = True,
@@ -144,7 +144,7 @@ class SelfAttentionEncoder(nn.Module):
         embedding_size: int,
         /,
         *,
-        layers: PositiveInt = 2,
+        layers: Depth = 2,
         heads: PositiveInt = 4,
         head_size: PositiveInt = 64,
         feed_forward_size: PositiveInt = 512,

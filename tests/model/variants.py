@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.model.contracts import Encoded
 from nmt.options import Option, parameters
-from nmt.schema import Fraction, Part, Positive, PositiveInt, Settings
+from nmt.schema import Depth, Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
 
 SIZE = 4
@@ -78,6 +78,7 @@ def _values(option: Option) -> dict[str, Any]:
     samples: dict[Any, list[Any]] = {
         bool: [True, False],
         PositiveInt: [SIZE - 1],
+        Depth: [2],
         Fraction: [0.25],
         Positive: [0.5],
         float: [0.5],

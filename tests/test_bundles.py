@@ -1,0 +1,193 @@
+"""A bundle that is not what training wrote is refused in one sentence, whatever is wrong."""
+
+import json
+import pickle
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from nmt import checkpoint
+from nmt.cli import main
+from nmt.errors import UserError
+from tests.toy import Toy
+
+FILES = (
+    checkpoint.WEIGHTS,
+    checkpoint.CONFIG,
+    checkpoint.METRICS,
+    checkpoint.MANIFEST,
+    "tokenizer.source.json",
+    "tokenizer.target.json",
+)
+Harm = Callable[[Path, random.Random], None]
+
+
+def truncated(path: Path, draw: random.Random) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: draw.randrange(len(content))])
+
+
+def flipped(path: Path, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(content)
+
+
+def lengthened(path: Path, draw: random.Random) -> None:
+    path.write_bytes(path.read_bytes() + draw.randbytes(draw.randint(1, 99)))
+
+
+def lost(path: Path, draw: random.Random) -> None:
+    path.unlink()
+
+
+def noise(path: Path, draw: random.Random) -> None:
+    path.write_bytes(draw.randbytes(2000))
+
+
+CASES = [
+    (harm, name, number)
+    for harm, times in ((truncated, 4), (flipped, 5), (lengthened, 3), (lost, 1), (noise, 4))
+    for name in FILES
+    for number in range(times)
+]
+
+
+@pytest.mark.parametrize(("harm", "name", "number"), CASES)
+def test_a_harmed_file_is_refused_by_name(
+    harm: Harm, name: str, number: int, trained: Toy, tmp_path: Path
+) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    harm(run / name, random.Random(f"{harm.__name__} {name} {number}"))
+    with pytest.raises(UserError, match=r"run") as refused:
+        checkpoint.load_run(run)
+    assert "\n" not in str(refused.value)
+
+
+TRACE = Path(tempfile.gettempdir()) / "nmt-has-run-foreign-code"
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return Path.touch, (TRACE,)
+
+
+def resealed(run: Path, **changes: Any) -> None:
+    """The manifest as someone who means harm would write it: all its digests are right."""
+    facts = checkpoint.read_manifest(run)
+    checkpoint.write_manifest(run, {**facts, **changes})
+
+
+def pickled(run: Path) -> None:
+    (run / checkpoint.WEIGHTS).write_bytes(pickle.dumps(Evil()))
+
+
+def pickled_by_torch(run: Path) -> None:
+    torch.save({"model": Evil()}, run / checkpoint.WEIGHTS)
+
+
+def huge(run: Path) -> None:
+    change_model(run, lambda model: model["decoder"].update(hidden_size=10**9))
+
+
+def beyond_numbers(run: Path) -> None:
+    change_model(run, lambda model: model["decoder"].update(hidden_size=10**15))
+
+
+def deep(run: Path) -> None:
+    change_model(run, lambda model: model["encoder"].update(layers=10**9))
+
+
+def foreign_code(run: Path) -> None:
+    text = (run / checkpoint.CONFIG).read_text()
+    (run / checkpoint.CONFIG).write_text(f"{text}\nevil: !!python/object/apply:os.getcwd []\n")
+
+
+def another_shape(run: Path) -> None:
+    tensors = load_file(run / checkpoint.WEIGHTS)
+    name = max(tensors, key=lambda name: tensors[name].numel())
+    save_file({**tensors, name: tensors[name][:-1].contiguous()}, run / checkpoint.WEIGHTS)
+
+
+def another_name(run: Path) -> None:
+    tensors = load_file(run / checkpoint.WEIGHTS)
+    name = next(iter(tensors))
+    save_file({**tensors, f"{name}.more": tensors[name].clone()}, run / checkpoint.WEIGHTS)
+
+
+def change_model(run: Path, change: Callable[[Any], object]) -> None:
+    settings = yaml.safe_load((run / checkpoint.CONFIG).read_text())
+    change(settings["model"])
+    (run / checkpoint.CONFIG).write_text(yaml.safe_dump(settings))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pickled,
+        pickled_by_torch,
+        huge,
+        beyond_numbers,
+        deep,
+        foreign_code,
+        another_shape,
+        another_name,
+    ],
+)
+def test_a_bundle_that_means_harm_runs_nothing_and_takes_no_memory(
+    harm: Callable[[Path], None],
+    trained: Toy,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    harm(run)
+    resealed(run)
+    assert main(["info", str(run)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nmt info: ")
+    assert not TRACE.exists()
+
+
+def test_no_path_outside_the_bundle_is_read(trained: Toy, tmp_path: Path) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    shutil.copy(run / checkpoint.METRICS, tmp_path / "outside.json")
+    manifest = json.loads((run / checkpoint.MANIFEST).read_text())
+    digest = manifest["files"][checkpoint.METRICS]
+    for name in ("../outside.json", str(tmp_path / "outside.json"), "..", ""):
+        rewrite(run, {**manifest["files"], name: digest})
+        with pytest.raises(UserError, match=r"run"):
+            checkpoint.load_run(run)
+
+
+@pytest.mark.parametrize("files", [None, [], "all", {"model.safetensors": 7}, {}])
+def test_digests_that_are_none_are_refused(files: Any, trained: Toy, tmp_path: Path) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    rewrite(run, files)
+    with pytest.raises(UserError, match=r"run"):
+        checkpoint.load_run(run)
+
+
+def rewrite(run: Path, files: Any) -> None:
+    content = json.loads((run / checkpoint.MANIFEST).read_text())
+    content.pop(checkpoint.SEAL, None)
+    content["files"] = files
+    sealed = {**content, checkpoint.SEAL: checkpoint._seal(content)}
+    (run / checkpoint.MANIFEST).write_text(json.dumps(sealed))
+
+
+def test_training_goes_on_from_no_state_that_would_run_code(trained: Toy, tmp_path: Path) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    for name in ("last.ckpt", "before-last.ckpt"):
+        torch.save({"state_dict": Evil(), "global_step": 1}, run / name)
+    words = ["train", str(trained.config), "--training.folder", str(run)]
+    assert main([*words, "--training.max_steps", "120"]) == 2
+    assert not TRACE.exists()
