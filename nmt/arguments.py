@@ -52,6 +52,69 @@ def positive(text: str) -> float:
 positive.__name__ = "float"  # how argparse names what is no number
 
 
+def shard(text: str) -> tuple[int, int]:
+    """The type of an option that takes a part of a whole: 2/4 is the second of four."""
+    number, _, parts = text.partition("/")
+    numbers = number.isdecimal() and parts.isdecimal()
+    if not numbers or not 1 <= int(number) <= int(parts):
+        raise argparse.ArgumentTypeError(f"expected a part as 2/4, found {text}")
+    return int(number), int(parts)
+
+
+def add_format(parser: Parser) -> None:
+    """What is written for a line."""
+    parser.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        default="text",
+        help="text: one line for each line; jsonl: an object with scores for each",
+    )
+    parser.add_argument(
+        "--n-best",
+        type=int,
+        default=1,
+        metavar="N",
+        help="candidates for each line; more than one needs --format jsonl",
+    )
+    parser.add_argument(
+        "--alignments",
+        action="store_true",
+        help="which source token each word came from; needs --format jsonl",
+    )
+
+
+def add_input(parser: Parser) -> None:
+    """What is translated, with what."""
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, such as checkpoints/tatoeba-en-es; several translate together",
+    )
+    parser.add_argument(
+        "-i",
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="the text to translate, a sentence a line, or a folder of "
+        "such files; .gz is unpacked (default: standard input)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=at_least(1),
+        metavar="N",
+        help="processes that share the threads; typed lines need none (default: one for each "
+        "thread if the input has more than 3,000 lines, else 1)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a line that is not UTF-8; else its wrong bytes are read as U+FFFD and counted",
+    )
+    add_search(parser)
+
+
 def add_search(parser: Parser) -> None:
     """How translations are searched for, and where."""
     parser.add_argument(

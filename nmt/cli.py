@@ -50,7 +50,7 @@ def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt translate`."""
-    from nmt.decoding.files import translate_file
+    from nmt.decoding.files import translate_files
 
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
@@ -58,8 +58,19 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
         raise UserError("--field keeps each line as it is and adds to it: leave --format jsonl out")
     if arguments.resume and arguments.output is None:
         raise UserError("--resume goes on with a file: name it by -o")
+    if arguments.shard and (
+        not arguments.output or not arguments.input or arguments.input.is_dir()
+    ):
+        raise UserError("--shard is a part of one file: name it by -i, and all of its output by -o")
     _use_machine(arguments.threads, arguments.device)
-    translate_file(arguments, say)
+    translate_files(arguments, say)
+
+
+def join(arguments: argparse.Namespace, overrides: Overrides) -> None:
+    """Runs `nmt join`."""
+    from nmt.decoding import shards
+
+    shards.join(arguments.output, say)
 
 
 def synthesize(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -135,6 +146,7 @@ RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
     "recommend": recommend,
     "train": train,
     "translate": translate,
+    "join": join,
     "synthesize": synthesize,
     "distill": distill,
     "evaluate": evaluate,

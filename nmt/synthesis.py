@@ -27,7 +27,7 @@ def synthesize(arguments: Namespace, say: Say) -> None:
         UserError: as `nmt translate` does; an output that is not named as JSONL.
     """
     from nmt.decoding.fields import Whole
-    from nmt.decoding.files import stream_translations
+    from nmt.decoding.files import Job, Work, stream_translations
     from nmt.decoding.streams import growing
 
     if arguments.output.suffix != ".jsonl":
@@ -37,8 +37,9 @@ def synthesize(arguments: Namespace, say: Say) -> None:
         )
     tag = arguments.tag if arguments.tag is not None else TAG if arguments.back else ""
     pairs = Pairs(_languages(arguments.runs[0]), back=arguments.back, tag=tag)
+    work = Work(Job.of(arguments))
     with growing(arguments.output, {}) as out:
-        stream_translations(arguments, out, say, pairs, Whole())
+        stream_translations(work, arguments, out, say, pairs, Whole())
     say(f"{arguments.output}: {pairs.told()}")
 
 

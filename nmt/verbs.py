@@ -3,7 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from nmt.arguments import Parser, add_machine, add_search, add_threads, at_least, positive
+from nmt.arguments import (
+    Parser,
+    add_format,
+    add_input,
+    add_machine,
+    add_search,
+    add_threads,
+    at_least,
+    positive,
+    shard,
+)
 
 
 def add_prepare(parser: Parser) -> None:
@@ -48,66 +58,16 @@ def add_train(parser: Parser) -> None:
     )
 
 
-def _add_output(parser: Parser) -> None:
-    parser.add_argument(
-        "--format",
-        choices=("text", "jsonl"),
-        default="text",
-        help="text: one line for each line; jsonl: an object with scores for each",
-    )
-    parser.add_argument(
-        "--n-best",
-        type=int,
-        default=1,
-        metavar="N",
-        help="candidates for each line; more than one needs --format jsonl",
-    )
-    parser.add_argument(
-        "--alignments",
-        action="store_true",
-        help="which source token each word came from; needs --format jsonl",
-    )
-
-
-def _add_input(parser: Parser) -> None:
-    parser.add_argument(
-        "runs",
-        type=Path,
-        nargs="+",
-        metavar="RUN",
-        help="a run's folder, such as checkpoints/tatoeba-en-es; several translate together",
-    )
-    parser.add_argument(
-        "-i",
-        "--input",
-        type=Path,
-        metavar="FILE",
-        help="the text to translate, a sentence a line; .gz is unpacked (default: standard input)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=at_least(1),
-        metavar="N",
-        help="processes that share the threads; typed lines need none (default: one for each "
-        "thread if the input has more than 3,000 lines, else 1)",
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="refuse a line that is not UTF-8; else its wrong bytes are read as U+FFFD and counted",
-    )
-    add_search(parser)
-
-
 def add_translate(parser: Parser) -> None:
     """`nmt translate`: lines of text to lines of text."""
-    _add_input(parser)
+    add_input(parser)
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="where to write; .gz packs it (default: standard output)",
+        help="where to write, a folder if the input is one; .gz packs it (default: standard "
+        "output)",
     )
     parser.add_argument(
         "--resume",
@@ -120,12 +80,24 @@ def add_translate(parser: Parser) -> None:
         help="what of each line to translate: the number of a column between tabs, or a key of a "
         "JSON object; the translation becomes the last column, or the key `translation`",
     )
-    _add_output(parser)
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="only part I of N of the input; the output is a part too, OUT.I-of-N: `nmt join` "
+        "makes a file of them",
+    )
+    add_format(parser)
+
+
+def add_join(parser: Parser) -> None:
+    """`nmt join`: the parts of a translation to the whole."""
+    parser.add_argument("output", type=Path, metavar="OUT", help="the file whose parts are there")
 
 
 def add_synthesize(parser: Parser) -> None:
     """`nmt synthesize`: lines of text to training pairs of which a machine made one side."""
-    _add_input(parser)
+    add_input(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -288,6 +260,7 @@ VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "recommend": ("a prepared folder -> a commented YAML for it", add_recommend),
     "train": ("a prepared folder -> a run's folder; again: resume", add_train),
     "translate": ("lines of text -> lines of text", add_translate),
+    "join": ("the parts that translate --shard made -> one file", add_join),
     "synthesize": ("lines of text -> training pairs that a machine made", add_synthesize),
     "distill": ("teachers' runs -> a student's run", add_distill),
     "evaluate": ("BLEU, chrF and TER, with a report; systems compared", add_evaluate),

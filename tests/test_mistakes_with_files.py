@@ -64,7 +64,10 @@ def test_another_format(trained: Toy, answer: Answer, tmp_path: Path) -> None:
     ("words", "parts"),
     [
         (["-i", "gone"], ["gone", "no such file"]),
-        (["-i", "folder"], ["folder", "is a directory"]),
+        (["-i", "folder"], ["folder", "at least one file", "found none"]),
+        (["-i", "folder", "-o", "folder/inside"], ["folder", "another folder", "inside"]),
+        (["-i", "folder", "--shard", "1/2"], ["--shard", "one file"]),
+        (["-i", "lines", "--shard", "3/2"], ["--shard", "a part as 2/4", "3/2"]),
         (["-i", "broken", "--strict"], ["broken, line 3", "UTF-8", "0xff"]),
         (["-i", "lines", "--field", "2"], ["lines, line 1", "expected a column 2", "found 1"]),
         (["-i", "lines", "--field", "key"], ["lines, line 1", "expected a JSON object"]),
@@ -85,7 +88,7 @@ def test_translate(
     write_lines(tmp_path / "lines", ["ba be bi"] * 3)
     (tmp_path / "broken").write_bytes(b"ba\nbe\nb\xff\n")
     output = [] if "-o" in words else ["-o", tmp_path / "out"]
-    places = {"gone", "folder", "broken", "lines", "gone/out"}
+    places = {"gone", "folder", "folder/inside", "broken", "lines", "gone/out"}
     given = [tmp_path / word if word in places else word for word in words]
     contains(answer("translate", trained.run, *given, *output), *parts)
     assert not list(tmp_path.glob("*out*")), "an output that is not whole was left behind"

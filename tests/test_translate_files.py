@@ -121,6 +121,73 @@ def test_a_column_and_a_key_are_translated_in_their_place(trained: Toy, tmp_path
     assert [one["translation"] for one in found] == wanted
 
 
+def test_all_files_of_a_folder_are_translated_each_to_its_place(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "deep").mkdir(parents=True)
+    plain = write_lines(source / "a.txt", NEW[:3])
+    (source / "deep/b.txt.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    (source / "empty").write_bytes(b"")
+    assert translate(trained, source, out) == 0
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert names == ["a.txt", "deep/b.txt.gz", "empty"]
+    assert gzip.decompress((out / "deep/b.txt.gz").read_bytes()) == (out / "a.txt").read_bytes()
+    assert (out / "a.txt").read_text().count("\n") == 3
+    (out / "a.txt").write_text("there already\n")
+    (out / "deep/b.txt.gz").unlink()
+    capsys.readouterr()
+    assert translate(trained, source, out, "--resume") == 0
+    assert "a.txt: is there already" in capsys.readouterr().err
+    assert (out / "a.txt").read_text() == "there already\n" and (out / "deep/b.txt.gz").exists()
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out.txt.gz", "out"])
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_parts_that_are_joined_are_the_whole(
+    count: int,
+    name: str,
+    trained: Toy,
+    cut: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 3)
+    source = write_lines(tmp_path / "in", NEW[:14])
+    (tmp_path / "whole").mkdir()
+    assert translate(trained, source, tmp_path / "whole" / name) == 0
+    for number in range(1, count + 1):
+        cut(1)  # the larger parts are cut short and resumed
+        options = ["--shard", f"{number}/{count}", "--resume"]
+        if translate(trained, source, tmp_path / name, *options) != 0:
+            cut(99)
+            assert main(["join", str(tmp_path / name)]) == 2
+            assert translate(trained, source, tmp_path / name, *options) == 0
+    assert main(["join", str(tmp_path / name)]) == 0
+    assert content_of(tmp_path / name) == content_of(tmp_path / "whole" / name)
+
+
+def content_of(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def test_parts_of_two_divisions_or_a_missing_one_are_not_joined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "out.txt"
+    for there, message in (
+        ([], "found none"),
+        (["1-of-3", "3-of-3"], "out.2-of-3.txt: expected this part"),
+        (["2-of-3", "1-of-2"], "found parts of 2, 3"),
+    ):
+        for name in there:
+            (tmp_path / f"out.{name}.txt").write_text("a\n")
+        assert main(["join", str(whole)]) == 2
+        assert message in capsys.readouterr().err
+        assert not whole.exists()
+
+
 def shouted(self: files.Job, progress: Any = None) -> files.Translate:
     """Stands in for a translator: upper case."""
     return lambda block: files.Translated(
@@ -131,8 +198,8 @@ def shouted(self: files.Job, progress: Any = None) -> files.Translate:
 def lines_survive(content: bytes, folder: Path) -> None:
     (folder / "in").write_bytes(content)
     options = {"input": folder / "in", "output": folder / "out", "runs": [], "workers": 1}
-    more = {"field": None, "format": "text", "strict": False, "resume": False}
-    files.translate_file(Namespace(**options, **more), lambda line: None)
+    more = {"field": None, "format": "text", "strict": False, "resume": False, "shard": None}
+    files.translate_files(Namespace(**options, **more), lambda line: None)
     found = (folder / "out").read_bytes()
     assert found.count(b"\n") == content.count(b"\n")
     text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
@@ -174,11 +241,11 @@ def test_a_line_without_its_field_is_named_and_what_was_done_is_kept(
     monkeypatch.setattr(files, "BLOCK", 1)
     (tmp_path / "in").write_text("".join(f"{n}\ta\n" for n in range(20)) + "short\n")
     options = {"input": tmp_path / "in", "output": tmp_path / "out", "runs": [], "workers": 1}
-    more = {"field": "2", "format": "text", "strict": False, "resume": True}
+    more = {"field": "2", "format": "text", "strict": False, "resume": True, "shard": None}
     with pytest.raises(UserError, match="in, line 21: expected a column 2"):
-        files.translate_file(Namespace(**options, **more), lambda line: None)
+        files.translate_files(Namespace(**options, **more), lambda line: None)
     assert not (tmp_path / "out").exists() and (tmp_path / ".out.journal").exists()
     text = (tmp_path / "in").read_text().replace("short", "20\ta")
     (tmp_path / "in").write_text(text)
-    files.translate_file(Namespace(**options, **more), lambda line: None)
+    files.translate_files(Namespace(**options, **more), lambda line: None)
     assert (tmp_path / "out").read_text() == "".join(f"{n}\ta\tA\n" for n in range(21))

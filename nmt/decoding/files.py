@@ -16,6 +16,7 @@ from nmt.checkpoint import WEIGHTS, read_manifest
 from nmt.config import Precision
 from nmt.decoding.fields import Field, field_of
 from nmt.decoding.scoring import perplexity
+from nmt.decoding.shards import Shard
 from nmt.decoding.streams import Blocks, Out, count_lines, growing, reading
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
@@ -94,14 +95,27 @@ class Job:
         return translate
 
 
-def translate_file(arguments: Namespace, say: Say) -> None:
-    """`nmt translate`: the input's lines, translated, to the output.
+class Work:
+    """A job whose translator is loaded once, for all the files that it is to translate."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.bar: tqdm | None = None
+        self.here = job(self._progress)
+
+    def _progress(self, lines: int) -> None:
+        if self.bar is not None:
+            self.bar.update(lines)
+
+
+def translate_files(arguments: Namespace, say: Say) -> None:
+    """`nmt translate`: the input's lines, translated, to the output; or all files of a folder.
 
     Raises:
         UserError: no run, no input, a line without the field, an output that cannot be written or
             was begun in another way.
     """
-    field = field_of(arguments.field)
+    field, job = field_of(arguments.field), Job.of(arguments)
 
     def render(line: Line, translation: Translation) -> str:
         if arguments.format == "text":
@@ -110,41 +124,82 @@ def translate_file(arguments: Namespace, say: Say) -> None:
         content = {"source": line.text, **translation.as_dict()}
         return json.dumps(content, ensure_ascii=False) + (line.ending or "\n")
 
-    job = Job.of(arguments)
     made_with = {**job.described(), "field": arguments.field, "format": arguments.format}
-    with growing(arguments.output, made_with, resume=arguments.resume) as out:
-        stream_translations(arguments, out, say, render, field)
+    if arguments.shard:
+        made_with["shard"] = list(arguments.shard)
+    work = Work(job)  # what is wrong with the run is said before anything is read
+    for source, path in _places(arguments, say):
+        file = Namespace(**{**vars(arguments), "input": source})
+        with growing(path, made_with, resume=arguments.resume) as out:
+            stream_translations(work, file, out, say, render, field)
+
+
+def _places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, Path | None]]:
+    """Each input with its output; of a folder, what it holds at any depth."""
+    source, path = arguments.input, arguments.output
+    if source is None or not source.is_dir():
+        yield source, Shard(*arguments.shard).path(path) if arguments.shard else path
+        return
+    if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            f"{source}: expected another folder for the translations of this one, by -o, found "
+            f"{path or 'none'}"
+        )
+    inside = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()]
+    if not inside:
+        raise UserError(f"{source}: expected a folder with at least one file, found none in it")
+    for name in inside:
+        if arguments.resume and (path / name).exists():
+            say(f"{path / name}: is there already")
+            continue
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        yield source / name, path / name
 
 
 def stream_translations(
-    arguments: Namespace, out: Out, say: Say, render: Render, field: Field
+    work: Work, arguments: Namespace, out: Out, say: Say, render: Render, field: Field
 ) -> None:
     """Adds to `out` what `render` makes of each line of the input and its translation, in order.
 
     What is there already is passed over.
     """
-    job, path = Job.of(arguments), arguments.input
+    path = arguments.input
     interactive = path is None and sys.stdin.isatty()
     name, invalid = str(path or "standard input"), list[int]()
-    with tqdm(unit=" lines", disable=True if interactive else None) as bar:
-        here = job(bar.update)  # what is wrong with the run is said before anything is read
-        if path is not None and not bar.disable:
-            bar.total = count_lines(path)
-        with reading(path) as stream:
-            lines = read_lines(stream, name, None if arguments.strict else invalid.append)
-            texts = (field.read(line, f"{name}, line {n}") for n, line in enumerate(lines, 1))
-            blocks = Blocks(texts, 1 if interactive else BLOCK)
-            out.go_on(blocks)
-            bar.update(out.lines)
-            # Who types a line waits for its translation: no other is collected first.
-            rest, wanted = iter(blocks), arguments.workers
-            found = map(here, rest) if interactive else _shared(job, here, rest, wanted, bar)
-            _write(found, blocks, out, say, render)
+    with (
+        tqdm(unit=" lines", disable=True if interactive else None) as bar,
+        reading(path) as stream,
+    ):
+        work.bar = bar
+        lines = read_lines(stream, name, None if arguments.strict else invalid.append)
+        texts = (field.read(line, f"{name}, line {n}") for n, line in enumerate(lines, 1))
+        blocks = Blocks(texts, 1 if interactive else BLOCK)
+        _enter(blocks, arguments, bar)
+        out.go_on(blocks)
+        bar.update(out.lines)
+        # Who types a line waits for its translation: no other is collected first.
+        rest, wanted = iter(blocks), arguments.workers
+        found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
+        _write(found, blocks, out, say, render)
     if invalid:
         say(
             f"{name}: {len(invalid):,} lines are not UTF-8, the first is line {invalid[0]:,}: "
             "wrong bytes were read as U+FFFD (--strict refuses them)"
         )
+
+
+def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
+    """Goes to the beginning of a part, and tells the progress how far its end is."""
+    shard = getattr(arguments, "shard", None)
+    if arguments.input is None or (bar.disable and not shard):
+        return
+    total = count_lines(arguments.input)
+    if shard:
+        part = Shard(*shard).blocks(-(-total // BLOCK))
+        blocks.pass_over(part.start * BLOCK)
+        blocks.left = len(part)
+        total = min(total, part.stop * BLOCK) - part.start * BLOCK
+    bar.total = total
 
 
 def write_translations(
@@ -156,7 +211,9 @@ def write_translations(
         tqdm(total=len(texts), unit=" sentences", disable=None) as bar,
         growing(path, job.described()) as out,
     ):
-        _write(_shared(job, job(bar.update), iter(blocks), None, bar), blocks, out, say, render)
+        work = Work(job)
+        work.bar = bar
+        _write(_shared(work, iter(blocks), None, bar), blocks, out, say, render)
 
 
 def _write(found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, render: Render) -> None:
@@ -169,17 +226,17 @@ def _write(found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, rend
 
 
 def _shared(
-    job: Job, here: Translate, blocks: Iterator[list[Line]], wanted: int | None, bar: tqdm
+    work: Work, blocks: Iterator[list[Line]], wanted: int | None, bar: tqdm
 ) -> Iterator[Translated]:
     """Each block translated, by as many processes as are wanted or repay their start."""
     first = list(islice(blocks, ENOUGH))
-    long = job.device == "cpu" and len(first) == ENOUGH
+    long = work.job.device == "cpu" and len(first) == ENOUGH
     workers = wanted or (torch.get_num_threads() if long else 1)
     every = chain(first, blocks)
     if workers == 1:
-        yield from map(here, every)
+        yield from map(work.here, every)
         return
-    for done in map_in_processes(job, every, workers):
+    for done in map_in_processes(work.job, every, workers):
         bar.update(len(done.lines))
         yield done
 

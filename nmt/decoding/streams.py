@@ -56,16 +56,19 @@ class Blocks:
     Args:
         lines: of the file.
         size: of a block; the last may be shorter.
+        count: the most blocks that are read; None reads to the end.
     """
 
-    def __init__(self, lines: Iterable[Line], size: int) -> None:
+    def __init__(self, lines: Iterable[Line], size: int, count: int | None = None) -> None:
         self.lines = iter(lines)
         self.size = size
+        self.left = sys.maxsize if count is None else count
         self.digests: deque[str] = deque()  # of blocks that are read but not yet written
         self._read = hashlib.sha256()
 
     def __iter__(self) -> Iterator[list[Line]]:
-        while block := list(islice(self.lines, self.size)):
+        while self.left and (block := list(islice(self.lines, self.size))):
+            self.left -= 1
             for line in block:
                 self._read.update(f"{line.whole}{line.ending}".encode())
             self.digests.append(self._read.hexdigest())

@@ -27,7 +27,7 @@ SAVE_SECONDS = 600.0
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
-LEAVING = b"\nsaving at the end of this update; once more to leave at once\n"
+LEAVING = b"\nsaving after this update or validation; once more to leave at once\n"
 
 KEYS = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops", "global_step")
 """What is in a state of a run."""
