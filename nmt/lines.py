@@ -59,6 +59,18 @@ def read_lines(
             ) from None
 
 
+class Invalid:
+    """How many lines are not UTF-8, and which is the first, for `read_lines` to tell."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, 0
+
+    def __call__(self, number: int) -> None:
+        """Takes the number of one more."""
+        self.first = self.first or number
+        self.count += 1
+
+
 def read_texts(path: Path) -> list[str]:
     """All lines of a text file without their endings; a name that ends in `.gz` is unpacked.
 

@@ -22,7 +22,7 @@ from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.decoding.workers import map_in_processes
 from nmt.errors import UserError
-from nmt.lines import Line, read_lines, read_texts
+from nmt.lines import Invalid, Line, read_lines, read_texts
 
 BLOCK = 1000
 """Lines that are sorted by length together; a few such blocks are in memory at once."""
@@ -165,13 +165,13 @@ def stream_translations(
     """
     path = arguments.input
     interactive = path is None and sys.stdin.isatty()
-    name, invalid = str(path or "standard input"), list[int]()
+    name, invalid = str(path or "standard input"), Invalid()
     with (
         tqdm(unit=" lines", disable=True if interactive else None) as bar,
         reading(path) as stream,
     ):
         work.bar = bar
-        lines = read_lines(stream, name, None if arguments.strict else invalid.append)
+        lines = read_lines(stream, name, None if arguments.strict else invalid)
         texts = (field.read(line, f"{name}, line {n}") for n, line in enumerate(lines, 1))
         blocks = Blocks(texts, 1 if interactive else BLOCK)
         _enter(blocks, arguments, bar)
@@ -181,9 +181,9 @@ def stream_translations(
         rest, wanted = iter(blocks), arguments.workers
         found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
         _write(found, blocks, out, say, render)
-    if invalid:
+    if invalid.count:
         say(
-            f"{name}: {len(invalid):,} lines are not UTF-8, the first is line {invalid[0]:,}: "
+            f"{name}: {invalid.count:,} lines are not UTF-8, the first is line {invalid.first:,}: "
             "wrong bytes were read as U+FFFD (--strict refuses them)"
         )
 
