@@ -17,8 +17,6 @@ SESSION = """
 import os, signal, sys
 from pathlib import Path
 
-import torch
-
 from nmt.cli import main
 from nmt.training.module import TranslationModule
 
@@ -47,9 +45,8 @@ elif place == "not renamed":
     deadly(Path, "replace", before=True)
 elif place == "validation":
     deadly(TranslationModule, "validation_step", before=True)
-elif place == "optimizer":  # the weights are new, their average is not
-    deadly(torch.optim.Adam, "step", before=False)
-    deadly(torch.optim.AdamW, "step", before=False)
+elif place == "optimizer":  # the gradients are there, the weights are old
+    deadly(TranslationModule, "on_before_optimizer_step", before=False)
 sys.exit(main(sys.argv[3:]))
 """
 PLACES = {"half written": 12, "not renamed": 12, "validation": 3, "optimizer": 60, "any time": 0}

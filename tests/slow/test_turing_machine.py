@@ -103,5 +103,5 @@ def test_it_recalls_what_came_after_each_of_eight_symbols(seed: int) -> None:
         most = min(8, 4 + update // 250)  # an easier beginning is what seed 3 needs
         return recalling(int(torch.randint(2, most + 1, (), generator=by)), sentences, 24, by)
 
-    train(model, draw, updates=2000, sentences=32, rate=0.01)
+    train(model, draw, updates=4000, sentences=32, rate=0.01)
     assert right(model, *recalling(8, 256, 24, by)) >= 0.99
