@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -142,6 +143,9 @@ class Growing:
         packed = gzip.compress(content, mtime=0) if self.path.suffix == PACKED else content
         self.stream.write(packed)
         self.stream.flush()
+        os.fsync(
+            self.stream.fileno()
+        )  # the journal must not be on the disk before what it tells of
         self.lines, self.size = self.lines + lines, self.size + len(packed)
         journal = {"made_with": self.made_with, "lines": self.lines, "bytes": self.size}
         write_json(self.journal, {**journal, "digest": digest})

@@ -138,7 +138,8 @@ class SavedState(Callback):
 def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
     """The state to go on with; None if there never was one.
 
-    A damaged one is named and passed over.
+    A damaged one is named and passed over: the one before takes its place, so that the next save
+    does not put a damaged state where the only whole one was.
 
     Raises:
         UserError: all that there are are damaged.
@@ -147,7 +148,7 @@ def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
     for path in found:
         fault = _fault(path)
         if fault is None:
-            return path
+            return path.replace(folder / LAST)
         say(f"{path}: passed over, for it is {fault}")
     if found:
         raise UserError(

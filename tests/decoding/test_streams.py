@@ -4,6 +4,7 @@ import errno
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,18 @@ def test_a_file_with_another_making_is_not_gone_on_with(tmp_path: Path) -> None:
     assert journal["lines"] == 4  # neither has harmed it
     written(tmp_path / "out", TEXT, beam_size=5)
     assert (tmp_path / "out").read_text() == TEXT.upper()
+
+
+def test_no_journal_tells_of_what_is_not_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="Input/output error"):
+        written(tmp_path / "out", TEXT)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_resume_a_file_is_begun_anew(tmp_path: Path) -> None:

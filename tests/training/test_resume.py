@@ -217,6 +217,27 @@ def test_a_harmed_state_is_passed_over_for_the_one_before(
     assert_alike(run, whole())
 
 
+def test_a_harmed_state_never_takes_the_place_of_the_last_whole_one(
+    toy: Toy, whole: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = settings(toy, tmp_path / "run")
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 10)).run(changes)
+    torn(tmp_path / "run/last.ckpt")
+
+    def cut(trainer: Any, path: Path) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pl.Trainer, "save_checkpoint", cut)
+        with pytest.raises(PowerCut):
+            Script().run(changes)
+    script = Script()
+    run = script.run(changes)
+    assert min(script.updated) == 5
+    assert_alike(run, whole())
+
+
 def test_a_run_whose_states_are_all_torn_is_refused(
     toy: Toy, whole: Trained, tmp_path: Path
 ) -> None:
