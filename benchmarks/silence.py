@@ -8,7 +8,7 @@ of a paired bootstrap. A memory whose silence costs less than a point is not use
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,10 @@ SILENT: dict[type[nn.Module], Callable[..., Any]] = {
 def silenced(model: nn.Module) -> Iterator[int]:
     """Within, the memories of a model say nothing; how many these are."""
     memories = [part for part in model.modules() if type(part) in SILENT]
-    hooks = [part.register_forward_hook(SILENT[type(part)]) for part in memories]
-    try:
+    with ExitStack() as hooks:
+        for part in memories:
+            hooks.enter_context(part.register_forward_hook(SILENT[type(part)]))
         yield len(memories)
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

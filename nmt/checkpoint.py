@@ -5,7 +5,8 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -167,18 +168,24 @@ def build_model(config: Config, source: Vocabulary, target: Vocabulary) -> Seq2S
     return model
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: expected the model's weights here, found none") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+
+
 def load_weights(model: Seq2Seq, path: Path) -> None:
     """Fills a model from a weights file.
 
     Raises:
         UserError: the file is torn, or belongs to a model of other names or sizes.
     """
-    try:
+    with _whole(path):
         tensors = load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected the model's weights here, found none") from None
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
     expect_int8(model, tensors)
     state = model.state_dict()
     first_names: dict[int, str] = {}
@@ -196,11 +203,8 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
 
 def _check_size(config: Config, source: Vocabulary, target: Vocabulary, path: Path) -> None:
     """Refuses weights that cannot be those of the settings, before either takes any memory."""
-    try:
-        with safe_open(path, framework="pt") as stored:
-            shapes = [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+    with _whole(path), safe_open(path, framework="pt") as stored:
+        shapes = [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118
     found = sum(map(math.prod, shapes))
     try:
         with torch.device("meta"):

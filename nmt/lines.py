@@ -1,11 +1,17 @@
 """Text files line by line, faithfully: N lines in are N lines out, each with its own ending."""
 
 import gzip
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from nmt.errors import UserError
+from nmt.files import errors_named
+
+PACKED = ".gz"
+"""How the name of a packed file ends."""
 
 
 class Line(NamedTuple):
@@ -71,20 +77,37 @@ class Invalid:
         self.count += 1
 
 
+@contextmanager
+def reading(path: Path | None) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked if its name ends in `.gz`; None is standard input.
+
+    Raises:
+        UserError: no such file, or one that is not gzip.
+    """
+    if path is None:
+        yield sys.stdin.buffer
+        return
+    try:
+        opened = gzip.open if path.suffix == PACKED else open
+        with opened(path, "rb") as stream:
+            yield cast(BinaryIO, stream)
+    except (gzip.BadGzipFile, EOFError):
+        raise UserError(f"{path}: expected a whole gzip file, found other bytes") from None
+    except OSError as error:
+        if error.filename != str(path):  # of another file that is open meanwhile
+            raise
+        reason = (error.strerror or "cannot be read").lower()
+        raise UserError(f"{path}: expected a text file here ({reason})") from None
+
+
 def read_texts(path: Path) -> list[str]:
     """All lines of a text file without their endings; a name that ends in `.gz` is unpacked.
 
     Raises:
         UserError: no such file, not UTF-8, or not gzip.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            return [line.text for line in read_lines(stream, str(path))]
-    except (gzip.BadGzipFile, EOFError):
-        raise UserError(f"{path}: expected a whole gzip file, found other bytes") from None
-    except OSError as error:
-        reason = error.strerror or "cannot be read"
-        raise UserError(f"{path}: expected a text file here ({reason.lower()})") from None
+    with errors_named(path), reading(path) as stream:
+        return [line.text for line in read_lines(stream, str(path))]
 
 
 def one_line(text: str) -> str:

@@ -17,12 +17,12 @@ from nmt.config import Precision
 from nmt.decoding.fields import Field, field_of
 from nmt.decoding.scoring import perplexity
 from nmt.decoding.shards import Shard
-from nmt.decoding.streams import Blocks, Out, count_lines, growing, reading
+from nmt.decoding.streams import Blocks, Out, count_lines, growing
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.decoding.workers import map_in_processes
 from nmt.errors import UserError
-from nmt.lines import Invalid, Line, read_lines, read_texts
+from nmt.lines import Invalid, Line, read_lines, read_texts, reading
 
 BLOCK = 1000
 """Lines that are sorted by length together; a few such blocks are in memory at once."""

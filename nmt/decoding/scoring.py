@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -73,15 +73,10 @@ def recorded_heads(model: Seq2Seq | Ensemble) -> Iterator[dict[str, list[Tensor]
                 found.setdefault(f"{which}{kind} {number}", []).append(weights)
 
     names = [""] if len(machines) == 1 else [f"{i}: " for i in range(1, len(machines) + 1)]
-    hooks = [
-        machine.register_forward_hook(partial(record, name))
-        for machine, name in zip(machines, names, strict=True)
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, machine in zip(names, machines, strict=True):
+            hooks.enter_context(machine.register_forward_hook(partial(record, name)))
         yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def perplexity(scored: Sequence[Scored]) -> float:

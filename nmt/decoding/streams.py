@@ -9,36 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from nmt.errors import UserError
-from nmt.files import read_json, write_json
-from nmt.lines import Line
-
-PACKED = ".gz"
-
-
-@contextmanager
-def reading(path: Path | None) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked if its name ends in `.gz`; None is standard input.
-
-    Raises:
-        UserError: no such file, or one that is not gzip.
-    """
-    if path is None:
-        yield sys.stdin.buffer
-        return
-    try:
-        opened = gzip.open if path.suffix == PACKED else open
-        with opened(path, "rb") as stream:
-            yield cast(BinaryIO, stream)
-    except (gzip.BadGzipFile, EOFError):
-        raise UserError(f"{path}: expected a whole gzip file, found other bytes") from None
-    except OSError as error:
-        if error.filename != str(path):  # of another file that is open meanwhile
-            raise
-        reason = (error.strerror or "cannot be read").lower()
-        raise UserError(f"{path}: expected a text file to translate ({reason})") from None
+from nmt.files import errors_named, read_json, write_json
+from nmt.lines import PACKED, Line, reading
 
 
 def count_lines(path: Path) -> int:
@@ -193,10 +168,9 @@ def growing(
     """What blocks are added to: see `Growing`; None is standard output."""
     out: Out = Standard() if path is None else Growing(path, made_with, resume=resume)
     try:
-        yield out
-        out.finish()
-    except BaseException as error:
+        with errors_named(path):
+            yield out
+            out.finish()
+    except BaseException:
         out.give_up()
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            error.filename = str(path or "standard output")  # a full disk says so without a name
         raise

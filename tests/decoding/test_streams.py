@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.streams import Blocks, count_lines, growing, reading
+from nmt.decoding.streams import Blocks, count_lines, growing
 from nmt.errors import UserError
-from nmt.lines import read_lines
+from nmt.lines import read_lines, reading
 
 
 def blocks_of(text: str, size: int) -> Blocks:
