@@ -190,12 +190,11 @@ def stream_translations(
 
 def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
     """Goes to the beginning of a part, and tells the progress how far its end is."""
-    shard = getattr(arguments, "shard", None)
-    if arguments.input is None or (bar.disable and not shard):
+    if arguments.input is None or (bar.disable and not arguments.shard):
         return
     total = count_lines(arguments.input)
-    if shard:
-        part = Shard(*shard).blocks(-(-total // BLOCK))
+    if arguments.shard:
+        part = Shard(*arguments.shard).blocks(-(-total // BLOCK))
         blocks.pass_over(part.start * BLOCK)
         blocks.left = len(part)
         total = min(total, part.stop * BLOCK) - part.start * BLOCK
@@ -209,7 +208,7 @@ def write_translations(
     blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
     with (
         tqdm(total=len(texts), unit=" sentences", disable=None) as bar,
-        growing(path, job.described()) as out,
+        growing(path) as out,
     ):
         work = Work(job)
         work.bar = bar

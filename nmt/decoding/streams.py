@@ -67,21 +67,23 @@ class Growing:
 
     Args:
         path: the file; `.gz` packs it.
-        made_with: what would make the rest differ, by name.
+        made_with: what would make the rest differ, by name; None for a file that is made in one go.
         resume: go on with what there is.
 
     Raises:
         UserError: it cannot be written, or was begun in another way.
     """
 
-    def __init__(self, path: Path, made_with: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(
+        self, path: Path, made_with: Mapping[str, Any] | None, *, resume: bool = False
+    ) -> None:
         self.path = path
         self.partial = path.with_name(f".{path.name}.partial")
         self.journal = path.with_name(f".{path.name}.journal")
-        self.made_with = dict(made_with)
+        self.made_with = None if made_with is None else dict(made_with)
         self.lines, self.size, self.digest = 0, 0, ""
         if resume and self.journal.exists() and self.partial.exists():
-            self._read_journal()
+            self._read_journal(self.made_with or {})
         try:
             self.stream = self.partial.open("r+b" if self.lines else "wb")
         except OSError as error:
@@ -90,9 +92,9 @@ class Growing:
         self.stream.truncate(self.size)
         self.stream.seek(self.size)
 
-    def _read_journal(self) -> None:
+    def _read_journal(self, made_with: Mapping[str, Any]) -> None:
         found = read_json(self.journal)
-        for key, now in self.made_with.items():
+        for key, now in made_with.items():
             was = found["made_with"].get(key)
             if was != now:
                 raise UserError(
@@ -122,8 +124,9 @@ class Growing:
             self.stream.fileno()
         )  # the journal must not be on the disk before what it tells of
         self.lines, self.size = self.lines + lines, self.size + len(packed)
-        journal = {"made_with": self.made_with, "lines": self.lines, "bytes": self.size}
-        write_json(self.journal, {**journal, "digest": digest})
+        if self.made_with is not None:
+            journal = {"made_with": self.made_with, "lines": self.lines, "bytes": self.size}
+            write_json(self.journal, {**journal, "digest": digest})
 
     def finish(self) -> None:
         """All is there: the file gets its name."""
@@ -132,9 +135,9 @@ class Growing:
         self.journal.unlink(missing_ok=True)
 
     def give_up(self) -> None:
-        """Nothing more will come in this session; a file without a whole block is removed."""
+        """Nothing more will come in this session: what cannot be gone on with is removed."""
         self.stream.close()
-        if not self.lines:
+        if not self.lines or self.made_with is None:
             self.partial.unlink(missing_ok=True)
 
 
@@ -163,7 +166,7 @@ Out = Growing | Standard
 
 @contextmanager
 def growing(
-    path: Path | None, made_with: Mapping[str, Any], *, resume: bool = False
+    path: Path | None, made_with: Mapping[str, Any] | None = None, *, resume: bool = False
 ) -> Iterator[Out]:
     """What blocks are added to: see `Growing`; None is standard output."""
     out: Out = Standard() if path is None else Growing(path, made_with, resume=resume)

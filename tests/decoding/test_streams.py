@@ -99,6 +99,17 @@ def test_no_journal_tells_of_what_is_not_on_the_disk(
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_made_in_one_go_leaves_nothing_when_it_is_cut(tmp_path: Path) -> None:
+    def cut() -> None:
+        with growing(tmp_path / "out") as out:
+            out.add(b"a\n", 1, "")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut()
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_resume_a_file_is_begun_anew(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path / "out", TEXT, stop=2)
