@@ -112,7 +112,8 @@ def add_input(parser: Parser) -> None:
         action="store_true",
         help="refuse a line that is not UTF-8; else its wrong bytes are read as U+FFFD and counted",
     )
-    parser.set_defaults(shard=None)  # all of the input, where a verb has no option for less
+    # All of the input, and no list of what looks wrong, where a verb has no option for that.
+    parser.set_defaults(shard=None, health=None)
     add_search(parser)
 
 

@@ -58,6 +58,8 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
         raise UserError("--field keeps each line as it is and adds to it: leave --format jsonl out")
     if arguments.resume and arguments.output is None:
         raise UserError("--resume goes on with a file: name it by -o")
+    if arguments.health and arguments.output is None:
+        raise UserError("--health tells of the lines of a file: name it by -o")
     if arguments.shard and (
         not arguments.output or not arguments.input or arguments.input.is_dir()
     ):
@@ -109,7 +111,7 @@ def generate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt score`."""
-    from nmt.decoding.files import score_files
+    from nmt.decoding.forced import score_files
 
     _use_machine(arguments.threads, arguments.device)
     for line in score_files(arguments, say):

@@ -174,6 +174,7 @@ class Decoding:
         batch_tokens: padded source positions of a batch, times the beam.
         precision: of the decoder's products: fp32, bf16, or int8 (weights of 8 bits, inputs scaled
             row by row). On a processor with units for them bf16 and int8 are faster.
+        health: from where on a translation looks wrong.
     """
 
     beam_size: PositiveInt = 5
@@ -182,6 +183,7 @@ class Decoding:
     max_length_extra: PositiveInt = 10
     batch_tokens: PositiveInt = 8000
     precision: Precision = "fp32"
+    health: Annotated[Settings, Part("nmt.decoding.health:Health")] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def synthesize(arguments: Namespace, say: Say) -> None:
     tag = arguments.tag if arguments.tag is not None else TAG if arguments.back else ""
     pairs = Pairs(_languages(arguments.runs[0]), back=arguments.back, tag=tag)
     work = Work(Job.of(arguments))
-    with growing(arguments.output) as out:
+    with growing([arguments.output]) as out:
         stream_translations(work, arguments, out, say, pairs, Whole())
     say(f"{arguments.output}: {pairs.told()}")
 

@@ -87,6 +87,13 @@ def add_translate(parser: Parser) -> None:
         help="only part I of N of the input; the output is a part too, OUT.I-of-N: `nmt join` "
         "makes a file of them",
     )
+    parser.add_argument(
+        "--health",
+        type=Path,
+        metavar="FILE",
+        help="list the lines whose translation looks wrong, as JSON lines with their number and "
+        "the reasons; a folder if the input is one",
+    )
     add_format(parser)
 
 

@@ -57,7 +57,8 @@ def test_what_the_file_says_and_the_defaults_for_the_rest(file: Path) -> None:
     assert found.data.tokenizer == config.Tokenizer()
     assert found.training.learning_rate == 0.001
     assert found.training.label_smoothing == 0.1
-    assert found.decoding == config.Decoding()
+    assert found.decoding == config.Decoding(health=found.decoding.health)
+    assert found.decoding.health["loop"] == 3
     assert found.model["encoder"]["cell"]["reset_after"] is False
     attention = {"kind": "additive", "hidden_size": 256, "coverage": False}
     assert found.model["decoder"]["attention"] == attention

@@ -191,14 +191,21 @@ def test_parts_of_two_divisions_or_a_missing_one_are_not_joined(
 def shouted(self: files.Job, progress: Any = None) -> files.Translate:
     """Stands in for a translator: upper case."""
     return lambda block: files.Translated(
-        block, [unchanged(line.text.upper()) for line in block], []
+        block, [unchanged(line.text.upper()) for line in block], [[] for _ in block], []
     )
 
 
 def lines_survive(content: bytes, folder: Path) -> None:
     (folder / "in").write_bytes(content)
     options = {"input": folder / "in", "output": folder / "out", "runs": [], "workers": 1}
-    more = {"field": None, "format": "text", "strict": False, "resume": False, "shard": None}
+    more = {
+        "field": None,
+        "format": "text",
+        "strict": False,
+        "resume": False,
+        "shard": None,
+        "health": None,
+    }
     files.translate_files(Namespace(**options, **more), lambda line: None)
     found = (folder / "out").read_bytes()
     assert found.count(b"\n") == content.count(b"\n")
@@ -242,6 +249,7 @@ def test_a_line_without_its_field_is_named_and_what_was_done_is_kept(
     (tmp_path / "in").write_text("".join(f"{n}\ta\n" for n in range(20)) + "short\n")
     options = {"input": tmp_path / "in", "output": tmp_path / "out", "runs": [], "workers": 1}
     more = {"field": "2", "format": "text", "strict": False, "resume": True, "shard": None}
+    more["health"] = None
     with pytest.raises(UserError, match="in, line 21: expected a column 2"):
         files.translate_files(Namespace(**options, **more), lambda line: None)
     assert not (tmp_path / "out").exists() and (tmp_path / ".out.journal").exists()
@@ -249,3 +257,47 @@ def test_a_line_without_its_field_is_named_and_what_was_done_is_kept(
     (tmp_path / "in").write_text(text)
     files.translate_files(Namespace(**options, **more), lambda line: None)
     assert (tmp_path / "out").read_text() == "".join(f"{n}\ta\tA\n" for n in range(21))
+
+
+@pytest.fixture
+def looping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A translator that loops wherever the source says so."""
+
+    def job(self: files.Job, progress: Any = None) -> files.Translate:
+        def translate(block: list[Line]) -> files.Translated:
+            reasons = [["loop"] if "loop" in line.text else [] for line in block]
+            return files.Translated(block, [unchanged(line.text) for line in block], reasons, [])
+
+        return translate
+
+    monkeypatch.setattr(files.Job, "__call__", job)
+
+
+@pytest.mark.usefixtures("looping")
+def test_what_looks_wrong_is_counted_and_listed_also_of_a_run_that_was_cut_short(
+    trained: Toy,
+    cut: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 2)
+    source = write_lines(tmp_path / "in", ["loop", "b", "c", "d", "loop", "loop", "g"])
+    listed = tmp_path / "ill.jsonl"
+    cut(2)
+    assert translate(trained, source, tmp_path / "out", "--resume", "--health", listed) == 130
+    assert not listed.exists()
+    cut(99)
+    assert translate(trained, source, tmp_path / "out", "--resume", "--health", listed) == 0
+    found = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert found == [{"line": line, "reasons": ["loop"]} for line in (1, 5, 6)]
+    assert "in: 3 of 7 translations look wrong: loop 3\n" in capsys.readouterr().err
+    for shard in ("1/2", "2/2"):
+        options = ("--shard", shard, "--health", listed, "--resume")
+        assert translate(trained, source, tmp_path / "parts", *options) == 0
+    assert main(["join", str(tmp_path / "ill.jsonl")]) == 0
+    assert [json.loads(line) for line in listed.read_text().splitlines()] == found
+    (tmp_path / "texts").mkdir()
+    write_lines(tmp_path / "texts/one", ["a", "loop"])
+    assert translate(trained, tmp_path / "texts", tmp_path / "o", "--health", tmp_path / "ill") == 0
+    assert (tmp_path / "ill/one.jsonl").read_text() == '{"line": 2, "reasons": ["loop"]}\n'

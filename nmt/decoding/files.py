@@ -3,8 +3,9 @@
 import json
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from nmt import options
 from nmt.checkpoint import WEIGHTS, read_manifest
 from nmt.config import Precision
+from nmt.decoding import health
 from nmt.decoding.fields import Field, field_of
-from nmt.decoding.scoring import perplexity
+from nmt.decoding.health import FLAGGED, LINES, Health
 from nmt.decoding.shards import Shard
 from nmt.decoding.streams import Blocks, Out, count_lines, growing
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.decoding.workers import map_in_processes
 from nmt.errors import UserError
-from nmt.lines import Invalid, Line, read_lines, read_texts, reading
+from nmt.lines import Invalid, Line, read_lines, reading
 
 BLOCK = 1000
 """Lines that are sorted by length together; a few such blocks are in memory at once."""
@@ -39,10 +42,11 @@ Render = Callable[[Line, Translation], str]
 
 @dataclass(frozen=True)
 class Translated:
-    """A block of lines, the translation of each, and what the user should be told."""
+    """A block of lines, of each its translation and why that looks wrong, and what to tell."""
 
     lines: list[Line]
     translations: list[Translation]
+    reasons: list[list[str]]
     said: list[str]
 
 
@@ -51,7 +55,11 @@ Translate = Callable[[list[Line]], Translated]
 
 @dataclass(frozen=True)
 class Job:
-    """What to translate with, and how; see `Translator.load` and `Translator.translate`."""
+    """What to translate with, and how; see `Translator.load` and `Translator.translate`.
+
+    With `reached` attention is followed even where no alignments are asked for, so that words
+    which it never reached can be told: a fifth more time.
+    """
 
     runs: list[Path]
     device: str = "cpu"
@@ -60,6 +68,7 @@ class Job:
     beam_size: int | None = None
     length_penalty: float | None = None
     alignments: bool = False
+    reached: bool = False
 
     @classmethod
     def of(cls, arguments: Namespace) -> "Job":
@@ -79,18 +88,24 @@ class Job:
         translator = Translator.load(
             *self.runs, device=self.device, precision=self.precision, say=said.append
         )
+        limits: Health = options.build(Health, translator.decoding.health, where="decoding.health")
 
         def translate(block: list[Line]) -> Translated:
             said.clear()
+            texts = [line.text for line in block]
             found = translator.translate(
-                [line.text for line in block],
+                texts,
                 n_best=self.n_best,
                 beam_size=self.beam_size,
                 length_penalty=self.length_penalty,
-                alignments=self.alignments,
+                alignments=self.alignments or self.reached,
                 progress=progress,
             )
-            return Translated(block, found, list(said))
+            pairs = zip(texts, found, strict=True)
+            reasons = [list(health.reasons(text, one, limits)) for text, one in pairs]
+            if not self.alignments:
+                found = [replace(one, alignment=None) for one in found]
+            return Translated(block, found, reasons, list(said))
 
         return translate
 
@@ -115,7 +130,8 @@ def translate_files(arguments: Namespace, say: Say) -> None:
         UserError: no run, no input, a line without the field, an output that cannot be written or
             was begun in another way.
     """
-    field, job = field_of(arguments.field), Job.of(arguments)
+    field = field_of(arguments.field)
+    job = replace(Job.of(arguments), reached=arguments.health is not None)
 
     def render(line: Line, translation: Translation) -> str:
         if arguments.format == "text":
@@ -128,32 +144,40 @@ def translate_files(arguments: Namespace, say: Say) -> None:
     if arguments.shard:
         made_with["shard"] = list(arguments.shard)
     work = Work(job)  # what is wrong with the run is said before anything is read
-    for source, path in _places(arguments, say):
+    for source, paths in _places(arguments, say):
         file = Namespace(**{**vars(arguments), "input": source})
-        with growing(path, made_with, resume=arguments.resume) as out:
+        with growing(paths, made_with, resume=arguments.resume) as out:
             stream_translations(work, file, out, say, render, field)
+        if ill := health.told(out.tally):
+            name = source or "standard input"
+            say(f"{name}: {ill}" + ("" if arguments.health else " (--health FILE lists them)"))
 
 
-def _places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, Path | None]]:
-    """Each input with its output; of a folder, what it holds at any depth."""
-    source, path = arguments.input, arguments.output
+def _places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, list[Path]]]:
+    """Each input with what is written of it; of a folder, what it holds at any depth."""
+    source, wanted = arguments.input, [arguments.output, arguments.health]
+    paths = [path for path in wanted if path is not None]
     if source is None or not source.is_dir():
-        yield source, Shard(*arguments.shard).path(path) if arguments.shard else path
+        shard = Shard(*arguments.shard) if arguments.shard else None
+        yield source, [shard.path(path) for path in paths] if shard else paths
         return
-    if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
-        raise UserError(
-            f"{source}: expected another folder for the translations of this one, by -o, found "
-            f"{path or 'none'}"
-        )
+    for path in wanted[:1] + paths[1:]:
+        if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
+            raise UserError(
+                f"{source}: expected another folder for what is made of this one, by -o and "
+                f"--health, found {path or 'none'}"
+            )
     inside = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()]
     if not inside:
         raise UserError(f"{source}: expected a folder with at least one file, found none in it")
     for name in inside:
-        if arguments.resume and (path / name).exists():
-            say(f"{path / name}: is there already")
+        if arguments.resume and (paths[0] / name).exists():
+            say(f"{paths[0] / name}: is there already")
             continue
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        yield source / name, path / name
+        made = [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
+        for path in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield source / name, made
 
 
 def stream_translations(
@@ -195,7 +219,8 @@ def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
     total = count_lines(arguments.input)
     if arguments.shard:
         part = Shard(*arguments.shard).blocks(-(-total // BLOCK))
-        blocks.pass_over(part.start * BLOCK)
+        blocks.first = part.start * BLOCK
+        blocks.pass_over(blocks.first)
         blocks.left = len(part)
         total = min(total, part.stop * BLOCK) - part.start * BLOCK
     bar.total = total
@@ -208,7 +233,7 @@ def write_translations(
     blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
     with (
         tqdm(total=len(texts), unit=" sentences", disable=None) as bar,
-        growing(path) as out,
+        growing([path]) as out,
     ):
         work = Work(job)
         work.bar = bar
@@ -221,7 +246,20 @@ def _write(found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, rend
             say(warning)
         pairs = zip(done.lines, done.translations, strict=True)
         content = "".join(render(line, translation) for line, translation in pairs)
-        out.add(content.encode("utf-8"), len(done.lines), blocks.digests.popleft())
+        listed = _listed(done.reasons, blocks.first + out.lines)
+        out.tally += Counter(chain.from_iterable(done.reasons))
+        out.tally[LINES] += len(done.lines)
+        out.tally[FLAGGED] += sum(map(bool, done.reasons))
+        out.add([content.encode(), listed.encode()], len(done.lines), blocks.digests.popleft())
+
+
+def _listed(reasons: Sequence[list[str]], before: int) -> str:
+    """A JSON object for each translation that looks wrong: its line and why."""
+    return "".join(
+        f"{json.dumps({'line': line, 'reasons': found})}\n"
+        for line, found in enumerate(reasons, before + 1)
+        if found
+    )
 
 
 def _shared(
@@ -238,34 +276,3 @@ def _shared(
     for done in map_in_processes(work.job, every, workers):
         bar.update(len(done.lines))
         yield done
-
-
-def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
-    """`nmt score`: a line for each pair, its log-probability and tokens; then says the perplexity.
-
-    Raises:
-        UserError: no run, a missing or empty file, files of unequal length.
-    """
-    translator = Translator.load(
-        arguments.run, device=arguments.device, precision=arguments.precision, say=say
-    )
-    if translator.model.reads_source and not arguments.src:
-        raise UserError("--src: expected the source lines of --tgt, found none")
-    targets = read_texts(arguments.tgt)
-    sources = read_texts(arguments.src) if arguments.src else targets
-    if len(sources) != len(targets):
-        raise UserError(
-            f"{arguments.tgt}: expected {len(sources)} lines as in {arguments.src}, "
-            f"found {len(targets)}"
-        )
-    if not sources:
-        raise UserError(f"{arguments.tgt}: expected at least one line, found none")
-    scored = translator.score(sources, targets)
-    for one in scored:
-        yield f"{one.log_probability:.4f}\t{one.tokens}"
-    total = sum(one.log_probability for one in scored)
-    tokens = sum(one.tokens for one in scored)
-    say(
-        f"{len(scored):,} pairs, {tokens:,} tokens: log-probability {total:.2f} (natural "
-        f"logarithm), perplexity {perplexity(scored):.3f}"
-    )

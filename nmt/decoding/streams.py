@@ -4,12 +4,12 @@ import gzip
 import hashlib
 import os
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nmt.errors import UserError
 from nmt.files import errors_named, read_json, write_json
@@ -39,6 +39,7 @@ class Blocks:
         self.lines = iter(lines)
         self.size = size
         self.left = sys.maxsize if count is None else count
+        self.first = 0  # lines of the file before its part that is done here
         self.digests: deque[str] = deque()  # of blocks that are read but not yet written
         self._read = hashlib.sha256()
 
@@ -60,37 +61,43 @@ class Blocks:
 
 
 class Growing:
-    """A file that grows in order and bears its name only when it is whole.
+    """Files that grow together, in order, and bear their names only when they are whole.
 
-    What there is of it lies in `.NAME.partial`; `.NAME.journal` tells how much of that is whole,
-    what it was made from and with. Both stay when the work is cut short, for `--resume`.
+    What there is of one lies in `.NAME.partial`; `.NAME.journal` of the first tells how much of
+    each is whole, what it was made from and with. All stay when the work is cut short, for
+    `--resume`.
 
     Args:
-        path: the file; `.gz` packs it.
-        made_with: what would make the rest differ, by name; None for a file that is made in one go.
+        paths: the files; `.gz` packs one.
+        made_with: what would make the rest differ, by name; None for files made in one go.
         resume: go on with what there is.
 
     Raises:
-        UserError: it cannot be written, or was begun in another way.
+        UserError: one cannot be written, or was begun in another way.
     """
 
     def __init__(
-        self, path: Path, made_with: Mapping[str, Any] | None, *, resume: bool = False
+        self, paths: Sequence[Path], made_with: Mapping[str, Any] | None, *, resume: bool = False
     ) -> None:
-        self.path = path
-        self.partial = path.with_name(f".{path.name}.partial")
-        self.journal = path.with_name(f".{path.name}.journal")
+        self.paths = paths
+        self.partials = [path.with_name(f".{path.name}.partial") for path in paths]
+        self.journal = paths[0].with_name(f".{paths[0].name}.journal")
         self.made_with = None if made_with is None else dict(made_with)
-        self.lines, self.size, self.digest = 0, 0, ""
-        if resume and self.journal.exists() and self.partial.exists():
+        self.lines, self.sizes, self.digest = 0, [0] * len(paths), ""
+        self.tally: Counter[str] = Counter()
+        if resume and all(path.exists() for path in (self.journal, *self.partials)):
             self._read_journal(self.made_with or {})
+        self.streams = list(map(self._open, paths, self.partials, self.sizes))
+
+    def _open(self, path: Path, partial: Path, size: int) -> BinaryIO:
         try:
-            self.stream = self.partial.open("r+b" if self.lines else "wb")
+            stream = partial.open("r+b" if self.lines else "wb")
         except OSError as error:
             reason = (error.strerror or "cannot be written").lower()
             raise UserError(f"{path}: expected a place to write to ({reason})") from None
-        self.stream.truncate(self.size)
-        self.stream.seek(self.size)
+        stream.truncate(size)
+        stream.seek(size)
+        return stream
 
     def _read_journal(self, made_with: Mapping[str, Any]) -> None:
         found = read_json(self.journal)
@@ -98,10 +105,11 @@ class Growing:
             was = found["made_with"].get(key)
             if was != now:
                 raise UserError(
-                    f"{self.path}: expected --resume with {key} {was!r}, with which it was begun, "
-                    f"found {now!r}; set it back, or leave --resume out to begin anew"
+                    f"{self.paths[0]}: expected --resume with {key} {was!r}, with which it was "
+                    f"begun, found {now!r}; set it back, or leave --resume out to begin anew"
                 )
-        self.lines, self.size, self.digest = found["lines"], found["bytes"], found["digest"]
+        self.lines, self.sizes, self.digest = found["lines"], found["bytes"], found["digest"]
+        self.tally.update(found["tally"])
 
     def go_on(self, blocks: Blocks) -> None:
         """Passes over the input of what is there.
@@ -111,34 +119,38 @@ class Growing:
         """
         if self.lines and blocks.pass_over(self.lines) != self.digest:
             raise UserError(
-                f"{self.path}: expected --resume with the same input, found another in its first "
-                f"{self.lines:,} lines; leave --resume out to begin anew"
+                f"{self.paths[0]}: expected --resume with the same input, found another in its "
+                f"first {self.lines:,} lines; leave --resume out to begin anew"
             )
 
-    def add(self, content: bytes, lines: int, digest: str) -> None:
-        """A block's output: from here on it is not lost."""
-        packed = gzip.compress(content, mtime=0) if self.path.suffix == PACKED else content
-        self.stream.write(packed)
-        self.stream.flush()
-        os.fsync(
-            self.stream.fileno()
-        )  # the journal must not be on the disk before what it tells of
-        self.lines, self.size = self.lines + lines, self.size + len(packed)
+    def add(self, contents: Sequence[bytes], lines: int, digest: str) -> None:
+        """What a block adds to each file, and what more it has: from here on it is not lost."""
+        for number, (path, content) in enumerate(zip(self.paths, contents, strict=False)):
+            packed = gzip.compress(content, mtime=0) if path.suffix == PACKED else content
+            self.sizes[number] += len(packed)
+            with errors_named(path):
+                self.streams[number].write(packed)
+                self.streams[number].flush()
+                # The journal must not be on the disk before what it tells of.
+                os.fsync(self.streams[number].fileno())
+        self.lines += lines
         if self.made_with is not None:
-            journal = {"made_with": self.made_with, "lines": self.lines, "bytes": self.size}
-            write_json(self.journal, {**journal, "digest": digest})
+            whole = {"lines": self.lines, "bytes": self.sizes, "digest": digest}
+            write_json(self.journal, {"made_with": self.made_with, "tally": self.tally, **whole})
 
     def finish(self) -> None:
-        """All is there: the file gets its name."""
-        self.stream.close()
-        self.partial.replace(self.path)
+        """All is there: the files get their names."""
+        for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
+            stream.close()
+            partial.replace(path)
         self.journal.unlink(missing_ok=True)
 
     def give_up(self) -> None:
         """Nothing more will come in this session: what cannot be gone on with is removed."""
-        self.stream.close()
-        if not self.lines or self.made_with is None:
-            self.partial.unlink(missing_ok=True)
+        for stream, partial in zip(self.streams, self.partials, strict=True):
+            stream.close()
+            if not self.lines or self.made_with is None:
+                partial.unlink(missing_ok=True)
 
 
 class Standard:
@@ -146,13 +158,17 @@ class Standard:
 
     lines = 0
 
+    def __init__(self) -> None:
+        self.tally: Counter[str] = Counter()
+
     def go_on(self, blocks: Blocks) -> None:
         """Begins at the beginning."""
 
-    def add(self, content: bytes, lines: int, digest: str) -> None:
+    def add(self, contents: Sequence[bytes], lines: int, digest: str) -> None:
         """A block's output."""
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        with errors_named(None):
+            sys.stdout.buffer.write(contents[0])
+            sys.stdout.buffer.flush()
 
     def finish(self) -> None:
         """There is nothing to be named."""
@@ -166,14 +182,13 @@ Out = Growing | Standard
 
 @contextmanager
 def growing(
-    path: Path | None, made_with: Mapping[str, Any] | None = None, *, resume: bool = False
+    paths: Sequence[Path], made_with: Mapping[str, Any] | None = None, *, resume: bool = False
 ) -> Iterator[Out]:
-    """What blocks are added to: see `Growing`; None is standard output."""
-    out: Out = Standard() if path is None else Growing(path, made_with, resume=resume)
+    """What blocks are added to: see `Growing`; no path is standard output."""
+    out: Out = Growing(paths, made_with, resume=resume) if paths else Standard()
     try:
-        with errors_named(path):
-            yield out
-            out.finish()
+        yield out
+        out.finish()
     except BaseException:
         out.give_up()
         raise

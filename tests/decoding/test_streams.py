@@ -44,13 +44,13 @@ def test_what_is_passed_over_has_the_digest_that_it_had_when_it_was_read(
 def written(path: Path, text: str, size: int = 2, stop: int | None = None, **made: object) -> None:
     """Each line in upper case; is cut short before the block of that number."""
     blocks = blocks_of(text, size)
-    with growing(path, made, resume=True) as out:
+    with growing([path], made, resume=True) as out:
         out.go_on(blocks)
         for number, block in enumerate(blocks):
             if number == stop:
                 raise KeyboardInterrupt
             content = "".join(line.text.upper() + line.ending for line in block)
-            out.add(content.encode(), len(block), blocks.digests.popleft())
+            out.add([content.encode()], len(block), blocks.digests.popleft())
 
 
 TEXT = "a\nb\nc\nd\ne\nf\ng"
@@ -101,8 +101,8 @@ def test_no_journal_tells_of_what_is_not_on_the_disk(
 
 def test_what_is_made_in_one_go_leaves_nothing_when_it_is_cut(tmp_path: Path) -> None:
     def cut() -> None:
-        with growing(tmp_path / "out") as out:
-            out.add(b"a\n", 1, "")
+        with growing([tmp_path / "out"]) as out:
+            out.add([b"a\n"], 1, "")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -113,8 +113,8 @@ def test_what_is_made_in_one_go_leaves_nothing_when_it_is_cut(tmp_path: Path) ->
 def test_without_resume_a_file_is_begun_anew(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path / "out", TEXT, stop=2)
-    with growing(tmp_path / "out", {}) as out:
-        out.add(b"new\n", 1, "")
+    with growing([tmp_path / "out"], {}) as out:
+        out.add([b"new\n"], 1, "")
     assert (tmp_path / "out").read_bytes() == b"new\n"
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
@@ -141,7 +141,7 @@ def test_what_is_named_gzip_must_be_that(tmp_path: Path, content: bytes) -> None
 def test_an_output_that_cannot_be_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(UserError, match=r"missing/out: expected a place to write to"),
-        growing(tmp_path / "missing/out", {}),
+        growing([tmp_path / "missing/out"], {}),
     ):
         pass
 
@@ -152,9 +152,34 @@ def test_an_error_of_another_file_is_not_told_as_the_input_s(tmp_path: Path) -> 
         (tmp_path / "elsewhere").read_text()
 
 
-def test_a_full_disk_is_told_by_the_output_s_name(tmp_path: Path) -> None:
-    with (
-        pytest.raises(OSError, match=r"No space left on device: .*out"),
-        growing(tmp_path / "out", {}),
-    ):
+def test_a_full_disk_is_told_by_the_output_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*out"):
+        written(tmp_path / "out", TEXT)
+
+
+def test_files_that_grow_together_are_cut_and_gone_on_with_together(tmp_path: Path) -> None:
+    def grow(stop: int) -> None:
+        blocks = blocks_of(TEXT, 2)
+        with growing([tmp_path / "a", tmp_path / "b"], {}, resume=True) as out:
+            out.go_on(blocks)
+            for number, block in enumerate(blocks):
+                if number == stop:
+                    raise KeyboardInterrupt
+                out.tally["lines"] += len(block)
+                out.add([b"a" * len(block), b"b"], len(block), blocks.digests.popleft())
+            assert out.tally["lines"] == 7  # of both sessions
+
+    with pytest.raises(KeyboardInterrupt):
+        grow(3)
+    with (tmp_path / ".b.partial").open("ab") as file:
+        file.write(b"half")
+    grow(9)
+    assert (tmp_path / "a").read_bytes() == b"a" * 7
+    assert (tmp_path / "b").read_bytes() == b"b" * 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

@@ -1,0 +1,42 @@
+"""What a model thinks of whole files of given translations: `nmt score`."""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+
+from nmt.decoding.scoring import perplexity
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.lines import read_texts
+
+Say = Callable[[str], None]
+
+
+def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
+    """`nmt score`: a line for each pair, its log-probability and tokens; then says the perplexity.
+
+    Raises:
+        UserError: no run, a missing or empty file, files of unequal length.
+    """
+    translator = Translator.load(
+        arguments.run, device=arguments.device, precision=arguments.precision, say=say
+    )
+    if translator.model.reads_source and not arguments.src:
+        raise UserError("--src: expected the source lines of --tgt, found none")
+    targets = read_texts(arguments.tgt)
+    sources = read_texts(arguments.src) if arguments.src else targets
+    if len(sources) != len(targets):
+        raise UserError(
+            f"{arguments.tgt}: expected {len(sources)} lines as in {arguments.src}, "
+            f"found {len(targets)}"
+        )
+    if not sources:
+        raise UserError(f"{arguments.tgt}: expected at least one line, found none")
+    scored = translator.score(sources, targets)
+    for one in scored:
+        yield f"{one.log_probability:.4f}\t{one.tokens}"
+    total = sum(one.log_probability for one in scored)
+    tokens = sum(one.tokens for one in scored)
+    say(
+        f"{len(scored):,} pairs, {tokens:,} tokens: log-probability {total:.2f} (natural "
+        f"logarithm), perplexity {perplexity(scored):.3f}"
+    )
