@@ -4,7 +4,8 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from tqdm import tqdm
 
 from nmt.checkpoint import WEIGHTS, read_manifest
 from nmt.config import Precision
+from nmt.decoding.documents import translate_document
 from nmt.decoding.fields import Field, field_of
+from nmt.decoding.paragraphs import by_sentences
+from nmt.decoding.places import places
 from nmt.decoding.scoring import perplexity
 from nmt.decoding.shards import Shard
 from nmt.decoding.streams import Blocks, Out, count_lines, growing
 from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.decoding.workers import map_in_processes
+from nmt.documents.formats import is_document
 from nmt.errors import UserError
 from nmt.lines import Invalid, Line, read_lines, read_texts, reading
 
@@ -51,7 +56,10 @@ Translate = Callable[[list[Line]], Translated]
 
 @dataclass(frozen=True)
 class Job:
-    """What to translate with, and how; see `Translator.load` and `Translator.translate`."""
+    """What to translate with, and how; see `Translator.load` and `Translator.translate`.
+
+    With `paragraphs` each sentence of a line is translated on its own.
+    """
 
     runs: list[Path]
     device: str = "cpu"
@@ -60,6 +68,7 @@ class Job:
     beam_size: int | None = None
     length_penalty: float | None = None
     alignments: bool = False
+    paragraphs: bool = False
 
     @classmethod
     def of(cls, arguments: Namespace) -> "Job":
@@ -80,19 +89,32 @@ class Job:
             *self.runs, device=self.device, precision=self.precision, say=said.append
         )
 
-        def translate(block: list[Line]) -> Translated:
-            said.clear()
-            found = translator.translate(
-                [line.text for line in block],
+        def found(texts: list[str], progress: Progress | None = progress) -> list[Translation]:
+            return translator.translate(
+                texts,
                 n_best=self.n_best,
                 beam_size=self.beam_size,
                 length_penalty=self.length_penalty,
                 alignments=self.alignments,
                 progress=progress,
             )
-            return Translated(block, found, list(said))
+
+        def translate(block: list[Line]) -> Translated:
+            said.clear()
+            lines = [line.text for line in block]
+            if not self.paragraphs:
+                return Translated(block, found(lines), list(said))
+            together = by_sentences(lambda parts: found(parts, None), lines, self.languages()[0])
+            if progress:
+                progress(len(lines))
+            return Translated(block, together, list(said))
 
         return translate
+
+    def languages(self) -> tuple[str, str]:
+        """What is translated from and to."""
+        source, target = read_manifest(self.runs[0])["languages"]
+        return source, target
 
 
 class Work:
@@ -127,33 +149,22 @@ def translate_files(arguments: Namespace, say: Say) -> None:
     made_with = {**job.described(), "field": arguments.field, "format": arguments.format}
     if arguments.shard:
         made_with["shard"] = list(arguments.shard)
-    work = Work(job)  # what is wrong with the run is said before anything is read
-    for source, path in _places(arguments, say):
+
+    @cache
+    def work_for(document: bool) -> Work:
+        # A document is cut into sentences with its tags in mind, and attention tells their places.
+        return Work(replace(job, alignments=True, paragraphs=False) if document else job)
+
+    for source, path in places(arguments, say):
+        document = source is not None and is_document(source)
+        work = work_for(document)  # what is wrong with the run is said before anything is read
+        if source is not None and document:
+            translate = partial(_translated, work, say=say, workers=arguments.workers)
+            translate_document(source, path, translate, job.languages(), arguments, say)
+            continue
         file = Namespace(**{**vars(arguments), "input": source})
         with growing(path, made_with, resume=arguments.resume) as out:
             stream_translations(work, file, out, say, render, field)
-
-
-def _places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, Path | None]]:
-    """Each input with its output; of a folder, what it holds at any depth."""
-    source, path = arguments.input, arguments.output
-    if source is None or not source.is_dir():
-        yield source, Shard(*arguments.shard).path(path) if arguments.shard else path
-        return
-    if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
-        raise UserError(
-            f"{source}: expected another folder for the translations of this one, by -o, found "
-            f"{path or 'none'}"
-        )
-    inside = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()]
-    if not inside:
-        raise UserError(f"{source}: expected a folder with at least one file, found none in it")
-    for name in inside:
-        if arguments.resume and (path / name).exists():
-            say(f"{path / name}: is there already")
-            continue
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        yield source / name, path / name
 
 
 def stream_translations(
@@ -182,10 +193,7 @@ def stream_translations(
         found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
         _write(found, blocks, out, say, render)
     if invalid.count:
-        say(
-            f"{name}: {invalid.count:,} lines are not UTF-8, the first is line {invalid.first:,}: "
-            "wrong bytes were read as U+FFFD (--strict refuses them)"
-        )
+        say(invalid.told(name))
 
 
 def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
@@ -199,6 +207,21 @@ def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
         blocks.left = len(part)
         total = min(total, part.stop * BLOCK) - part.start * BLOCK
     bar.total = total
+
+
+def _translated(
+    work: Work, texts: Sequence[str], say: Say, workers: int | None
+) -> list[Translation]:
+    """A translation of each text, in order."""
+    blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
+    found: list[Translation] = []
+    with tqdm(total=len(texts), unit=" sentences", disable=None) as bar:
+        work.bar = bar
+        for done in _shared(work, iter(blocks), workers, bar):
+            for warning in done.said:
+                say(warning)
+            found += done.translations
+    return found
 
 
 def write_translations(
