@@ -69,7 +69,7 @@ class Marked:
 
         for source, result in zip(self.sources, results, strict=True):
             self.accept(source, result)
-        alone = self.tree.docinfo.standalone
+        alone = self.tree.docinfo.standalone or None  # what is not said is not to be said
         content: bytes = etree.tostring(self.tree, encoding="UTF-8", standalone=alone)
         return content + b"\n"
 

@@ -65,14 +65,13 @@ class Masked:
 
     def _space(self, left: int, right: int) -> str:
         """White space between two words, once the tags between them are taken out."""
-        between = self.gaps[left + 1 : right + 1]
-        if len(between) == 1:
-            return between[0]
-        solid = any(self.tags[item].kind == "point" for item in range(left + 1, right))
-        wanted = all([between[0], between[-1]]) if solid else any(between)
-        joined = self.items[left] + self.items[right]
-        run_on = solid and WORD.match(joined)[0] != self.items[left]  # type: ignore[index]
-        return " " if wanted or run_on else ""
+        gaps = self.gaps[left + 1 : right + 1]
+        points = [i for i in range(left + 1, right) if self.tags[i].kind == "point"]
+        if not points:
+            return gaps[0] if len(gaps) == 1 else " " * any(gaps)
+        first, last = points[0] - left, points[-1] - left
+        run_on = len(spans(self.items[left] + self.items[right])) == 1
+        return " " * (run_on or (any(gaps[:first]) and any(gaps[last:])))
 
     def put_back(self, target: str, aligned: Aligned) -> Segment:
         """A translation of `text`, with the tags.

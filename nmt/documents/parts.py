@@ -83,6 +83,8 @@ def difference(source: Segment, pieces: Iterable[Piece]) -> str | None:
     for text in [*wanted, *there]:
         if wanted[text] != there[text]:
             return f"expected {text} {_times(wanted[text])}, found it {_times(there[text])}"
+    if source.reserved and source.reserved in found.text:
+        return f"expected {source.reserved} in placeholders only, found it elsewhere"
     ordered = [tag for tag in source.tags if tag.ordered]
     order = [piece for piece in pieces if isinstance(piece, Tag) and piece.ordered]
     if [id(tag) for tag in ordered] != [id(tag) for tag in order]:

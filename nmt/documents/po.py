@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Form = int | None
 """Which plural form of an entry; None is an entry that has no plural."""
 
+PRINTF = {f"{language}-format" for language in ("c", "objc", "python", "php", "perl", "lua")}
+"""Flags of entries that a function like printf reads."""
+
 ENOUGH = 1000
 """Numbers that show which plural forms a language has, and for how many numbers each."""
 
@@ -55,7 +58,8 @@ class Catalogue:
     def _add(self, entry: "POEntry", form: Form, text: str, translation: str) -> None:
         if not translation and text.strip():
             self.places.append((entry, form))
-            self.segments.append(Segment.of([text]))
+            # There a percent sign always begins a placeholder: `% f` of "100% fine" is one.
+            self.segments.append(Segment.of([text], "%" if PRINTF & set(entry.flags) else ""))
 
     def write(self, results: Sequence[Result]) -> bytes:
         for (entry, form), result in zip(self.places, results, strict=True):

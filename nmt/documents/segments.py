@@ -39,13 +39,15 @@ class Segment:
     Args:
         text: with `MARK` in the place of each tag.
         tags: in order.
+        reserved: what its translation may have within placeholders only.
     """
 
     text: str
     tags: tuple[Tag, ...]
+    reserved: str = ""
 
     @classmethod
-    def of(cls, pieces: Iterable[Piece]) -> "Segment":
+    def of(cls, pieces: Iterable[Piece], reserved: str = "") -> "Segment":
         """The segment of text and tags in order; the text's placeholders become tags too."""
         text: list[str] = []
         tags: list[Tag] = []
@@ -53,7 +55,7 @@ class Segment:
             for part in [piece] if isinstance(piece, Tag) else _placeholders(piece):
                 text.append(part if isinstance(part, str) else MARK)
                 tags += [] if isinstance(part, str) else [part]
-        return cls("".join(text), tuple(_alone(tags)))
+        return cls("".join(text), tuple(_alone(tags)), reserved)
 
     def pieces(self) -> list[Piece]:
         """Text and tags in order."""

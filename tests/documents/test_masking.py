@@ -102,6 +102,7 @@ def test_what_counts_as_a_tag(text: str, wanted: list[str]) -> None:
         ("Saved in %s.", "Saved in."),
         ("Hello, %s!", "Hello,!"),
         ("E&xit", "Exit"),
+        ("one %s &two <b>three</b>", "one two three"),
         ("un<b>believ</b>able", "unbelievable"),
         ("a%sb", "a b"),
         ("Open <b>it</b>, {0}", "Open it,"),

@@ -1,5 +1,6 @@
 """PO files: what is untranslated is translated, the rest stays, and gettext's own tool agrees."""
 
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -111,6 +112,35 @@ def test_what_is_written_in_each_entry() -> None:
     assert [entry.msgid for entry in found.values() if entry.fuzzy] == ["nearly done"]
 
 
+SENTENCE = "one two three, four. Five! (six) &seven E&xit R&D 100% a_b _Open 東京"
+PIECES = SENTENCE.split()
+TAGS = {
+    "": ["%s", "%1$s", "%(n)s", "{0}", "{}", "<b>", "</b>", "<br/>", "&nbsp;", "a@b.org"],
+    "c": ["%s", "%d", "%%", "<b>", "</b>"],
+    "python": ["%(n)s", "%(m)d", "%%", "<i>", "</i>"],
+}
+
+
+@pytest.mark.parametrize("language", TAGS)
+def test_gettext_accepts_what_is_made_of_any_mixture(language: str, tmp_path: Path) -> None:
+    draw = random.Random(1)
+    flags = [f"{language}-format"] if language else []
+    texts = {
+        "".join(
+            draw.choice(draw.choice([PIECES, PIECES, TAGS[language]]))
+            + draw.choice([" ", " ", "", "\n", "\t"])
+            for _ in range(draw.randint(1, 9))
+        )
+        for _ in range(500)
+    }
+    entries = [str(polib.POEntry(msgid=text, flags=flags)) for text in sorted(texts)]
+    content = translated(po.read(raw("\n".join([HEADER, *entries]), "app.po")), backwards)
+    (tmp_path / "app.po").write_bytes(content)
+    accepted(tmp_path / "app.po")
+    found = polib.pofile(content.decode())
+    assert all(entry.msgstr and entry.fuzzy == bool(entry.tcomment) for entry in found)
+
+
 def test_other_tags_leave_an_entry_fuzzy_with_the_reason(tmp_path: Path) -> None:
     entries = r"""
 #  by hand
@@ -136,6 +166,15 @@ msgstr[1] ""
     assert first.msgstr == "Es sind %d\n"
     assert first.tcomment == " by hand\nnmt: expected %d once, found it twice"
     assert second.tcomment.count("nmt: expected %d once, found it twice") == 1
+
+
+def test_a_percent_sign_of_its_own_is_told_where_printf_reads() -> None:
+    entry = '#, {}\nmsgid "100% fine"\nmsgstr ""\n'
+    (found,) = catalogue(entry.format("c-format"))
+    assert found.fuzzy and found.msgstr == "100% FINE"
+    assert found.tcomment == "nmt: expected % in placeholders only, found it elsewhere"
+    (found,) = catalogue(entry.format("no-c-format"))
+    assert not found.fuzzy
 
 
 @pytest.mark.parametrize(
