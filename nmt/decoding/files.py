@@ -85,11 +85,12 @@ class Job:
     def __call__(self, progress: Progress | None = None) -> Translate:
         """Loads the translator; gives what translates a block."""
         said: list[str] = []
+        language = self.languages()[0] if self.paragraphs else ""
         translator = Translator.load(
             *self.runs, device=self.device, precision=self.precision, say=said.append
         )
 
-        def found(texts: list[str], progress: Progress | None = progress) -> list[Translation]:
+        def translate_texts(texts: list[str], progress: Progress | None) -> list[Translation]:
             return translator.translate(
                 texts,
                 n_best=self.n_best,
@@ -103,11 +104,11 @@ class Job:
             said.clear()
             lines = [line.text for line in block]
             if not self.paragraphs:
-                return Translated(block, found(lines), list(said))
-            together = by_sentences(lambda parts: found(parts, None), lines, self.languages()[0])
-            if progress:
+                return Translated(block, translate_texts(lines, progress), list(said))
+            found = by_sentences(partial(translate_texts, progress=None), lines, language)
+            if progress:  # which counts lines
                 progress(len(lines))
-            return Translated(block, together, list(said))
+            return Translated(block, found, list(said))
 
         return translate
 

@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 from nmt.decoding.translation import Translation, unchanged
 from nmt.documents.sentences import split
 
-TranslateTexts = Callable[[list[str]], list[Translation]]
-
 
 def by_sentences(
-    translate: TranslateTexts, texts: Sequence[str], language: str
+    translate: Callable[[list[str]], list[Translation]], texts: Sequence[str], language: str
 ) -> list[Translation]:
     """A translation of each text, with the white space that stood between its sentences.
 

@@ -79,7 +79,12 @@ class Masked:
         Raises:
             Unplaced: a pair of tags found no place.
         """
-        return _Placement(self, target, aligned).segment()
+        if not self.tags:
+            return Segment(target, ())
+        try:
+            return _Placement(self, target, aligned).segment()
+        except RecursionError:
+            raise Unplaced("tags that stand within so many others") from None
 
     def neighbours(self, item: int, last: int | None = None) -> tuple[int | None, int | None]:
         """The words before and after an item (or several), by their numbers; None at the ends."""
@@ -156,7 +161,7 @@ class _Placement:
             before = [place for place in inside if place < start]
             inside = max(before, [place for place in inside if place >= end], key=len)
         if not inside:
-            raise Unplaced(self.masked.tags[node.item].text)
+            raise Unplaced(f"{self.masked.tags[node.item].text} around words")
         return inside[0], inside[-1] + 1
 
     def _anchor(self, node: Node) -> int:

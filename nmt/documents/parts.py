@@ -63,11 +63,12 @@ def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Transla
         here, text = part.segment, part.segment.text.replace(MARK, "")
         if part.masked is not None:
             text, aligned = next(translated)
+            text = text.replace(MARK, "\ufffd")  # no tag of ours
             fault = fault or (None if text.strip() else "expected a translation, found none")
             try:
                 here = part.masked.put_back(text, aligned) if text.strip() else here
             except Unplaced as error:
-                fault = fault or f"expected {error} around words, found no place for it"
+                fault = fault or f"expected {error}, found no place for that"
         pieces += [part.before, *here.pieces(), part.after]
         plain += [part.before, text, part.after]
     fault = fault or difference(segment, pieces)

@@ -46,7 +46,7 @@ RULES: dict[str, Rule] = {
     # The flag "space" is left out: "100 % of" is more common. %1 and %L1 are Qt's.
     "printf": Rule(
         r"%%|%(?:\d+\$|\(\w+\))?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[Lqjzt])?"
-        r"[diouxXeEfFgGaAcspn@]|%L?\d{1,2}",
+        r"[diouxXeEfFgGaAcrspn@]|%L?\d{1,2}",
         unnumbered=r"%(?!%|\(|\d+\$|L?\d+$).*",
     ),
     "markup": Rule(

@@ -8,8 +8,9 @@ import codecs
 import gettext
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nmt.documents.segments import Raw, Result, Segment, note_of
@@ -46,8 +47,8 @@ class Catalogue:
             elif forms is None:
                 left += 1
             else:
-                for form in range(forms[0]):
-                    text = _text_of_form(entry, form, forms[1])
+                for form in range(forms.count):
+                    text = _text_of_form(entry, form, forms.of_number)
                     self._add(entry, form, text, entry.msgstr_plural.get(form, ""))
         if left:
             raw.say(
@@ -90,7 +91,8 @@ def read(raw: Raw) -> Catalogue:
             "`pip install 'nmt[documents]'` adds it"
         ) from None
     try:
-        file = polib.pofile(_decoded(raw))
+        # Text without a line's end might be taken for the name of a file.
+        file = polib.pofile(f"{_decoded(raw)}\n")
     except OSError as error:
         number = re.search(r"line (\d+)", str(error))
         raise UserError(
@@ -108,7 +110,13 @@ def _decoded(raw: Raw) -> str:
     with suppress(LookupError):  # a template says CHARSET
         encoding = codecs.lookup(named[1].decode()).name if named else encoding
     if encoding not in ("utf-8", "ascii"):
-        return raw.content.decode(encoding, "strict" if raw.strict else "replace")
+        try:
+            return raw.content.decode(encoding, "strict" if raw.strict else "replace")
+        except (LookupError, UnicodeError) as error:
+            raise UserError(
+                f"{raw.name}: expected text in {encoding}, as its header says, found another "
+                f"({error}); convert the file to UTF-8"
+            ) from None
     invalid = Invalid()
     lines = read_lines(io.BytesIO(raw.content), raw.name, None if raw.strict else invalid)
     text = "".join(line.text + line.ending for line in lines)
@@ -130,22 +138,30 @@ def _complete(file: "POFile", raw: Raw) -> None:
     file.encoding = "utf-8"
 
 
-def _plural_forms(header: str) -> tuple[int, Callable[[int], int]] | None:
-    """How many plural forms there are, and which one a number takes."""
-    match = re.fullmatch(r"\s*nplurals\s*=\s*(\d+)\s*;\s*plural\s*=([^;]+);?\s*", header)
+@dataclass(frozen=True)
+class Plurals:
+    """How many plural forms a language has, and the form of each number."""
+
+    count: int
+    of_number: list[int]
+
+
+def _plural_forms(header: str) -> Plurals | None:
+    """What the header says of plurals, if it says anything that makes sense."""
+    match = re.fullmatch(r"\s*nplurals\s*=\s*(\d)\s*;\s*plural\s*=([^;]+);?\s*", header)
     if match is None:
         return None
     try:
-        return int(match[1]), gettext.c2py(match[2])
-    except ValueError:
+        return Plurals(int(match[1]), list(map(gettext.c2py(match[2]), range(ENOUGH))))
+    except (ValueError, ZeroDivisionError):
         return None
 
 
-def _text_of_form(entry: "POEntry", form: int, choose: Callable[[int], int]) -> str:
+def _text_of_form(entry: "POEntry", form: int, of_number: Sequence[int]) -> str:
     """The singular for the form of 1, unless all numbers take it, or others that it hides."""
-    if choose(1) != form or choose(2) == form:
+    if of_number[1] != form or of_number[2] == form:
         return entry.msgid_plural
-    alone = all(choose(number) != form for number in range(ENOUGH) if number != 1)
+    alone = of_number.count(form) == 1
     one, many = (
         [tag.text for tag in Segment.of([text]).tags] for text in (entry.msgid, entry.msgid_plural)
     )

@@ -58,15 +58,21 @@ def attention(
         word = target[0][start:end]
         row = []
         for (first, last), places in zip(source[1], columns, strict=True):
-            total = sum(aligned.weights[piece][place] for piece in pieces for place in places)
+            total = sum(
+                aligned.weights[piece][place] * share * part
+                for piece, share in pieces
+                for place, part in places
+            )
             same = word == source[0][first:last]
             row.append(total / max(1, len(pieces)) + 2 * same)
         table.append(row)
     return table
 
 
-def _covered(text: str, words: Sequence[Span], pieces: Sequence[str]) -> list[list[int]]:
-    """For each word of a text the pieces of it that have a part in it."""
+def _covered(
+    text: str, words: Sequence[Span], pieces: Sequence[str]
+) -> list[list[tuple[int, float]]]:
+    """For each word of a text the pieces that have a part in it, and how much of each that is."""
     places: list[Span] = []
     at = 0
     for piece in pieces:
@@ -76,6 +82,10 @@ def _covered(text: str, words: Sequence[Span], pieces: Sequence[str]) -> list[li
         at = start + len(piece)
         places.append((start, at))
     return [
-        [i for i, (start, end) in enumerate(places) if start < last and end > first]
+        [
+            (i, (min(end, last) - max(start, first)) / len(pieces[i].strip() or " "))
+            for i, (start, end) in enumerate(places)
+            if start < last and end > first
+        ]
         for first, last in words
     ]

@@ -1,5 +1,6 @@
 """XLIFF 1.2, 2.0 and 2.1: units whose target is missing or empty get one."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nmt.documents.markup import (
@@ -61,17 +62,16 @@ def read(raw: Raw) -> Document:
     )
 
 
-def _set_language(element: "_Element", attribute: str, raw: Raw) -> None:
-    if found := element.get(attribute):
+def _set_language(elements: Sequence["_Element"], attribute: str, raw: Raw) -> None:
+    for found in sorted({element.get(attribute) for element in elements} - {None}):
         raw.expect_target(found)
-    else:
-        element.set(attribute, raw.languages[1])
+    for element in elements:
+        element.set(attribute, element.get(attribute) or raw.languages[1])
 
 
 def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
     root = tree.getroot()
-    for file in children(root, "file"):
-        _set_language(file, "target-language", raw)
+    _set_language(children(root, "file"), "target-language", raw)
     sources = [
         source
         for unit in root.iter(like(root, "trans-unit"))
@@ -83,7 +83,7 @@ def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
 
 def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
     root = tree.getroot()
-    _set_language(root, "trgLang", raw)
+    _set_language([root], "trgLang", raw)
     sources = [
         source
         for segment in root.iter(like(root, "segment"))

@@ -75,7 +75,7 @@ def test_no_text_is_lost_before_it_is_translated(text: str, paragraphs: bool) ->
     ("text", "wanted"),
     [
         ("no tag at all", []),
-        ("%s of %1$d, %(name)s: %5.2f%%", ["%s", "%1$d", "%(name)s", "%5.2f", "%%"]),
+        ("%s of %1$d, %(name)r: %5.2f%%", ["%s", "%1$d", "%(name)r", "%5.2f", "%%"]),
         ("100 % of 5% are %1, %L2 or %n", ["%1", "%L2", "%n"]),
         (
             "{} {0} {a.b[0]:>8} ${x} {{y}} #{z} { no }",
@@ -123,6 +123,7 @@ def test_what_the_model_reads(text: str, masked: str) -> None:
         ("<a>one</a> <b>two</b>", "<b>TWO</b> <a>ONE</a>"),
         ("one <b>two %s three</b>", "<b>%s THREE TWO</b> ONE"),
         ("&one two", "TWO &ONE"),
+        ('one "_two"', '"_TWO" ONE'),
         ("one two%s", "TWO ONE%s"),
         ("one%s two", "TWO ONE%s"),
         ("one <b>%s</b> two three", "THREE <b>%s</b> TWO ONE"),
@@ -170,8 +171,16 @@ def test_a_pair_without_a_place_is_told() -> None:
     assert alike.source == source
     # Both pairs came from the one word that there is.
     found = result("<a>one</a> <b>two</b>", lambda text: Translated("EINS", shout("one").aligned))
-    assert found.fault and "found no place for it" in found.fault
+    assert found.fault and "> around words, found no place for that" in found.fault
     assert found.text == "EINS"
+
+
+def test_no_text_is_too_deep_and_no_sign_too_odd() -> None:
+    found = result("<b>" * 2000 + "one" + "</b>" * 2000)
+    assert found.fault and "tags that stand within so many others" in found.fault
+    assert found.text == "ONE"
+    found = result("one %s", replies("a\ufffcb"))
+    assert (found.text, found.fault) == ("a\ufffdb %s", None)
 
 
 def test_pairs_that_cross_are_told() -> None:

@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import polib
@@ -202,7 +203,9 @@ def test_a_form_of_many_numbers_tells_the_number() -> None:
     assert found.msgstr_plural == {0: "ONE FILE", 1: "%d FILES"}
 
 
-@pytest.mark.parametrize("forms", ["", "nplurals=INTEGER; plural=EXPRESSION;", "nplurals=2"])
+@pytest.mark.parametrize(
+    "forms", ["", "nplurals=INTEGER; plural=EXPRESSION;", "nplurals=2", "nplurals=2; plural=n%0;"]
+)
 def test_without_plural_forms_plurals_are_left_and_told(forms: str) -> None:
     said: list[str] = []
     header = HEADER.replace("nplurals=2; plural=(n != 1);", forms)
@@ -229,6 +232,13 @@ def test_another_encoding_becomes_utf8() -> None:
     text = f'{HEADER.replace("UTF-8", "ISO-8859-1")}\nmsgid "café"\nmsgstr ""\n'
     content = translated(po.read(raw(text.encode("latin-1"), "app.po")))
     assert b"charset=UTF-8" in content and 'msgstr "CAFÉ"' in content.decode()
+
+
+@pytest.mark.parametrize("encoding", ["euc-jp", "zlib", "hex"])
+def test_text_in_another_encoding_than_the_header_says_is_refused(encoding: str) -> None:
+    text = f'{HEADER.replace("UTF-8", encoding)}\nmsgid "'.encode() + b'\xff"\nmsgstr ""\n'
+    with pytest.raises(UserError, match=r"app\.po: expected text in .*, as its header says"):
+        po.read(replace(raw(text, "app.po"), strict=True))
 
 
 def test_another_language_is_told() -> None:
