@@ -76,6 +76,13 @@ class Invalid:
         self.first = self.first or number
         self.count += 1
 
+    def told(self, name: str) -> str:
+        """What the user should know of a file that has such lines."""
+        return (
+            f"{name}: {self.count:,} lines are not UTF-8, the first is line {self.first:,}: wrong "
+            "bytes were read as U+FFFD (--strict refuses them)"
+        )
+
 
 @contextmanager
 def reading(path: Path | None) -> Iterator[BinaryIO]:

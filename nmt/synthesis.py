@@ -15,7 +15,7 @@ from nmt.errors import UserError
 from nmt.files import read_json
 
 if TYPE_CHECKING:
-    from nmt.decoding.files import Job
+    from nmt.decoding.jobs import Job
 
 Say = Callable[[str], None]
 
@@ -27,7 +27,8 @@ def synthesize(arguments: Namespace, say: Say) -> None:
         UserError: as `nmt translate` does; an output that is not named as JSONL.
     """
     from nmt.decoding.fields import Whole
-    from nmt.decoding.files import Job, Work, stream_translations
+    from nmt.decoding.files import stream_translations
+    from nmt.decoding.jobs import Job, Work
     from nmt.decoding.streams import growing
 
     if arguments.output.suffix != ".jsonl":
@@ -54,7 +55,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
         UserError: a teacher for other languages, or anything that `nmt prepare` or `nmt train` say.
     """
     from data_prep.pipeline import prepare
-    from nmt.decoding.files import Job
+    from nmt.decoding.jobs import Job
     from nmt.wiring import run_training
 
     data, job = config.data, Job.of(arguments)

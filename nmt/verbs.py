@@ -87,6 +87,12 @@ def add_translate(parser: Parser) -> None:
         help="only part I of N of the input; the output is a part too, OUT.I-of-N: `nmt join` "
         "makes a file of them",
     )
+    _add_segments(parser)
+    add_format(parser)
+
+
+def _add_segments(parser: Parser) -> None:
+    """What is done with each line beyond its translation."""
     parser.add_argument(
         "--health",
         type=Path,
@@ -94,7 +100,12 @@ def add_translate(parser: Parser) -> None:
         help="list the lines whose translation looks wrong, as JSON lines with their number and "
         "the reasons; a folder if the input is one",
     )
-    add_format(parser)
+    parser.add_argument(
+        "--paragraphs",
+        action="store_true",
+        help="a line, a field or a document's segment may hold several sentences: each is "
+        "translated on its own, and they are put together again",
+    )
 
 
 def add_join(parser: Parser) -> None:
@@ -266,7 +277,7 @@ VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "prepare": ("raw corpora -> a prepared folder", add_prepare),
     "recommend": ("a prepared folder -> a commented YAML for it", add_recommend),
     "train": ("a prepared folder -> a run's folder; again: resume", add_train),
-    "translate": ("lines of text -> lines of text", add_translate),
+    "translate": ("lines of text, PO, XLIFF, TMX -> the same, translated", add_translate),
     "join": ("the parts that translate --shard made -> one file", add_join),
     "synthesize": ("lines of text -> training pairs that a machine made", add_synthesize),
     "distill": ("teachers' runs -> a student's run", add_distill),

@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "nmt.model": FOUNDATION,
     "nmt.checkpoint": {*FOUNDATION, "nmt.model"},
     "nmt.training": {*FOUNDATION, "nmt.data", "nmt.model", "nmt.checkpoint"},
-    "nmt.decoding": {*FOUNDATION, "nmt.model", "nmt.checkpoint"},
+    "nmt.documents": FOUNDATION,
+    "nmt.decoding": {*FOUNDATION, "nmt.model", "nmt.checkpoint", "nmt.documents"},
     "nmt.evaluation": {*FOUNDATION, "nmt.data", "nmt.model", "nmt.checkpoint", "nmt.decoding"},
 }
 SEES_EVERYTHING = {"nmt.cli", "nmt.recommend", "nmt.synthesis", "nmt.wiring"}

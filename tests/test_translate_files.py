@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmt.cli import main
-from nmt.decoding import files
+from nmt.decoding import files, jobs
 from nmt.decoding.translation import unchanged
 from nmt.errors import UserError
 from nmt.lines import Line
@@ -29,13 +29,13 @@ def translate(trained: Toy, source: Path, out: Path, *options: object) -> int:
 @pytest.fixture
 def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Lets the user lose patience after so many blocks."""
-    whole = files.Job.__call__
+    whole = jobs.Job.__call__
 
     def after(blocks: int) -> None:
-        def job(self: files.Job, progress: files.Progress | None = None) -> files.Translate:
+        def job(self: jobs.Job, progress: jobs.Progress | None = None) -> jobs.Translate:
             work, left = whole(self, progress), blocks
 
-            def translate(block: list[Line]) -> files.Translated:
+            def translate(block: list[Line]) -> jobs.Translated:
                 nonlocal left
                 left -= 1
                 if left < 0:
@@ -44,7 +44,7 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
             return translate
 
-        monkeypatch.setattr(files.Job, "__call__", job)
+        monkeypatch.setattr(jobs.Job, "__call__", job)
 
     return after
 
@@ -188,9 +188,9 @@ def test_parts_of_two_divisions_or_a_missing_one_are_not_joined(
         assert not whole.exists()
 
 
-def shouted(self: files.Job, progress: Any = None) -> files.Translate:
+def shouted(self: jobs.Job, progress: Any = None) -> jobs.Translate:
     """Stands in for a translator: upper case."""
-    return lambda block: files.Translated(
+    return lambda block: jobs.Translated(
         block, [unchanged(line.text.upper()) for line in block], [[] for _ in block], []
     )
 
@@ -224,7 +224,7 @@ NASTY = "\r\n\x00\u2028\u2029\x85\x0b\x0c\x1c\ufeff\u200b\u202e\xa0 aß東🦜\u
 def test_no_byte_loses_a_line(
     examples: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files.Job, "__call__", shouted)
+    monkeypatch.setattr(jobs.Job, "__call__", shouted)
     monkeypatch.setattr(files, "BLOCK", 2)
     folder = tmp_path_factory.mktemp("fuzz")
 
@@ -237,14 +237,14 @@ def test_no_byte_loses_a_line(
 
 
 def test_a_line_of_a_megabyte_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.Job, "__call__", shouted)
+    monkeypatch.setattr(jobs.Job, "__call__", shouted)
     lines_survive(b"a " * 500_000 + b"\nb\n", tmp_path)
 
 
 def test_a_line_without_its_field_is_named_and_what_was_done_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files.Job, "__call__", shouted)
+    monkeypatch.setattr(jobs.Job, "__call__", shouted)
     monkeypatch.setattr(files, "BLOCK", 1)
     (tmp_path / "in").write_text("".join(f"{n}\ta\n" for n in range(20)) + "short\n")
     options = {"input": tmp_path / "in", "output": tmp_path / "out", "runs": [], "workers": 1}
@@ -263,14 +263,14 @@ def test_a_line_without_its_field_is_named_and_what_was_done_is_kept(
 def looping(monkeypatch: pytest.MonkeyPatch) -> None:
     """A translator that loops wherever the source says so."""
 
-    def job(self: files.Job, progress: Any = None) -> files.Translate:
-        def translate(block: list[Line]) -> files.Translated:
+    def job(self: jobs.Job, progress: Any = None) -> jobs.Translate:
+        def translate(block: list[Line]) -> jobs.Translated:
             reasons = [["loop"] if "loop" in line.text else [] for line in block]
-            return files.Translated(block, [unchanged(line.text) for line in block], reasons, [])
+            return jobs.Translated(block, [unchanged(line.text) for line in block], reasons, [])
 
         return translate
 
-    monkeypatch.setattr(files.Job, "__call__", job)
+    monkeypatch.setattr(jobs.Job, "__call__", job)
 
 
 @pytest.mark.usefixtures("looping")

@@ -3,28 +3,25 @@
 import json
 import sys
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from nmt import options
-from nmt.checkpoint import WEIGHTS, read_manifest
-from nmt.config import Precision
 from nmt.decoding import health
+from nmt.decoding.documents import translate_document
 from nmt.decoding.fields import Field, field_of
-from nmt.decoding.health import FLAGGED, LINES, Health
+from nmt.decoding.jobs import Job, Translated, Work
+from nmt.decoding.places import places
 from nmt.decoding.shards import Shard
 from nmt.decoding.streams import Blocks, Out, count_lines, growing
 from nmt.decoding.translation import Translation
-from nmt.decoding.translator import Translator
 from nmt.decoding.workers import map_in_processes
-from nmt.errors import UserError
+from nmt.documents.formats import is_document
 from nmt.lines import Invalid, Line, read_lines, reading
 
 BLOCK = 1000
@@ -35,92 +32,8 @@ ENOUGH = 4
 
 
 Say = Callable[[str], None]
-Progress = Callable[[int], object]
 Render = Callable[[Line, Translation], str]
 """What is written for a line and its translation; an empty string leaves it out."""
-
-
-@dataclass(frozen=True)
-class Translated:
-    """A block of lines, of each its translation and why that looks wrong, and what to tell."""
-
-    lines: list[Line]
-    translations: list[Translation]
-    reasons: list[list[str]]
-    said: list[str]
-
-
-Translate = Callable[[list[Line]], Translated]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to translate with, and how; see `Translator.load` and `Translator.translate`.
-
-    With `reached` attention is followed even where no alignments are asked for, so that words
-    which it never reached can be told: a fifth more time.
-    """
-
-    runs: list[Path]
-    device: str = "cpu"
-    precision: Precision | None = None
-    n_best: int = 1
-    beam_size: int | None = None
-    length_penalty: float | None = None
-    alignments: bool = False
-    reached: bool = False
-
-    @classmethod
-    def of(cls, arguments: Namespace) -> "Job":
-        """What the options of a command line say."""
-        names = [field.name for field in fields(cls)]
-        return cls(**{name: value for name, value in vars(arguments).items() if name in names})
-
-    def described(self) -> dict[str, Any]:
-        """What translations depend on, by the names of the options."""
-        weights = [read_manifest(run)["files"][WEIGHTS] for run in self.runs]
-        given = {name: value for name, value in asdict(self).items() if name != "runs"}
-        return {"weights": weights, **given}
-
-    def __call__(self, progress: Progress | None = None) -> Translate:
-        """Loads the translator; gives what translates a block."""
-        said: list[str] = []
-        translator = Translator.load(
-            *self.runs, device=self.device, precision=self.precision, say=said.append
-        )
-        limits: Health = options.build(Health, translator.decoding.health, where="decoding.health")
-
-        def translate(block: list[Line]) -> Translated:
-            said.clear()
-            texts = [line.text for line in block]
-            found = translator.translate(
-                texts,
-                n_best=self.n_best,
-                beam_size=self.beam_size,
-                length_penalty=self.length_penalty,
-                alignments=self.alignments or self.reached,
-                progress=progress,
-            )
-            pairs = zip(texts, found, strict=True)
-            reasons = [list(health.reasons(text, one, limits)) for text, one in pairs]
-            if not self.alignments:
-                found = [replace(one, alignment=None) for one in found]
-            return Translated(block, found, reasons, list(said))
-
-        return translate
-
-
-class Work:
-    """A job whose translator is loaded once, for all the files that it is to translate."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.bar: tqdm | None = None
-        self.here = job(self._progress)
-
-    def _progress(self, lines: int) -> None:
-        if self.bar is not None:
-            self.bar.update(lines)
 
 
 def translate_files(arguments: Namespace, say: Say) -> None:
@@ -130,8 +43,7 @@ def translate_files(arguments: Namespace, say: Say) -> None:
         UserError: no run, no input, a line without the field, an output that cannot be written or
             was begun in another way.
     """
-    field = field_of(arguments.field)
-    job = replace(Job.of(arguments), reached=arguments.health is not None)
+    field, job = field_of(arguments.field), Job.of(arguments)
 
     def render(line: Line, translation: Translation) -> str:
         if arguments.format == "text":
@@ -143,41 +55,26 @@ def translate_files(arguments: Namespace, say: Say) -> None:
     made_with = {**job.described(), "field": arguments.field, "format": arguments.format}
     if arguments.shard:
         made_with["shard"] = list(arguments.shard)
-    work = Work(job)  # what is wrong with the run is said before anything is read
-    for source, paths in _places(arguments, say):
-        file = Namespace(**{**vars(arguments), "input": source})
-        with growing(paths, made_with, resume=arguments.resume) as out:
-            stream_translations(work, file, out, say, render, field)
-        if ill := health.told(out.tally):
+
+    @cache
+    def work_for(document: bool) -> Work:
+        # A document is cut into sentences with its tags in mind, and attention tells their places.
+        return Work(replace(job, alignments=True, paragraphs=False) if document else job)
+
+    for source, paths in places(arguments, say):
+        document = source is not None and is_document(source)
+        work = work_for(document)  # what is wrong with the run is said before anything is read
+        if source is not None and document:
+            translate = partial(_translated, work, say=say, workers=arguments.workers)
+            tally = translate_document(source, paths, translate, job.languages(), arguments, say)
+        else:
+            file = Namespace(**{**vars(arguments), "input": source})
+            with growing(paths, made_with, resume=arguments.resume) as out:
+                stream_translations(work, file, out, say, render, field)
+            tally = out.tally
+        if ill := health.told(tally):
             name = source or "standard input"
             say(f"{name}: {ill}" + ("" if arguments.health else " (--health FILE lists them)"))
-
-
-def _places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, list[Path]]]:
-    """Each input with what is written of it; of a folder, what it holds at any depth."""
-    source, wanted = arguments.input, [arguments.output, arguments.health]
-    paths = [path for path in wanted if path is not None]
-    if source is None or not source.is_dir():
-        shard = Shard(*arguments.shard) if arguments.shard else None
-        yield source, [shard.path(path) for path in paths] if shard else paths
-        return
-    for path in wanted[:1] + paths[1:]:
-        if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
-            raise UserError(
-                f"{source}: expected another folder for what is made of this one, by -o and "
-                f"--health, found {path or 'none'}"
-            )
-    inside = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()]
-    if not inside:
-        raise UserError(f"{source}: expected a folder with at least one file, found none in it")
-    for name in inside:
-        if arguments.resume and (paths[0] / name).exists():
-            say(f"{paths[0] / name}: is there already")
-            continue
-        made = [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
-        for path in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield source / name, made
 
 
 def stream_translations(
@@ -206,10 +103,7 @@ def stream_translations(
         found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
         _write(found, blocks, out, say, render)
     if invalid.count:
-        say(
-            f"{name}: {invalid.count:,} lines are not UTF-8, the first is line {invalid.first:,}: "
-            "wrong bytes were read as U+FFFD (--strict refuses them)"
-        )
+        say(invalid.told(name))
 
 
 def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
@@ -224,6 +118,21 @@ def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
         blocks.left = len(part)
         total = min(total, part.stop * BLOCK) - part.start * BLOCK
     bar.total = total
+
+
+def _translated(
+    work: Work, texts: Sequence[str], say: Say, workers: int | None
+) -> list[tuple[Translation, list[str]]]:
+    """A translation of each text, in order, and why it looks wrong."""
+    blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
+    found: list[tuple[Translation, list[str]]] = []
+    with tqdm(total=len(texts), unit=" sentences", disable=None) as bar:
+        work.bar = bar
+        for done in _shared(work, iter(blocks), workers, bar):
+            for warning in done.said:
+                say(warning)
+            found += zip(done.translations, done.reasons, strict=True)
+    return found
 
 
 def write_translations(
@@ -246,20 +155,9 @@ def _write(found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, rend
             say(warning)
         pairs = zip(done.lines, done.translations, strict=True)
         content = "".join(render(line, translation) for line, translation in pairs)
-        listed = _listed(done.reasons, blocks.first + out.lines)
-        out.tally += Counter(chain.from_iterable(done.reasons))
-        out.tally[LINES] += len(done.lines)
-        out.tally[FLAGGED] += sum(map(bool, done.reasons))
-        out.add([content.encode(), listed.encode()], len(done.lines), blocks.digests.popleft())
-
-
-def _listed(reasons: Sequence[list[str]], before: int) -> str:
-    """A JSON object for each translation that looks wrong: its line and why."""
-    return "".join(
-        f"{json.dumps({'line': line, 'reasons': found})}\n"
-        for line, found in enumerate(reasons, before + 1)
-        if found
-    )
+        listed = health.listed(done.reasons, blocks.first + out.lines)
+        out.tally += health.counted(done.reasons)
+        out.add([content.encode(), listed], len(done.lines), blocks.digests.popleft())
 
 
 def _shared(

@@ -1,9 +1,11 @@
 """Translations that look wrong though no reference is there: each for a reason with a name."""
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from nmt.decoding.translation import Alignment, Translation
 from nmt.schema import NonNegative, Positive, PositiveInt
@@ -11,8 +13,9 @@ from nmt.schema import NonNegative, Positive, PositiveInt
 LONGEST_LOOP = 6
 """Words of a piece that is looked for again right behind itself."""
 
-LINES = "lines"
+ALL = "all"
 FLAGGED = "flagged"
+"""What is counted beside the reasons: all translations, and those that have any reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +91,33 @@ def reached(alignment: Alignment) -> list[tuple[str, float]]:
     return [(word.strip(), weight) for word, weight in words if any(map(str.isalnum, word))]
 
 
+def any_of(parts: Sequence[list[str]]) -> list[str]:
+    """The reasons of a text whose parts have these, each once."""
+    return list(dict.fromkeys(chain.from_iterable(parts)))
+
+
+def counted(reasons: Sequence[list[str]]) -> Counter[str]:
+    """How many translations have each reason, how many any, and how many there are."""
+    tally = Counter(chain.from_iterable(reasons))
+    return tally + Counter({FLAGGED: sum(map(bool, reasons)), ALL: len(reasons)})
+
+
+def listed(reasons: Sequence[list[str]], before: int = 0) -> bytes:
+    """A JSON object for each translation that looks wrong: its line (or segment), and why.
+
+    Args:
+        reasons: of each translation.
+        before: how many lines stand before the first of them.
+    """
+    lines = enumerate(reasons, before + 1)
+    found = [{"line": line, "reasons": why} for line, why in lines if why]
+    return "".join(f"{json.dumps(one)}\n" for one in found).encode()
+
+
 def told(tally: Counter[str]) -> str | None:
     """What was counted under each reason, in a sentence; None where all looks right."""
     if not tally[FLAGGED]:
         return None
-    each = [(name, n) for name, n in tally.most_common() if name not in (LINES, FLAGGED)]
+    each = [(name, n) for name, n in tally.most_common() if name not in (ALL, FLAGGED)]
     found = ", ".join(f"{name} {n:,}" for name, n in each)
-    return f"{tally[FLAGGED]:,} of {tally[LINES]:,} translations look wrong: {found}"
+    return f"{tally[FLAGGED]:,} of {tally[ALL]:,} translations look wrong: {found}"

@@ -110,6 +110,6 @@ def test_each_threshold_is_asked(health: Health) -> None:
 
 
 def test_what_was_counted_is_told() -> None:
-    assert told(Counter(lines=3)) is None
-    tally = Counter(lines=1200, flagged=3, cut=1, loop=3)
+    assert told(Counter({"all": 3})) is None
+    tally = Counter({"all": 1200, "flagged": 3, "cut": 1, "loop": 3})
     assert told(tally) == "3 of 1,200 translations look wrong: loop 3, cut 1"

@@ -1,0 +1,129 @@
+"""What to translate with, ready to be handed to other processes; a block of lines, translated."""
+
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from nmt import options
+from nmt.checkpoint import WEIGHTS, read_manifest
+from nmt.config import Precision
+from nmt.decoding import health
+from nmt.decoding.paragraphs import Paragraphs
+from nmt.decoding.translation import Translation
+from nmt.lines import Line
+
+if TYPE_CHECKING:
+    from nmt.decoding.translator import Translator
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A block of lines, of each its translation and why that looks wrong, and what to tell."""
+
+    lines: list[Line]
+    translations: list[Translation]
+    reasons: list[list[str]]
+    said: list[str]
+
+
+Translate = Callable[[list[Line]], Translated]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to translate with, and how; see `Translator.load` and `Translator.translate`.
+
+    With `paragraphs` each sentence of a line is translated on its own. With `reached` attention is
+    followed even where no alignments are asked for, so that words which it never reached can be
+    told: a fifth more time.
+    """
+
+    runs: list[Path]
+    device: str = "cpu"
+    precision: Precision | None = None
+    n_best: int = 1
+    beam_size: int | None = None
+    length_penalty: float | None = None
+    alignments: bool = False
+    paragraphs: bool = False
+    reached: bool = False
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> "Job":
+        """What the options of a command line say."""
+        names = [field.name for field in fields(cls)]
+        given = {name: value for name, value in vars(arguments).items() if name in names}
+        return cls(**given, reached=vars(arguments).get("health") is not None)
+
+    def described(self) -> dict[str, Any]:
+        """What translations depend on, by the names of the options."""
+        weights = [read_manifest(run)["files"][WEIGHTS] for run in self.runs]
+        given = {name: value for name, value in asdict(self).items() if name != "runs"}
+        return {"weights": weights, **given}
+
+    def languages(self) -> tuple[str, str]:
+        """What is translated from and to."""
+        source, target = read_manifest(self.runs[0])["languages"]
+        return source, target
+
+    def __call__(self, progress: Progress | None = None) -> Translate:
+        """Loads the translator; gives what translates a block."""
+        from nmt.decoding.translator import Translator  # not before: a job may be done elsewhere
+
+        said: list[str] = []
+        language = self.languages()[0] if self.paragraphs else ""
+        translator = Translator.load(
+            *self.runs, device=self.device, precision=self.precision, say=said.append
+        )
+
+        def translate(block: list[Line]) -> Translated:
+            said.clear()
+            lines = [line.text for line in block]
+            if not self.paragraphs:
+                return Translated(block, *self._checked(translator, lines, progress), list(said))
+            cut = Paragraphs(lines, language)
+            found, reasons = self._checked(translator, cut.sentences, None)
+            if progress:  # which counts lines
+                progress(len(lines))
+            grouped = [health.any_of(parts) for parts in cut.grouped(reasons)]
+            return Translated(block, cut.joined(found), grouped, list(said))
+
+        return translate
+
+    def _checked(
+        self, translator: "Translator", texts: Sequence[str], progress: Progress | None
+    ) -> tuple[list[Translation], list[list[str]]]:
+        """A translation of each text, and why it looks wrong."""
+        found = translator.translate(
+            texts,
+            n_best=self.n_best,
+            beam_size=self.beam_size,
+            length_penalty=self.length_penalty,
+            alignments=self.alignments or self.reached,
+            progress=progress,
+        )
+        limits = options.build(health.Health, translator.decoding.health, where="decoding.health")
+        pairs = zip(texts, found, strict=True)
+        reasons = [list(health.reasons(text, one, limits)) for text, one in pairs]
+        if not self.alignments:
+            found = [replace(one, alignment=None) for one in found]
+        return found, reasons
+
+
+class Work:
+    """A job whose translator is loaded once, for all the files that it is to translate."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.bar: tqdm | None = None
+        self.here = job(self._progress)
+
+    def _progress(self, lines: int) -> None:
+        if self.bar is not None:
+            self.bar.update(lines)

@@ -1,0 +1,61 @@
+"""Where translations are read from and where they go: one file, or all of a folder."""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nmt.decoding.shards import Shard
+from nmt.documents.formats import is_document
+from nmt.errors import UserError
+
+
+def places(
+    arguments: Namespace, say: Callable[[str], None]
+) -> Iterator[tuple[Path | None, list[Path]]]:
+    """Each input, its output and its health report; of a folder, what it holds at any depth."""
+    source, wanted = arguments.input, [arguments.output, arguments.health]
+    paths = [path for path in wanted if path is not None]
+    if source is None or not source.is_dir():
+        _refuse_options(arguments, source)
+        shard = Shard(*arguments.shard) if arguments.shard else None
+        yield source, [shard.path(path) for path in paths] if shard else paths
+        return
+    for path in paths or [None]:
+        if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
+            raise UserError(
+                f"{source}: expected another folder for what is made of this one, by -o and "
+                f"--health, found {path or 'none'}"
+            )
+    inside = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()]
+    if not inside:
+        raise UserError(f"{source}: expected a folder with at least one file, found none in it")
+    for name in inside:
+        _refuse_options(arguments, source / name)
+    for name in inside:
+        if arguments.resume and (paths[0] / name).exists():
+            say(f"{paths[0] / name}: is there already")
+            continue
+        made = [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
+        for path in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield source / name, made
+
+
+def _refuse_options(arguments: Namespace, source: Path | None) -> None:
+    """Refuses what is for lines alone, where a document is to be translated.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if source is None or not is_document(source):
+        return
+    lines_only = {
+        "--field": arguments.field is not None,
+        "--shard": arguments.shard is not None,
+        "--format jsonl": arguments.format == "jsonl",
+    }
+    for option in (option for option, given in lines_only.items() if given):
+        raise UserError(
+            f"{option}: expected lines of text, found the document {source}, which keeps its "
+            f"format and is translated as a whole; leave {option} out"
+        )

@@ -1,0 +1,104 @@
+"""A segment as the parts that are translated one by one, and as their translations together."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nmt.documents.masking import Masked, Unplaced
+from nmt.documents.placeholders import MARK
+from nmt.documents.segments import Piece, Result, Segment, Tag, partners
+from nmt.documents.sentences import split
+from nmt.documents.words import Aligned
+
+
+class Translated(NamedTuple):
+    """The translation of one text."""
+
+    text: str
+    aligned: Aligned
+
+
+@dataclass(frozen=True)
+class Part:
+    """A line or a sentence of a segment.
+
+    Args:
+        before: white space.
+        segment: all but the white space at its ends.
+        after: white space.
+        masked: None where there is no word to translate.
+    """
+
+    before: str
+    segment: Segment
+    after: str
+    masked: Masked | None
+
+
+def parts(segment: Segment, language: str, *, paragraphs: bool) -> list[Part]:
+    """The lines of a segment, or also the sentences of each; none of its text is left out."""
+    found: list[Part] = []
+    start = 0
+    for line in re.split(r"(?<=\n)", segment.text):
+        for text in split(line, language) if paragraphs else [line]:
+            core = text.strip()
+            first = start + text.find(core) if core else start
+            inner = segment.part(first, first + len(core))
+            words = any(character.isalpha() for character in core)
+            after = segment.text[first + len(core) : start + len(text)]
+            masked = Masked(inner) if words else None
+            found.append(Part(segment.text[start:first], inner, after, masked))
+            start += len(text)
+    return found
+
+
+def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Translated]) -> Result:
+    """A segment's parts, translated, as one again, and whether its tags are what they were."""
+    pieces: list[Piece] = []
+    plain: list[str] = []
+    fault = None
+    for part in parts:
+        here, text = part.segment, part.segment.text.replace(MARK, "")
+        if part.masked is not None:
+            text, aligned = next(translated)
+            text = text.replace(MARK, "\ufffd")  # no tag of ours
+            fault = fault or (None if text.strip() else "expected a translation, found none")
+            try:
+                here = part.masked.put_back(text, aligned) if text.strip() else here
+            except Unplaced as error:
+                fault = fault or f"expected {error}, found no place for that"
+        pieces += [part.before, *here.pieces(), part.after]
+        plain += [part.before, text, part.after]
+    fault = fault or difference(segment, pieces)
+    # Where tags are wrong, the words alone are what is left to be checked.
+    return Result(["".join(plain)] if fault else pieces, fault)
+
+
+def difference(source: Segment, pieces: Iterable[Piece]) -> str | None:
+    """In what the tags of a translation are not those of its source; None if they are."""
+    pieces = list(pieces)
+    found = Segment.of(pieces)
+    wanted, there = (Counter(tag.text for tag in one.tags) for one in (source, found))
+    for text in [*wanted, *there]:
+        if wanted[text] != there[text]:
+            return f"expected {text} {_times(wanted[text])}, found it {_times(there[text])}"
+    if source.reserved and source.reserved in found.text:
+        return f"expected {source.reserved} in placeholders only, found it elsewhere"
+    ordered = [tag for tag in source.tags if tag.ordered]
+    order = [piece for piece in pieces if isinstance(piece, Tag) and piece.ordered]
+    if [id(tag) for tag in ordered] != [id(tag) for tag in order]:
+        return f"expected {', '.join(tag.text for tag in ordered)} in this order, found another"
+    if _pairs(source) != _pairs(found):
+        return "expected each pair of tags one within or beside the other, found them crossing"
+    return None
+
+
+def _times(count: int) -> str:
+    return {0: "not at all", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _pairs(segment: Segment) -> Counter[tuple[str, str]]:
+    tags = segment.tags
+    return Counter((tags[a].text, tags[b].text) for a, b in partners(tags).items())

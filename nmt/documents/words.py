@@ -1,0 +1,91 @@
+"""Words of a text, and which word of a translation came from which."""
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from nmt.documents.placeholders import MARK
+
+# Chinese and Japanese put no space between words: there each character is one. What is written
+# above or below a letter belongs to its word.
+_SINGLE = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+_ABOVE = (
+    r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0652\u0900-\u0dff\u0e31-\u0e4e\u200c\u200d"
+)
+WORD = re.compile(rf"{_SINGLE}|(?:(?!{_SINGLE})[\w{_ABOVE}])+|[^\w\s{MARK}]")
+"""A word, or a sign that stands between words."""
+
+
+class Aligned(Protocol):
+    """A translation with its attention, as pieces of both texts: `nmt.decoding.Alignment`.
+
+    The last piece of the source, and the last of a whole translation, is the end of the sentence.
+    """
+
+    @property
+    def source(self) -> list[str]:
+        """(S) pieces of the source."""
+
+    @property
+    def target(self) -> list[str]:
+        """(T) pieces of the translation."""
+
+    @property
+    def weights(self) -> list[list[float]]:
+        """(T, S) attention."""
+
+
+Span = tuple[int, int]
+
+
+def spans(text: str) -> list[Span]:
+    """Where each word of a text begins and ends."""
+    return [match.span() for match in WORD.finditer(text)]
+
+
+def attention(
+    source: tuple[str, Sequence[Span]], target: tuple[str, Sequence[Span]], aligned: Aligned
+) -> list[list[float]]:
+    """How much each word of a translation attends to each word of its source.
+
+    A word that is the same in both, as a name, a number or a comma, came from itself. What
+    attends to the end of the sentence alone came from nowhere.
+    """
+    columns = _covered(*source, aligned.source)
+    rows = _covered(*target, aligned.target)
+    table = []
+    for (start, end), pieces in zip(target[1], rows, strict=True):
+        word = target[0][start:end]
+        row = []
+        for (first, last), places in zip(source[1], columns, strict=True):
+            total = sum(
+                aligned.weights[piece][place] * share * part
+                for piece, share in pieces
+                for place, part in places
+            )
+            same = word == source[0][first:last]
+            row.append(total / max(1, len(pieces)) + 2 * same)
+        table.append(row)
+    return table
+
+
+def _covered(
+    text: str, words: Sequence[Span], pieces: Sequence[str]
+) -> list[list[tuple[int, float]]]:
+    """For each word of a text the pieces that have a part in it, and how much of each that is."""
+    places: list[Span] = []
+    at = 0
+    for piece in pieces:
+        # Two pieces may share a character: then each of them has the whole of it.
+        shared = not text.startswith(piece, at) and text.startswith(piece, at - 1)
+        start = at - 1 if at and shared else at
+        at = start + len(piece)
+        places.append((start, at))
+    return [
+        [
+            (i, (min(end, last) - max(start, first)) / len(pieces[i].strip() or " "))
+            for i, (start, end) in enumerate(places)
+            if start < last and end > first
+        ]
+        for first, last in words
+    ]

@@ -1,0 +1,143 @@
+"""XLIFF 1.2, 2.0 and 2.1: units whose target is missing or empty get one."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nmt.documents.markup import (
+    SPACE,
+    Inline,
+    Marked,
+    append,
+    children,
+    fill,
+    insert_after,
+    insert_before,
+    is_blank,
+    like,
+    may_translate,
+    name_of,
+    parse,
+)
+from nmt.documents.segments import Document, Raw, Result, note_of
+from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element, _ElementTree
+
+INLINE_1 = {
+    "g": Inline("around"),
+    "mrk": Inline("around"),
+    "bpt": Inline("open", ("rid", "id")),
+    "ept": Inline("close", ("rid", "id")),
+    "bx": Inline("open", ("rid", "id")),
+    "ex": Inline("close", ("rid", "id")),
+}
+INLINE_2 = {
+    "pc": Inline("around"),
+    "mrk": Inline("around"),
+    "sc": Inline("open", ("id",)),
+    "ec": Inline("close", ("startRef", "id")),
+    "sm": Inline("open", ("id",)),
+    "em": Inline("close", ("startRef",)),
+}
+UNTRANSLATED = ("new", "needs-translation")
+"""States of a target of XLIFF 1.2 that holds its source, or nothing that counts."""
+
+
+def read(raw: Raw) -> Document:
+    """Understands an XLIFF file by its version.
+
+    Raises:
+        UserError: it is damaged, or of another kind or version.
+    """
+    tree = parse(raw)
+    root = tree.getroot()
+    version = root.get("version", "none")
+    if name_of(root) == "xliff" and version.startswith("1."):
+        return _version_1(tree, raw)
+    if name_of(root) == "xliff" and version.startswith("2."):
+        return _version_2(tree, raw)
+    raise UserError(
+        f"{raw.name}: expected XLIFF 1.2, 2.0 or 2.1, found <{name_of(root)}> of version {version}"
+    )
+
+
+def _set_language(elements: Sequence["_Element"], attribute: str, raw: Raw) -> None:
+    for found in sorted({element.get(attribute) for element in elements} - {None}):
+        raw.expect_target(found)
+    for element in elements:
+        element.set(attribute, element.get(attribute) or raw.languages[1])
+
+
+def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
+    root = tree.getroot()
+    _set_language(children(root, "file"), "target-language", raw)
+    sources = [
+        source
+        for unit in root.iter(like(root, "trans-unit"))
+        for source in children(unit, "source")
+        if unit.get("approved") != "yes" and _is_open(unit, source)
+    ]
+    return Marked(tree, sources, INLINE_1, _accept_1)
+
+
+def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
+    root = tree.getroot()
+    _set_language([root], "trgLang", raw)
+    sources = [
+        source
+        for segment in root.iter(like(root, "segment"))
+        for source in children(segment, "source")
+        if _is_open(segment, source)
+    ]
+    return Marked(tree, sources, INLINE_2, _accept_2)
+
+
+def _is_open(unit: "_Element", source: "_Element") -> bool:
+    """Whether a unit is to be translated and has not been."""
+    done = [
+        target
+        for target in children(unit, "target")
+        if not is_blank(target) and target.get("state") not in UNTRANSLATED
+    ]
+    return may_translate(source) and not done and not is_blank(source)
+
+
+def _fill_target(source: "_Element", result: Result) -> "_Element":
+    """The target beside a source, filled; where it is missing it is made."""
+    unit = source.getparent()
+    assert unit is not None
+    target = next(iter(children(unit, "target")), None)
+    if target is None:
+        # A source that was segmented already stands there twice.
+        target = insert_after(children(unit, "source", "seg-source")[-1], "target")
+        if space := source.get(SPACE):
+            target.set(SPACE, space)
+    fill(target, result.pieces)
+    return target
+
+
+def _accept_1(source: "_Element", result: Result) -> None:
+    target = _fill_target(source, result)
+    target.set("state", "needs-review-translation" if result.fault else "translated")
+    target.set("state-qualifier", "mt-suggestion")
+    if result.fault:
+        insert_after(target, "note").text = note_of(result.fault)
+
+
+def _accept_2(source: "_Element", result: Result) -> None:
+    _fill_target(source, result)
+    segment = source.getparent()
+    unit = None if segment is None else segment.getparent()
+    assert segment is not None and unit is not None
+    segment.attrib.pop("subState", None)  # it told of the state that is past
+    segment.set("state", "initial" if result.fault else "translated")
+    if result.fault:
+        notes = next(iter(children(unit, "notes")), None)
+        if notes is None:
+            # The specification wants them in front of all data and all segments.
+            first = children(unit, "originalData", "segment", "ignorable")[0]
+            notes = insert_before(first, "notes")
+        note = append(notes, "note")
+        note.set("appliesTo", "target")
+        note.text = note_of(result.fault)
