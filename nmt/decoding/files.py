@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from nmt import processes
 from nmt.checkpoint import WEIGHTS, read_manifest
 from nmt.config import Precision
 from nmt.decoding.fields import Field, field_of
@@ -166,8 +167,9 @@ def stream_translations(
     path = arguments.input
     interactive = path is None and sys.stdin.isatty()
     name, invalid = str(path or "standard input"), Invalid()
+    hidden = interactive or processes.rank() > 0  # else it shows where there is a terminal
     with (
-        tqdm(unit=" lines", disable=True if interactive else None) as bar,
+        tqdm(unit=" lines", disable=hidden or None) as bar,
         reading(path) as stream,
     ):
         work.bar = bar
