@@ -15,15 +15,13 @@ from types import FrameType
 
 from nmt import processes
 from nmt.errors import UserError
-from nmt.processes import LOST, LOST_STATUS, Lost
+from nmt.processes import ENDINGS, LOST, LOST_STATUS, Lost
 
 GRACE = 20.0
 """Seconds that the others have to end by themselves when one has died."""
 
 POLL = 0.1
 """Seconds between two looks."""
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 def in_processes(count: int, words: Sequence[str], work: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ the environment.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,6 +28,9 @@ LOST = (
     "another process died or cannot be reached: see its messages; the same command goes on from "
     "what was saved last"
 )
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+"""What asks for an end."""
 
 PARENT = os.getppid()
 
@@ -80,10 +84,15 @@ def together(silence: timedelta = SILENCE) -> Iterator[None]:
     # Tensors on the processor go by gloo on every machine: numbers, objects.
     backend = "cpu:gloo,cuda:nccl" if cuda.is_available() else "gloo"
     try:
-        _Joined.store, number, count = next(rendezvous("env://", timeout=silence))
+        store, number, count = next(rendezvous("env://", timeout=silence))
         distributed.init_process_group(
-            backend, store=_Joined.store, rank=number, world_size=count, timeout=silence
+            backend, store=store, rank=number, world_size=count, timeout=silence
         )
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise Lost(f"the {world()} processes expected to meet, and have not: {reason}") from None
+    _Joined.store = store
+    try:
         yield
         distributed.destroy_process_group()
     except RuntimeError as error:

@@ -19,14 +19,13 @@ from nmt import processes
 from nmt.checkpoint import LAST
 from nmt.errors import UserError
 from nmt.files import write_atomically
+from nmt.processes import ENDINGS
 
 BEFORE_LAST = f"before-{LAST}"
 """The state before the last, should that one be damaged."""
 
 SAVE_SECONDS = 600.0
 """The longest that work goes unsaved between two validations."""
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 LEAVING = b"\nsaving after this update or validation; once more to leave at once\n"
 

@@ -166,8 +166,15 @@ def test_a_process_that_is_killed_ends_all_and_the_run_goes_on(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [None, 0, 1])
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status", "rank"),
+    [
+        (signal.SIGTERM, 143, None),
+        (signal.SIGTERM, 143, 1),
+        (signal.SIGINT, 130, None),
+        (signal.SIGINT, 130, 0),
+    ],
+)
 def test_a_signal_to_any_of_them_saves_and_ends_all(
     number: int, status: int, rank: int | None, toy: Toy, pair: Path, tmp_path: Path
 ) -> None:
