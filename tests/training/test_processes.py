@@ -122,13 +122,9 @@ class Session:
         program = program or (sys.executable, "-m", "nmt.cli")
         self.process = subprocess.Popen([*program, *words], stderr=subprocess.PIPE, text=True)
         wait_for(until)
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        self.ranks = [int(number) for number in found.stdout.split()]
+        children = ["pgrep", "-P", str(self.process.pid)]
+        found = subprocess.run(children, capture_output=True, text=True, check=True)
+        self.ranks = sorted(int(number) for number in found.stdout.split())
 
     def end(self, number: int, rank: int | None = None) -> tuple[int, str, float]:
         """Sends a signal, to the first of them all by default: status, words and seconds."""
@@ -146,8 +142,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_is_killed_ends_all_and_the_run_goes_on(
     rank: int, toy: Toy, pair: Path, tmp_path: Path
 ) -> None:
