@@ -56,6 +56,13 @@ class Batch:
         """(B, T) True at real labels."""
         return self.labels != PAD
 
+    def silent(self) -> "Batch":
+        """The same sources with nothing to say: no target token, so no loss."""
+        target = torch.full((len(self.target), 2), PAD)
+        target[:, 0] = BOS
+        none = torch.zeros_like(self.target_lengths)
+        return Batch(self.source, self.source_lengths, target, none)
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         return Batch(*(tensor.to(device) for tensor in self.tensors()))

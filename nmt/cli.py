@@ -4,10 +4,11 @@ Only the verb that runs imports what it needs, so that `nmt --help` answers at o
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
-from nmt import __version__
+from nmt import __version__, processes
 from nmt.arguments import Formatter, Overrides, Parser, read_overrides, settings_help
 from nmt.errors import UserError
 from nmt.memory import keep_freed_memory
@@ -17,6 +18,11 @@ from nmt.verbs import VERBS
 def say(line: str) -> None:
     """Tells the user, on the error stream: standard output is for results alone."""
     print(line, file=sys.stderr, flush=True)
+
+
+def _voice() -> Callable[[str], None]:
+    """Of several processes, the first alone tells the user how it goes."""
+    return say if processes.rank() == 0 else lambda line: None
 
 
 def prepare(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -38,20 +44,49 @@ def recommend(arguments: argparse.Namespace, overrides: Overrides) -> None:
 def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt train`."""
     from nmt import config
+    from nmt.launcher import in_processes
     from nmt.wiring import run_training, train_seeds
 
     settings = config.load(arguments.config, overrides)
     keep_freed_memory()
-    if arguments.seeds:
-        train_seeds(settings, arguments.seeds, say, arguments.fresh, arguments.init_from)
-    else:
-        run_training(settings, say, arguments.fresh, arguments.init_from)
+
+    def work() -> None:
+        tell = _voice()
+        if arguments.seeds:
+            train_seeds(settings, arguments.seeds, tell, arguments.fresh, arguments.init_from)
+        else:
+            run_training(settings, tell, arguments.fresh, arguments.init_from)
+
+    in_processes(settings.training.processes, arguments.words, work)
 
 
 def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
-    """Runs `nmt translate`."""
+    """Runs `nmt translate`; under torchrun each process translates its part."""
+    from nmt.decoding import shards
     from nmt.decoding.files import translate_files
 
+    world = processes.world()
+    with processes.together(processes.LONG_SILENCE):
+        if world > 1:
+            _take_part(arguments)
+        _check_translation(arguments)
+        _use_machine(arguments.threads, arguments.device)
+        translate_files(arguments, say)
+        processes.meet()
+        if world > 1 and processes.rank() == 0:
+            for path in filter(None, (arguments.output, arguments.health)):
+                shards.join_and_remove(path, world, say)
+
+
+def _take_part(arguments: argparse.Namespace) -> None:
+    if arguments.shard:
+        raise UserError("--shard: torchrun's processes share out the lines by themselves")
+    if not arguments.output or not arguments.input or arguments.input.is_dir():
+        raise UserError("torchrun's processes share out one file: name it by -i, its output by -o")
+    arguments.shard = (processes.rank() + 1, processes.world())
+
+
+def _check_translation(arguments: argparse.Namespace) -> None:
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
     if arguments.format == "jsonl" and arguments.field is not None:
@@ -68,8 +103,6 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
         not arguments.output or not arguments.input or arguments.input.is_dir()
     ):
         raise UserError("--shard is a part of one file: name it by -i, and all of its output by -o")
-    _use_machine(arguments.threads, arguments.device)
-    translate_files(arguments, say)
 
 
 def join(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -93,7 +126,7 @@ def distill(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
     settings = config.load(arguments.config, overrides)
     _use_machine(arguments.threads, arguments.device)
-    synthesis.distill(settings, arguments, say)
+    synthesis.distill(settings, arguments, _voice())
 
 
 def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -187,14 +220,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
             return 0
         arguments, rest = parser.parse_known_args(words[1:])
+        arguments.words = words
         if rest and verb not in CONFIGURABLE:
             parser.error(f"unexpected {rest[0]!r}")
         RUN[verb](arguments, read_overrides(rest))
     except UserError as error:
-        say(f"nmt {verb}: {error}" if verb else f"nmt: {error}")
-        return 2
+        if processes.is_first_to_say(str(error)):
+            say(f"nmt {verb}: {error}" if verb else f"nmt: {error}")
+        return processes.LOST_STATUS if isinstance(error, processes.Lost) else 2
     except KeyboardInterrupt:
-        say(f"nmt {verb}: interrupted")
+        _voice()(f"nmt {verb}: interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
@@ -230,6 +265,8 @@ def _use_machine(threads: int | None, device: str = "cpu") -> None:
     keep_freed_memory()
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device: expected cpu where torch sees no CUDA device, found cuda")
+    if device == "cuda" and processes.world() > 1:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # one process a device
 
 
 if __name__ == "__main__":

@@ -128,7 +128,9 @@ class Training:
             validated and saved; shorter at first; 0 does not average.
         precision: fp32, bf16 (mixed), or auto: the faster by a short measurement at the start.
         seed: of initialisation, order and dropout.
-        threads: processor threads; null leaves the choice to torch.
+        threads: processor threads of each process; null leaves the choice to torch.
+        processes: on this machine, each with a part of every batch; torchrun sets their number
+            itself, over several machines.
         log_every: updates between rows of the CSV and TensorBoard logs.
     """
 
@@ -154,6 +156,7 @@ class Training:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 1
     threads: PositiveInt | None = None
+    processes: PositiveInt = 1
     log_every: PositiveInt = 50
 
 

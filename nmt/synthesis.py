@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmt import checkpoint
+from nmt import checkpoint, processes
 from nmt.config import Config
 from nmt.decoding.pairs import TAG, Pairs
 from nmt.errors import UserError
@@ -56,8 +56,14 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     """
     from data_prep.pipeline import prepare
     from nmt.decoding.jobs import Job
+    from nmt.launcher import in_processes
     from nmt.wiring import run_training
 
+    if processes.world() not in (1, config.training.processes):
+        raise UserError(
+            "nmt distill translates by one process: leave torchrun out and set training.processes "
+            "for the student"
+        )
     data, job = config.data, Job.of(arguments)
     wanted = [data.source_language, data.target_language]
     for run in job.runs:
@@ -72,7 +78,14 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     synthetic = [*(data.synthetic or []), str(path)]
     made = replace(data, folder=f"{folder}-distilled", synthetic=synthetic)
     prepare(made, say)
-    return run_training(replace(config, data=made), say, arguments.fresh, None)
+    student = replace(config, data=made)
+    # Each process comes here again, past what is done already.
+    in_processes(
+        config.training.processes,
+        arguments.words,
+        lambda: run_training(student, say, arguments.fresh, None),
+    )
+    return Path(config.training.folder)
 
 
 def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:

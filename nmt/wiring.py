@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sacrebleu.metrics.bleu import BLEU
 from tqdm import tqdm
 
-from nmt import checkpoint
+from nmt import checkpoint, processes
 from nmt.batch import Batch
 from nmt.config import Config
 from nmt.decoding.engine import Engine
@@ -70,6 +70,8 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
         return Risk(drawn, reward)
 
     folder = train(config, validation, risk, say, fresh, init_from)
+    if processes.rank() > 0:
+        return folder
     history = read_json(folder / checkpoint.METRICS)["history"]
     try:
         plot_curves(history, folder / "curves.png")

@@ -328,7 +328,7 @@ def test_info_tells_what_a_run_is(trained: Toy, nmt: Run) -> None:
     assert facts["languages"] == "xx -> yy"
     assert f"BLEU {metrics['validation']['bleu']:.2f} (nrefs:1|" in facts["validation"]
     assert facts["training"] == "finished"
-    assert re.fullmatch(r"precision (fp32|bf16), threads 1", facts["choices"])
+    assert re.fullmatch(r"precision (fp32|bf16), threads 1, processes 1", facts["choices"])
     assert str(trained.prepared) in facts["data"]
 
 

@@ -1,7 +1,10 @@
 """Files of any kind and length through `nmt translate`: no line is lost, moved or half written."""
 
+import contextlib
 import gzip
 import json
+import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nmt import processes
 from nmt.cli import main
 from nmt.decoding import files, jobs
 from nmt.decoding.translation import unchanged
 from nmt.errors import UserError
 from nmt.lines import Line
-from tests.toy import Toy, sentences, write_lines
+from tests.toy import Answer, Toy, sentences, write_lines
 
 NEW = sentences(40, seed=7)
 
@@ -165,6 +169,42 @@ def test_parts_that_are_joined_are_the_whole(
             assert translate(trained, source, tmp_path / name, *options) == 0
     assert main(["join", str(tmp_path / name)]) == 0
     assert content_of(tmp_path / name) == content_of(tmp_path / "whole" / name)
+
+
+def test_processes_share_out_a_file(trained: Toy, tmp_path: Path) -> None:
+    name = "out.gz"
+    source = write_lines(tmp_path / "in", (NEW * 60)[: 2 * files.BLOCK + 7])
+    (tmp_path / "out.1-of-3.txt").write_text("left by others")
+    words = ["translate", trained.run, "-i", source, "-o", tmp_path / name, "--beam-size", 1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--nproc-per-node", "2", "-m", "nmt.cli", *map(str, words)]
+    done = subprocess.run(torchrun, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and f"joined {tmp_path / name}: 2 parts" in done.stderr
+    assert translate(trained, source, tmp_path / f"whole-{name}", "--beam-size", 1) == 0
+    assert content_of(tmp_path / name) == content_of(tmp_path / f"whole-{name}")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "in",
+        "out.1-of-3.txt",
+        name,
+        f"whole-{name}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-i", "in"], "share out one file: name it by -i, its output by -o"),
+        (["-i", ".", "-o", "out"], "share out one file"),
+        (["-i", "in", "-o", "out", "--shard", "1/2"], "--shard: torchrun's processes share out"),
+    ],
+)
+def test_what_processes_cannot_share_out_is_refused(
+    options: list[str], message: str, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr(processes, "together", lambda silence: contextlib.nullcontext())
+    assert message in answer("translate", "run", *options)
 
 
 def content_of(path: Path) -> bytes:

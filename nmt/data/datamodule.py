@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, IterableDataset
 
+from nmt import processes
 from nmt.batch import Batch
 from nmt.data.batching import BatchPlan, Indices
 from nmt.errors import UserError
@@ -42,6 +43,21 @@ def read_batch(split: datasets.Dataset, indices: Indices) -> Batch:
     return Batch.of(rows["source_ids"], rows["target_ids"])
 
 
+def read_part(split: datasets.Dataset, indices: Indices, rank: int, world: int) -> Batch:
+    """One of so many parts of a batch, each of about as many rows, of like lengths.
+
+    A batch of fewer rows than parts leaves some with none: they get its first, with nothing to say,
+    for a process without a backward pass would keep the others waiting.
+    """
+    own = indices[rank::world]
+    return read_batch(split, own) if len(own) else read_batch(split, indices[:1]).silent()
+
+
+def read_own(split: datasets.Dataset, indices: Indices) -> Batch:
+    """The part of a batch that this process learns from."""
+    return read_part(split, indices, processes.rank(), processes.world())
+
+
 def encoded_for(
     run: Path, prepared: Path, dataset: datasets.DatasetDict, say: Callable[[str], None]
 ) -> datasets.DatasetDict:
@@ -62,7 +78,11 @@ def encoded_for(
 
 
 class BatchStream(IterableDataset[Batch]):
-    """Training batches of all epochs as one stream, which can start at any step."""
+    """Training batches of all epochs as one stream, which can start at any step.
+
+    Of several processes each gets its part of each batch: all have equally many, and a position
+    means the same whatever their number.
+    """
 
     def __init__(self, split: datasets.Dataset, plan: BatchPlan, steps: int) -> None:
         self.split = split
@@ -80,7 +100,7 @@ class BatchStream(IterableDataset[Batch]):
             for indices in self.plan.epoch(epoch)[position:]:
                 if step == self.steps:
                     return
-                yield read_batch(self.split, indices)
+                yield read_own(self.split, indices)
                 step += 1
 
 
@@ -144,6 +164,6 @@ class TranslationData(pl.LightningDataModule):
         """The training batch with the most padded positions."""
         batches = self.plan.epoch(0)
         longest = np.maximum(self.plan.source_lengths, self.plan.target_lengths)
-        return read_batch(
+        return read_own(
             self.dataset["train"], max(batches, key=lambda b: len(b) * int(longest[b].max()))
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from nmt import processes
 from nmt.decoding import health
 from nmt.decoding.documents import translate_document
 from nmt.decoding.fields import Field, field_of
@@ -87,8 +88,9 @@ def stream_translations(
     path = arguments.input
     interactive = path is None and sys.stdin.isatty()
     name, invalid = str(path or "standard input"), Invalid()
+    hidden = interactive or processes.rank() > 0  # else it shows where there is a terminal
     with (
-        tqdm(unit=" lines", disable=True if interactive else None) as bar,
+        tqdm(unit=" lines", disable=hidden or None) as bar,
         reading(path) as stream,
     ):
         work.bar = bar

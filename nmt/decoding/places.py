@@ -1,7 +1,7 @@
 """Where translations are read from and where they go: one file, or all of a folder."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nmt.decoding.shards import Shard
@@ -18,7 +18,9 @@ def places(
     if source is None or not source.is_dir():
         _refuse_options(arguments, source)
         shard = Shard(*arguments.shard) if arguments.shard else None
-        yield source, [shard.path(path) for path in paths] if shard else paths
+        made = [shard.path(path) for path in paths] if shard else paths
+        if not _is_done(arguments, made, say):
+            yield source, made
         return
     for path in paths or [None]:
         if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
@@ -32,13 +34,20 @@ def places(
     for name in inside:
         _refuse_options(arguments, source / name)
     for name in inside:
-        if arguments.resume and (paths[0] / name).exists():
-            say(f"{paths[0] / name}: is there already")
-            continue
         made = [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
+        if _is_done(arguments, made, say):
+            continue
         for path in made:
             path.parent.mkdir(parents=True, exist_ok=True)
         yield source / name, made
+
+
+def _is_done(arguments: Namespace, made: Sequence[Path], say: Callable[[str], None]) -> bool:
+    """Whether `--resume` finds all that is to be made there, whole."""
+    done = arguments.resume and all(path.exists() for path in made)
+    if done:
+        say(f"{made[0]}: is there already")
+    return done
 
 
 def _refuse_options(arguments: Namespace, source: Path | None) -> None:

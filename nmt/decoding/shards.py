@@ -36,15 +36,33 @@ def join(whole: Path, say: Callable[[str], None]) -> None:
     Raises:
         UserError: a part is missing, or there are parts of different divisions.
     """
-    found = _parts(whole)
-    counts = {shard.parts for shard in found}
+    _join(whole, _division(whole), say)
+
+
+def join_and_remove(whole: Path, count: int, say: Callable[[str], None]) -> None:
+    """Makes a file of its so many parts and removes them.
+
+    Raises:
+        UserError: a part is missing.
+    """
+    for path in _join(whole, count, say):
+        path.unlink()
+
+
+def _division(whole: Path) -> int:
+    """Of how many parts one is there."""
+    counts = {shard.parts for shard in _parts(whole)}
     if len(counts) != 1:
         what = "none" if not counts else f"parts of {', '.join(map(str, sorted(counts)))}"
         raise UserError(
             f"{whole}: expected the parts of one division beside it, as "
             f"{Shard(1, 2).path(whole).name}, found {what}"
         )
-    (count,) = counts
+    return counts.pop()
+
+
+def _join(whole: Path, count: int, say: Callable[[str], None]) -> list[Path]:
+    """The parts of which the file is now made."""
     paths = [Shard(number, count).path(whole) for number in range(1, count + 1)]
     for path in paths:
         if not path.exists():
@@ -58,6 +76,7 @@ def join(whole: Path, say: Callable[[str], None]) -> None:
 
     write_atomically(whole, write)
     say(f"joined {whole}: {count} parts")
+    return paths
 
 
 def _parts(whole: Path) -> list[Shard]:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from tqdm import tqdm
 
+from nmt import processes
 from nmt.checkpoint import METRICS, write_manifest, write_weights
 from nmt.errors import UserError
 from nmt.files import write_json
@@ -63,11 +64,14 @@ class RunFolder(Callback):
         self.history.append(row)
         if not self.best or score(row) > score(self.best):
             self.best = row
-            write_weights(self.folder, pl_module.model)
+            if processes.rank() == 0:
+                write_weights(self.folder, pl_module.model)
         self.write()
 
     def write(self, **more_facts: Any) -> None:
-        """Writes the metrics and the manifest as things stand."""
+        """Writes the metrics and the manifest as things stand; of several processes one does."""
+        if processes.rank() > 0:
+            return
         self.facts.update(more_facts)
         content = {"validation": self.best, "history": self.history}
         write_json(self.folder / METRICS, content)
@@ -118,12 +122,13 @@ class Progress(Callback):
         self._tokens, self._seconds, self._started = 0, 0.0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # `disable=None` leaves the bar out where the error stream is no terminal.
+        # `disable=None` leaves the bar out where the error stream is no terminal; and of several
+        # processes one shows it.
         self.bar = tqdm(
             total=self.steps,
             initial=trainer.global_step,
             unit=" updates",
-            disable=None,
+            disable=processes.rank() > 0 or None,
             dynamic_ncols=True,
             smoothing=0.02,
         )
@@ -142,7 +147,7 @@ class Progress(Callback):
         batch_idx: int,
     ) -> None:
         self._seconds += time.monotonic() - self._started
-        self._tokens += int(batch.target_lengths.sum())
+        self._tokens += int(trainer.callback_metrics["tokens"])
         step = trainer.global_step
         loss = float(trainer.callback_metrics["loss"])
         rate = self._tokens / max(self._seconds, 1e-9)

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from nmt import options
+from nmt import options, processes
 from nmt.batch import Batch
 from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
@@ -59,26 +59,41 @@ class TranslationModule(pl.LightningModule):
         return loss, nll, len(hidden)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # Dropout is a function of seed and step alone, so a resumed run draws the same masks.
-        torch.manual_seed(self.training_settings.seed * 1_000_003 + self.global_step)
+        # Dropout is a function of seed and step alone, so a resumed run draws the same masks;
+        # processes have other rows, and so other masks.
+        seed = self.training_settings.seed * 1_000_003 + self.global_step
+        torch.manual_seed(seed + processes.rank() * 1_000_000_007)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         training = self.training_settings
-        self.log("tokens", float(batch.target_lengths.sum()))
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         if isinstance(self.objective, MinimumRisk):
             return self._risk(batch, self.objective)
         share = own_share(self.objective, self.global_step / self.steps)
         given = mixed_input(self.model, batch, share) if share > 0 else None
         loss, nll, tokens = self.loss(batch, training.label_smoothing, given)
-        self.log("loss", nll / tokens, prog_bar=True)
-        return loss / tokens
+        return self._mean(loss, nll, tokens, tokens)
 
     def _risk(self, batch: Batch, objective: MinimumRisk) -> Tensor:
         assert self.risk is not None
         loss, sentences = expected_risk(self.model, batch, self.risk, objective)
-        self.log("loss", loss.detach() / sentences, prog_bar=True)
-        return loss / sentences
+        return self._mean(loss, loss.detach(), sentences, int(batch.target_lengths.sum()))
+
+    def _mean(self, loss: Tensor, shown: Tensor | float, count: float, tokens: float) -> Tensor:
+        """This process's loss, as its share of the mean over a batch; logs that mean of `shown`.
+
+        Args:
+            loss: summed over the terms of this process's part of the batch.
+            shown: the same, or what is logged in its place.
+            count: of these terms.
+            tokens: to be said in this part.
+        """
+        if (world := processes.world()) > 1:
+            shown, count, tokens = processes.added(float(shown), count, tokens)
+        self.log("tokens", float(tokens))
+        self.log("loss", shown / count, prog_bar=True)
+        # The gradient is the mean of the processes' gradients, and should be their sum.
+        return loss / (count / world)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         # Lightning itself refuses to clip for a fused optimiser in mixed precision.

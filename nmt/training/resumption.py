@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nmt import checkpoint
+from nmt import checkpoint, processes
 from nmt.config import Config
 from nmt.errors import UserError
 from nmt.files import read_json
@@ -31,6 +31,7 @@ FREE_KEYS = {
     "training.clip_value",
     "training.weight_decay",
     "training.log_every",
+    "training.processes",
 }
 
 # The data's hash says what data it is; where it came from does not matter.
@@ -141,6 +142,17 @@ def other_machine(facts: dict[str, Any]) -> str | None:
     if not changed:
         return None
     return f"goes on elsewhere than it began ({', '.join(changed)}): its last digits may differ"
+
+
+def other_processes(facts: dict[str, Any]) -> str | None:
+    """What it means that a run goes on in another number of processes, if it does."""
+    was, now = facts["choices"].get("processes", 1), processes.world()
+    if was == now:
+        return None
+    return (
+        f"goes on in {now} processes where it was {was}: with the same batches, but other draws of "
+        "dropout and other roundings"
+    )
 
 
 def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str | None:

@@ -43,7 +43,7 @@ def expected_risk(
 
     Args:
         model: in training; translations are drawn without dropout.
-        batch: sentence pairs.
+        batch: sentence pairs; one with nothing to say does not count.
         risk: sampler and reward.
         settings: how many are drawn for each sentence (equal ones count once), and a.
     """
@@ -65,7 +65,8 @@ def expected_risk(
         torch.softmax(share, dim=0) @ share.new_tensor(cost)
         for share, cost in zip(shares, costs, strict=True)
     ]
-    return torch.stack(losses).sum(), len(losses)
+    real = batch.target_lengths > 0
+    return torch.stack(losses)[real].sum(), int(real.sum())
 
 
 def log_probabilities(model: "Seq2Seq", batch: Batch) -> Tensor:
@@ -81,4 +82,4 @@ def log_probabilities(model: "Seq2Seq", batch: Batch) -> Tensor:
 def _words(ids: Tensor, lengths: Tensor) -> list[Ids]:
     """Rows (B, L) without EOS, which is the last of so many tokens, and padding."""
     rows = zip(ids.tolist(), lengths.tolist(), strict=True)
-    return [row[: length - 1] for row, length in rows]
+    return [row[: max(0, length - 1)] for row, length in rows]

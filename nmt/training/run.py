@@ -11,7 +11,7 @@ import datasets
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from nmt import checkpoint, options
+from nmt import checkpoint, options, processes
 from nmt.config import Config, Training
 from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.data.shortening import shortened
@@ -28,6 +28,7 @@ from nmt.training.resumption import (
     check_prepared,
     facts_to_resume,
     other_machine,
+    other_processes,
     start_over,
 )
 from nmt.training.risk import Risk
@@ -94,15 +95,8 @@ def train(
         )
     if parent:
         config = dataclasses.replace(config, model=parent.config.model)
-    if fresh:
-        start_over(folder)
-    clear_partial(folder)
-    state = newest_state(folder, say)
-    facts = facts_to_resume(folder, state, config, data_hash, parent)
-    if facts is None:
-        _start_folder(folder, parent.folder if parent else prepared, config)
-    elif difference := other_machine(facts):
-        say(f"{folder}: {difference}")
+    state, facts = processes.agreed(lambda: _open(config, data_hash, parent, say, fresh))
+    _expect_shared(folder)
     source, target = load_vocabularies(folder)
     data = _data(config.training, encoded_for(folder, prepared, dataset, say), say)
     every, data.steps = _steps(config, len(data.plan))
@@ -112,10 +106,11 @@ def train(
         return folder
     model = _make_model(config, source, target, parent)
     if facts is None:
-        facts = _new_facts(config, data, data_hash, model, parent)
+        facts = processes.agreed(lambda: _new_facts(config, data, data_hash, model, parent))
     facts.pop("finished", None)
-    checkpoint.write_config(folder, config)
-    checkpoint.write_manifest(folder, facts)
+    if processes.rank() == 0:
+        checkpoint.write_config(folder, config)
+        checkpoint.write_manifest(folder, facts)
     validation = make_validation(data.dataset["validation"], source, target)
     run = RunFolder(folder, facts, validation.metrics)
     objective = options.build(OBJECTIVES, config.training.objective)
@@ -136,6 +131,35 @@ class Job:
     validation: Validation
     risk: Risk | None
     state: Path | None
+
+
+def _open(
+    config: Config, data_hash: str, parent: checkpoint.Run | None, say: Say, fresh: bool
+) -> tuple[Path | None, dict[str, Any] | None]:
+    """The state and the facts of the run that the folder holds; makes it ready for a new one."""
+    folder = Path(config.training.folder)
+    if fresh:
+        start_over(folder)
+    clear_partial(folder)
+    state = newest_state(folder, say)
+    facts = facts_to_resume(folder, state, config, data_hash, parent)
+    if facts is None:
+        _start_folder(folder, parent.folder if parent else Path(config.data.folder), config)
+        return state, None
+    if difference := other_machine(facts):
+        say(f"{folder}: {difference}")
+    if difference := other_processes(facts):
+        say(f"{folder}: {difference}")
+        facts["choices"] |= _layout(config)
+    return state, facts
+
+
+def _expect_shared(folder: Path) -> None:
+    if not (folder / checkpoint.CONFIG).exists():
+        raise UserError(
+            f"{folder}: expected the run that process 1 of {processes.world()} has opened, found "
+            "none; several machines need this folder on a disk that all of them share"
+        )
 
 
 def _data(training: Training, dataset: datasets.DatasetDict, say: Say) -> TranslationData:
@@ -181,8 +205,8 @@ def _new_facts(
     parent: checkpoint.Run | None,
 ) -> dict[str, Any]:
     """What is decided once, at the start of a run, and kept in its manifest."""
-    threads = config.training.threads or torch.get_num_threads()
-    torch.set_num_threads(threads)
+    layout = _layout(config)
+    torch.set_num_threads(layout["threads"])
     return {
         "languages": [config.data.source_language, config.data.target_language],
         "data_hash": data_hash,
@@ -191,9 +215,19 @@ def _new_facts(
         "max_source_length": int(data.plan.source_lengths.max()),
         "choices": {
             "precision": choose_precision(config.training.precision, device()),
-            "threads": threads,
+            **layout,
         },
     }
+
+
+def _layout(config: Config) -> dict[str, int]:
+    """How the work is divided; the machine's threads, by whoever started several processes."""
+    threads = config.training.threads or torch.get_num_threads()
+    return {"threads": threads, "processes": processes.world()}
+
+
+def _in_each(world: int) -> str:
+    return f" in each of {world} processes" if world > 1 else ""
 
 
 def _fit(job: Job, say: Say) -> None:
@@ -205,7 +239,8 @@ def _fit(job: Job, say: Say) -> None:
     say(
         f"{'resuming' if job.state else 'training'} {run.folder}: "
         f"{run.facts['parameters']:,} parameters, {choices['precision']}, "
-        f"{choices['threads']} threads on {device()}; {len(job.data.dataset['train']):,} pairs, "
+        f"{choices['threads']} threads on {device()}{_in_each(processes.world())}; "
+        f"{len(job.data.dataset['train']):,} pairs, "
         f"{len(job.data.plan):,} updates an epoch, {steps:,} in all, "
         f"validation every {job.every:,}; {job.model.paths()}"
     )

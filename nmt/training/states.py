@@ -15,17 +15,17 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from nmt import processes
 from nmt.checkpoint import LAST
 from nmt.errors import UserError
 from nmt.files import write_atomically
+from nmt.processes import ENDINGS
 
 BEFORE_LAST = f"before-{LAST}"
 """The state before the last, should that one be damaged."""
 
 SAVE_SECONDS = 600.0
 """The longest that work goes unsaved between two validations."""
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 LEAVING = b"\nsaving after this update or validation; once more to leave at once\n"
 
@@ -62,7 +62,12 @@ class Signals:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.asked = number
-        os.write(2, LEAVING)  # the streams of Python may be in the middle of a line
+        if processes.rank() == 0:
+            os.write(2, LEAVING)  # the streams of Python may be in the middle of a line
+
+    def wish(self) -> int:
+        """The signal that asks for an end, or 0; who watches over processes asks by its own end."""
+        return self.asked or (signal.SIGTERM if processes.is_orphan() else 0)
 
 
 @contextmanager
@@ -91,7 +96,8 @@ class SavedState(Callback):
     """Saves the state: at the start, after each validation, now and then, and when asked to end.
 
     It stands behind the callbacks whose state it saves, for what they do at an update's end
-    belongs to that update.
+    belongs to that update. Several processes save and end after the same update, whichever of them
+    was asked; one writes.
 
     Args:
         folder: of the run.
@@ -105,6 +111,10 @@ class SavedState(Callback):
         self.signals = signals
         self._saved = 0.0
 
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if processes.world() > 1:
+            self.signals.listen()  # Lightning would answer one process alone
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.signals.listen()  # after Lightning, which listens too
         if trainer.global_step == 0:
@@ -114,25 +124,30 @@ class SavedState(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         if trainer.global_step % self.every == 0:
             return
-        if self.signals.asked is not None or time.monotonic() - self._saved >= SAVE_SECONDS:
+        late = time.monotonic() - self._saved >= SAVE_SECONDS
+        wish, save = processes.largest(self.signals.wish(), late)
+        if wish or save:
             self._save(trainer)
-        self._leave()
+        self._leave(wish)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
             self._save(trainer)
-            self._leave()
+            self._leave(*processes.largest(self.signals.wish()))
 
     def _save(self, trainer: pl.Trainer) -> None:
         last = self.folder / LAST
-        if last.exists():
-            last.replace(self.folder / BEFORE_LAST)
-        write_atomically(last, trainer.save_checkpoint)
+        if processes.rank() > 0:
+            trainer.save_checkpoint(last)  # waits for the one that writes
+        else:
+            if last.exists():
+                last.replace(self.folder / BEFORE_LAST)
+            write_atomically(last, trainer.save_checkpoint)
         self._saved = time.monotonic()
 
-    def _leave(self) -> None:
-        if self.signals.asked is not None:
-            raise Interrupted(self.signals.asked)
+    def _leave(self, wish: float) -> None:
+        if wish:
+            raise Interrupted(int(wish))
 
 
 def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:

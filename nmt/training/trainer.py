@@ -2,17 +2,20 @@
 
 import contextlib
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 
-from nmt import checkpoint
+from nmt import checkpoint, processes
 from nmt.config import Training
 from nmt.data.datamodule import TranslationData
 from nmt.errors import UserError
@@ -26,6 +29,8 @@ UNFITTING = (
     "Your `IterableDataset` has `__len__` defined.*",
     # The run is short.
     "The number of training batches .* is smaller than the logging interval.*",
+    # Every process measures the whole validation set, so all have the same numbers already.
+    "It is recommended to use .*sync_dist=True.*",
     # Lightning's own use of torch.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
@@ -40,7 +45,7 @@ def make_trainer(
         loggers.append(TensorBoardLogger(folder, name="logs", version=loggers[0].version))
     return pl.Trainer(
         accelerator=device(),
-        devices=1,
+        **_places(),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         max_epochs=1,  # the data module's one long epoch
         val_check_interval=every,
@@ -53,6 +58,26 @@ def make_trainer(
         enable_model_summary=False,
         enable_progress_bar=False,
     )
+
+
+def _places() -> dict[str, Any]:
+    """Where the processes that train together are, each on a device of its own."""
+    if (world := processes.world()) == 1:
+        return {"devices": 1}
+    here = processes.here()
+    if device() == "cuda" and here > torch.cuda.device_count():
+        raise UserError(
+            f"training.processes: expected at most {torch.cuda.device_count()}, one for each CUDA "
+            f"device of this machine, found {here}"
+        )
+    # Lightning, where it finds this unset, chooses threads of its own.
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    return {
+        "devices": here,
+        "num_nodes": world // here,
+        "strategy": DDPStrategy(),
+        "use_distributed_sampler": False,  # the batches are parts already
+    }
 
 
 def rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> None:

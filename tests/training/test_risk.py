@@ -76,6 +76,16 @@ def test_training_on_it_lowers_it() -> None:
     assert risk_of(network)[0].item() < 0.2 * first
 
 
+def test_a_batch_with_nothing_to_say_has_no_risk() -> None:
+    network = model()
+    risk = Risk(lambda *_: [[[4], [5]], [[6]]], lambda texts, _: [0.5] * len(texts))
+    found, sentences = expected_risk(network, BATCH.silent(), risk, MinimumRisk(samples=2))
+    assert (found.item(), sentences) == (0.0, 0)
+    found.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and not parameter.grad.any(), name
+
+
 def test_a_run_is_tuned_by_its_own_translations(trained: Toy, tmp_path: Path) -> None:
     settings = yaml.safe_load(trained.config.read_text())
     settings["training"] |= {

@@ -1,0 +1,132 @@
+"""Starts the processes of one machine and watches over them, in torchrun's manner.
+
+Why not Lightning's launcher or torchrun: the one starts the others only when training begins,
+after the first has made the folder ready, and when one dies it kills itself without a word; the
+other adds a report and a traceback to every end, and kills half a minute after a signal.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from nmt import processes
+from nmt.errors import UserError
+from nmt.processes import ENDINGS, LOST, LOST_STATUS, Lost
+
+GRACE = 20.0
+"""Seconds that the others have to end by themselves when one has died."""
+
+POLL = 0.1
+"""Seconds between two looks."""
+
+
+def in_processes(count: int, words: Sequence[str], work: Callable[[], object]) -> None:
+    """Does the work, in so many processes if it is more than one.
+
+    Args:
+        count: processes, if torchrun has not started this one already.
+        words: the command line, which each of them runs and comes here again.
+        work: what they do together.
+
+    Raises:
+        UserError: torchrun has started another number of them.
+        Lost: one of them died.
+        SystemExit: they ended with another status than 0.
+    """
+    if (world := processes.world()) > 1 and count not in (1, world):
+        raise UserError(
+            f"training.processes: expected 1, or {world} as torchrun has started, found {count}"
+        )
+    if count == 1 or world > 1:
+        with processes.together():
+            work()
+    elif status := _Processes(count).run(words):
+        raise SystemExit(status)
+
+
+class _Processes:
+    """So many processes with the same command line."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.ended: dict[int, int] = {}  # rank to status, in the order of their ends
+        self.asked: int | None = None
+
+    def run(self, words: Sequence[str]) -> int:
+        """Their common exit status."""
+        from torch import get_num_threads
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+        # The address book of the group is kept here, so that it outlives any of the processes,
+        # and the system chooses a free port.
+        book = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        book.add(LOST, 1)  # it is told here, where more is known
+        common = {
+            "WORLD_SIZE": self.count,
+            "LOCAL_WORLD_SIZE": self.count,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": book.port,
+            "TORCHELASTIC_RUN_ID": "nmt",
+            "TORCHELASTIC_USE_AGENT_STORE": True,
+            "OMP_NUM_THREADS": max(1, get_num_threads() // self.count),
+            "PYTHONPATH": os.pathsep.join(sys.path),  # the same modules as here
+        }
+        handlers = {number: signal.signal(number, self._pass_on) for number in ENDINGS}
+        try:
+            for rank in range(self.count):
+                place = {**common, "RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0}
+                self._start(words, {name: str(value) for name, value in place.items()})
+            self._watch()
+        finally:
+            for process in self.started:
+                process.kill()
+                process.wait()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return self._status()
+
+    def _start(self, words: Sequence[str], place: dict[str, str]) -> None:
+        # In a session of its own: Ctrl-C reaches it from here, once.
+        command = [sys.executable, "-P", "-m", "nmt.cli", *words]
+        environment = os.environ | place
+        self.started.append(subprocess.Popen(command, env=environment, start_new_session=True))
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self.asked = number
+        for process in self.started:
+            process.send_signal(number)  # to one that has ended it does nothing
+
+    def _watch(self) -> None:
+        """Waits until all have ended, and not for long once one has died."""
+        quiet = {0, *(128 + number for number in ENDINGS)}  # how all of them end in agreement
+        until = float("inf")
+        while len(self.ended) < self.count:
+            time.sleep(POLL)
+            for rank, process in enumerate(self.started):
+                if rank not in self.ended and process.poll() is not None:
+                    self.ended[rank] = process.returncode
+            if until == float("inf") and set(self.ended.values()) - quiet:
+                until = time.monotonic() + GRACE
+            if time.monotonic() > until:
+                for process in self.started:
+                    process.kill()
+
+    def _status(self) -> int:
+        own = ((rank, it) for rank, it in self.ended.items() if it not in (0, LOST_STATUS))
+        rank, status = next(own, (-1, LOST_STATUS if any(self.ended.values()) else 0))
+        if status >= 0 and status != LOST_STATUS:
+            return status  # it has said why itself
+        if self.asked is not None:
+            return 128 + self.asked
+        if rank < 0:
+            raise Lost(LOST)
+        raise Lost(
+            f"process {rank + 1} of {self.count} died ({signal.Signals(-status).name}), perhaps "
+            "for want of memory, and the others have ended; the same command goes on from what "
+            "was saved last"
+        )

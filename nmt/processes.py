@@ -1,0 +1,156 @@
+"""Several processes as one: which of them this is, what all know, and how they end together.
+
+Whoever starts them, `nmt.launcher` on one machine or torchrun on several, tells each its place by
+the environment.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from nmt.errors import UserError
+
+Made = TypeVar("Made")
+
+SILENCE = timedelta(minutes=10)
+"""The longest that one waits for another, which may be validating or saving, before it gives up."""
+
+LONG_SILENCE = timedelta(days=7)
+"""The same where all first do their part; torchrun watches over them meanwhile."""
+
+LOST_STATUS = 75
+"""What a process ends with that has lost another: EX_TEMPFAIL of sysexits.h, try again."""
+
+LOST = (
+    "another process died or cannot be reached: see its messages; the same command goes on from "
+    "what was saved last"
+)
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+"""What asks for an end."""
+
+PARENT = os.getppid()
+
+
+class Lost(UserError):
+    """Another process is gone, so that this one cannot go on."""
+
+
+class _Joined:
+    """The numbers that all processes can read and write, by name, from when they have met."""
+
+    store: Any = None
+
+
+def world() -> int:
+    """How many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def rank() -> int:
+    """Which of them this one is, from 0, the one that speaks and writes."""
+    return int(os.environ["RANK"]) if world() > 1 else 0
+
+
+def here() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
+
+
+def is_orphan() -> bool:
+    """Whether this is one of several and who watched over it is gone."""
+    return world() > 1 and "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != PARENT
+
+
+@contextmanager
+def together(silence: timedelta = SILENCE) -> Iterator[None]:
+    """Joins the processes, if there are several, for as long as the context lasts.
+
+    Args:
+        silence: the longest that one waits for another.
+
+    Raises:
+        Lost: another has died, or was not heard of for that long.
+    """
+    if world() == 1:
+        yield
+        return
+    from torch import cuda, distributed
+    from torch.distributed.rendezvous import rendezvous
+
+    # Tensors on the processor go by gloo on every machine: numbers, objects.
+    backend = "cpu:gloo,cuda:nccl" if cuda.is_available() else "gloo"
+    try:
+        store, number, count = next(rendezvous("env://", timeout=silence))
+        distributed.init_process_group(
+            backend, store=store, rank=number, world_size=count, timeout=silence
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise Lost(f"the {world()} processes expected to meet, and have not: {reason}") from None
+    _Joined.store = store
+    try:
+        yield
+        distributed.destroy_process_group()
+    except RuntimeError as error:
+        # gloo raises plain RuntimeErrors, out of any backward pass too.
+        if isinstance(error, distributed.DistError) or "gloo" in str(error):
+            raise Lost(LOST) from None
+        raise
+
+
+def agreed(make: Callable[[], Made]) -> Made:
+    """What process 0 makes, in all of them, which wait for it; its mistake is that of all."""
+    if world() == 1:
+        return make()
+    import torch
+
+    made: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            made[0] = make()
+        except UserError as error:
+            made[1] = str(error)
+    torch.distributed.broadcast_object_list(made, device=torch.device("cpu"))
+    if made[1] is not None:
+        raise UserError(made[1])
+    found: Made = made[0]
+    return found
+
+
+def meet() -> None:
+    """Waits until all of them are here."""
+    _reduced((0.0,), "SUM")
+
+
+def added(*numbers: float) -> list[float]:
+    """The sum of each number over all processes."""
+    return _reduced(numbers, "SUM")
+
+
+def largest(*numbers: float) -> list[float]:
+    """The largest of each number over all processes."""
+    return _reduced(numbers, "MAX")
+
+
+def _reduced(numbers: tuple[float, ...], how: str) -> list[float]:
+    if world() == 1:
+        return list(numbers)
+    import torch
+
+    found = torch.tensor(numbers, dtype=torch.double)
+    torch.distributed.all_reduce(found, getattr(torch.distributed.ReduceOp, how))
+    return found.tolist()
+
+
+def is_first_to_say(sentence: str) -> bool:
+    """Whether no other process has said this: what all of them find is told once."""
+    if _Joined.store is None:
+        return True
+    try:
+        return bool(_Joined.store.add(sentence, 1) == 1)
+    except RuntimeError:  # who kept the account is gone
+        return True
