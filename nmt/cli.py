@@ -4,7 +4,6 @@ Only the verb that runs imports what it needs, so that `nmt --help` answers at o
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -265,8 +264,6 @@ def _use_machine(threads: int | None, device: str = "cpu") -> None:
     keep_freed_memory()
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device: expected cpu where torch sees no CUDA device, found cuda")
-    if device == "cuda" and processes.world() > 1:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # one process a device
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""The system's allocator, told to keep what is freed."""
+"""The memory of this machine: how much is free, and an allocator that keeps what is freed."""
 
 import ctypes
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 KEPT = 256 << 20
@@ -20,3 +23,61 @@ def keep_freed_memory() -> None:
     if mallopt := getattr(library, "mallopt", None):
         mallopt(TRIM_THRESHOLD, KEPT)
         mallopt(MMAP_THRESHOLD, LARGEST_ON_HEAP)
+
+
+def free(device: str) -> float:
+    """Bytes that are free for this process; infinite where no one can tell.
+
+    A container has less than its machine: the limits of all control groups above count.
+
+    Args:
+        device: cpu or cuda.
+    """
+    if device == "cuda":
+        import torch
+
+        return float(torch.cuda.mem_get_info()[0])
+    return min([*_system(Path("/proc/meminfo")), *_groups(Path("/proc/self/cgroup"))])
+
+
+def _system(table: Path) -> Iterator[float]:
+    yield float("inf")
+    if table.exists():
+        rows = (line.split() for line in table.read_text().splitlines())
+        yield from (1024.0 * int(row[1]) for row in rows if row[0] == "MemAvailable:")
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        yield float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _groups(table: Path, root: Path = Path("/sys/fs/cgroup")) -> Iterator[float]:
+    """What is free below the limit of each control group, of either version."""
+    if not table.exists():
+        return
+    for line in table.read_text().splitlines():
+        _, kind, path = line.split(":", 2)
+        if kind and "memory" not in kind.split(","):
+            continue
+        top = root / "memory" if kind else root
+        names = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            if kind
+            else ("memory.max", "memory.current")
+        )
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(top):
+                yield from _left(folder, *names)
+
+
+def _left(group: Path, limit: str, usage: str) -> Iterator[float]:
+    try:
+        allowed, used = (group / limit).read_text().strip(), int((group / usage).read_text())
+        rows = (line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # the root has none, and a container may not see its own
+        return
+    if allowed.isdecimal():  # else "max"
+        # Pages of files are given back when memory is asked for.
+        cached = sum(
+            int(row[1]) for row in rows if row[0] in ("inactive_file", "total_inactive_file")
+        )
+        yield float(int(allowed) - used + cached)

@@ -92,6 +92,8 @@ def together(silence: timedelta = SILENCE) -> Iterator[None]:
         reason = str(error).splitlines()[0]
         raise Lost(f"the {world()} processes expected to meet, and have not: {reason}") from None
     _Joined.store = store
+    if (local := int(os.environ["LOCAL_RANK"])) < cuda.device_count():
+        cuda.set_device(local)  # one process a device
     try:
         yield
         distributed.destroy_process_group()
@@ -134,6 +136,11 @@ def added(*numbers: float) -> list[float]:
 def largest(*numbers: float) -> list[float]:
     """The largest of each number over all processes."""
     return _reduced(numbers, "MAX")
+
+
+def smallest(*numbers: float) -> list[float]:
+    """The smallest of each number over all processes."""
+    return _reduced(numbers, "MIN")
 
 
 def _reduced(numbers: tuple[float, ...], how: str) -> list[float]:

@@ -1,11 +1,12 @@
-"""The allocator keeps what is freed, so that the next batch need not fetch it again."""
+"""How much is free; and the allocator keeps what is freed, so that the next batch has it."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from nmt.memory import keep_freed_memory
+from nmt.memory import _groups, _system, free, keep_freed_memory
 
 FRESH = """
 import torch
@@ -35,3 +36,39 @@ def test_what_is_freed_is_kept() -> None:
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     keep_freed_memory()
+
+
+def group(folder: Path, limit: str, used: int, cached: int = 0, version: int = 2) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {
+        2: ("memory.max", "memory.current"),
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    }
+    prefix = "total_" if version == 1 else ""
+    for name, content in zip(names[version], (limit, used), strict=True):
+        (folder / name).write_text(f"{content}\n")
+    (folder / "memory.stat").write_text(f"anon 5\n{prefix}inactive_file {cached}\n")
+
+
+def test_the_narrowest_control_group_counts(tmp_path: Path) -> None:
+    table, root = tmp_path / "cgroup", tmp_path / "root"
+    table.write_text("0::/user/job\n")
+    group(root / "user", "1000", 400)
+    group(root / "user/job", "max", 300)
+    assert list(_groups(table, root)) == [600]
+    group(root / "user/job", "500", 300, cached=50)
+    assert sorted(_groups(table, root)) == [250, 600]
+
+
+def test_control_groups_of_the_first_version_count_too(tmp_path: Path) -> None:
+    table, root = tmp_path / "cgroup", tmp_path / "root"
+    table.write_text("7:cpu,cpuacct:/job\n6:memory:/job\n")
+    group(root / "memory/job", "900", 400, cached=10, version=1)
+    assert list(_groups(table, root)) == [510]
+
+
+def test_where_no_one_can_tell_there_is_no_limit(tmp_path: Path) -> None:
+    assert list(_groups(tmp_path / "none")) == []
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   7 kB\n")
+    assert list(_system(tmp_path / "meminfo")) == [float("inf"), 7 * 1024]
+    assert free("cpu") > 1e6

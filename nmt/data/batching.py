@@ -1,9 +1,41 @@
 """Batches of similar length under a token budget, in an order fixed by seed and epoch."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
+
+
+class Room(Protocol):
+    """Memory for a batch: `size` bytes for all its rows."""
+
+    @property
+    def size(self) -> float:
+        """Bytes for all rows of a batch."""
+
+    def row(self, source: int, target: int) -> float:
+        """Bytes for each row of a batch of so many tokens, end marks counted."""
+
+
+class Unlimited:
+    """Memory without end, of which a row takes its padded positions."""
+
+    size = float("inf")
+
+    def row(self, source: int, target: int) -> float:
+        """The positions of a row."""
+        return float(max(source, target))
+
+
+class TooLong(Exception):
+    """A sentence pair that takes more memory than there is: its index and the bytes."""
+
+    def __init__(self, index: int, needed: float) -> None:
+        super().__init__(index, needed)
+        self.index = index
+        self.needed = needed
 
 
 class BatchPlan:
@@ -19,10 +51,20 @@ class BatchPlan:
         target_lengths: (N,) tokens of each target sentence.
         batch_tokens: most padded positions of a batch on either side.
         seed: of the order.
+        room: memory for a batch; one that takes more is cut into equal parts.
+
+    Raises:
+        TooLong: a single pair takes more.
     """
 
     def __init__(
-        self, source_lengths: Indices, target_lengths: Indices, batch_tokens: int, seed: int
+        self,
+        source_lengths: Indices,
+        target_lengths: Indices,
+        batch_tokens: int,
+        seed: int,
+        *,
+        room: Room | None = None,
     ) -> None:
         self.source_lengths = source_lengths
         self.target_lengths = target_lengths
@@ -30,10 +72,37 @@ class BatchPlan:
         order = np.lexsort((source_lengths, target_lengths))
         longest = np.maximum(source_lengths, target_lengths)[order] + 1  # the end mark counts
         self.cuts = _cuts(longest, batch_tokens)
+        self.wished = len(self.cuts)
+        """Batches of an epoch without regard to memory."""
+        self.room = room or Unlimited()
+        self.cuts = self._cut_to_fit(order)
+
+    def _cut_to_fit(self, order: Indices) -> list[int]:
+        parts: list[Indices] = []
+        for rows in np.split(order, self.cuts[:-1]):
+            taken = self.bytes_of(rows)
+            most = (
+                len(rows) if taken <= self.room.size else int(self.room.size * len(rows) // taken)
+            )
+            parts += np.array_split(rows, -(-len(rows) // max(1, most)))
+        for part in parts:
+            if (needed := self.bytes_of(part)) > self.room.size:
+                raise TooLong(int(part[0]), needed)
+        ends: list[int] = np.cumsum([len(part) for part in parts]).tolist()
+        return ends
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         return len(self.cuts)
+
+    def bytes_of(self, rows: Indices) -> float:
+        """What the batch of these sentences takes."""
+        longest = self.source_lengths[rows].max() + 1, self.target_lengths[rows].max() + 1
+        return len(rows) * self.room.row(*map(int, longest))
+
+    def widest(self) -> Indices:
+        """The batch that takes the most."""
+        return max(self.epoch(0), key=self.bytes_of)
 
     def epoch(self, epoch: int) -> list[Indices]:
         """The batches of one epoch, in order; each is an array of sentence indices."""

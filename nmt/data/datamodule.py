@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from nmt import processes
 from nmt.batch import Batch
-from nmt.data.batching import BatchPlan, Indices
+from nmt.data.batching import BatchPlan, Indices, Room, TooLong
 from nmt.errors import UserError
 from nmt.files import sha256
 from nmt.vocab import load_vocabularies, tokenizer_files
@@ -131,25 +131,42 @@ class TranslationData(pl.LightningDataModule):
         dataset: from `open_dataset`.
         batch_tokens: most padded positions of a batch on either side.
         seed: of the order.
+        room: memory for a batch.
 
     Raises:
-        UserError: a split that training needs is empty.
+        UserError: a split that training needs is empty, or a pair takes more memory than there is.
     """
 
-    def __init__(self, dataset: datasets.DatasetDict, batch_tokens: int, seed: int) -> None:
+    def __init__(
+        self,
+        dataset: datasets.DatasetDict,
+        batch_tokens: int,
+        seed: int,
+        room: Room | None = None,
+    ) -> None:
         super().__init__()
         for name in ("train", "validation"):
             if len(dataset[name]) == 0:
                 raise UserError(f"the prepared data has no sentence pairs in its {name} split")
         self.dataset = dataset
-        self.plan = self._plan("train", batch_tokens, seed)
-        self.validation_plan = self._plan("validation", 4 * batch_tokens, seed)
+        self.plan = self._plan("train", batch_tokens, seed, room)
+        self.validation_plan = self._plan("validation", 4 * batch_tokens, seed, room)
         self.steps = len(self.plan)
 
-    def _plan(self, name: str, batch_tokens: int, seed: int) -> BatchPlan:
+    def _plan(self, name: str, batch_tokens: int, seed: int, room: Room | None) -> BatchPlan:
         split = self.dataset[name]
         lengths = [lengths_of(split, column) for column in ("source_ids", "target_ids")]
-        return BatchPlan(lengths[0], lengths[1], batch_tokens, seed)
+        try:
+            return BatchPlan(lengths[0], lengths[1], batch_tokens, seed, room=room)
+        except TooLong as error:
+            assert room is not None
+            source, target = (int(of[error.index]) for of in lengths)
+            raise UserError(
+                f"pair {error.index + 1} of the prepared {name} split "
+                f"({split[error.index]['source'][:40]!r}...): expected what fits into "
+                f"{room.size / 1e9:.1f} GB of memory, found {source:,} and {target:,} tokens, "
+                f"which take about {error.needed / 1e9:.1f} GB; set training.max_length"
+            ) from None
 
     def train_dataloader(self) -> ResumableLoader:
         stream = BatchStream(self.dataset["train"], self.plan, self.steps)
@@ -161,9 +178,5 @@ class TranslationData(pl.LightningDataModule):
         return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
     def widest_batch(self) -> Batch:
-        """The training batch with the most padded positions."""
-        batches = self.plan.epoch(0)
-        longest = np.maximum(self.plan.source_lengths, self.plan.target_lengths)
-        return read_own(
-            self.dataset["train"], max(batches, key=lambda b: len(b) * int(longest[b].max()))
-        )
+        """The training batch that takes the most memory."""
+        return read_own(self.dataset["train"], self.plan.widest())

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from nmt import checkpoint, options, processes
-from nmt.config import Config, Training
+from nmt.config import Config
 from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.data.shortening import shortened
 from nmt.errors import UserError
 from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
+from nmt.training.footprint import GB, free_for_batches, plan_batches
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.precision import choose_precision, device
@@ -98,13 +100,13 @@ def train(
     state, facts = processes.agreed(lambda: _open(config, data_hash, parent, say, fresh))
     _expect_shared(folder)
     source, target = load_vocabularies(folder)
-    data = _data(config.training, encoded_for(folder, prepared, dataset, say), say)
+    model = _make_model(config, source, target, parent)
+    data = _data(config, encoded_for(folder, prepared, dataset, say), model, facts, say)
     every, data.steps = _steps(config, len(data.plan))
     done = already_finished(facts, config, data.steps) if facts else None
     if done:
         say(f"{folder}: this run is finished: {done}; --fresh starts over")
         return folder
-    model = _make_model(config, source, target, parent)
     if facts is None:
         facts = processes.agreed(lambda: _new_facts(config, data, data_hash, model, parent))
     facts.pop("finished", None)
@@ -162,10 +164,32 @@ def _expect_shared(folder: Path) -> None:
         )
 
 
-def _data(training: Training, dataset: datasets.DatasetDict, say: Say) -> TranslationData:
+def _data(
+    config: Config,
+    dataset: datasets.DatasetDict,
+    model: Seq2Seq,
+    facts: dict[str, Any] | None,
+    say: Say,
+) -> TranslationData:
+    """The data in batches that fit into the memory there is, or was when the run began."""
+    training = config.training
     if training.max_length:
         dataset = shortened(dataset, training.max_length, training.longer, say)
-    return TranslationData(dataset, training.batch_tokens, training.seed)
+    module = TranslationModule(model, training, steps=1)
+    [free] = processes.smallest(free_for_batches(module))
+    # What was not cut when the run began is not cut now, so that its batches stay the same.
+    size = (facts["choices"].get("memory") or inf) if facts else free
+    data = plan_batches(module, dataset, training, size)
+    plan = data.plan
+    more, needed = len(plan) - plan.wished, plan.bytes_of(plan.widest())
+    if more:
+        say(f"{more:,} more batches an epoch, so that none takes over {size / GB:.1f} GB of memory")
+    if needed > free:
+        say(
+            f"a batch takes about {needed / GB:.1f} GB of memory, and {free / GB:.1f} GB are free: "
+            "the system may end this run, which then goes on where there is more"
+        )
+    return data
 
 
 def _make_model(
@@ -215,6 +239,8 @@ def _new_facts(
         "max_source_length": int(data.plan.source_lengths.max()),
         "choices": {
             "precision": choose_precision(config.training.precision, device()),
+            # Recorded only where it matters: what is free is never the same twice.
+            "memory": data.plan.room.size if len(data.plan) > data.plan.wished else None,
             **layout,
         },
     }

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nmt.data.batching import BatchPlan, Indices
+from nmt.data.batching import BatchPlan, Indices, TooLong
 
 lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=120)
 
@@ -45,6 +45,47 @@ def test_a_sentence_longer_than_the_budget_has_a_batch_of_its_own() -> None:
     pairs = [(3, 3), (90, 80), (3, 4), (4, 3), (80, 90)]
     batches = sorted(listed(plan(pairs, 20).epoch(0)), key=min)
     assert [sorted(batch) for batch in batches] == [[0, 2, 3], [1], [4]]
+
+
+class Room:
+    """So many bytes, of which a row takes the product of its lengths."""
+
+    def __init__(self, size: float) -> None:
+        self.size = size
+
+    def row(self, source: int, target: int) -> float:
+        return float(source * target)
+
+
+@settings(deadline=None, max_examples=100)
+@given(lengths, st.integers(1, 300), st.floats(1, 5000))
+def test_no_batch_takes_more_memory_than_there_is(
+    pairs: list[tuple[int, int]], batch_tokens: int, size: float
+) -> None:
+    source, target = np.array(pairs, dtype=np.int64).T
+    needed = (source + 1) * (target + 1)
+    assume(needed.max() <= size)
+    made = BatchPlan(source, target, batch_tokens, 1, room=Room(size))
+    batches = made.epoch(2)
+    assert sorted(int(i) for batch in batches for i in batch) == list(range(len(pairs)))
+    for batch in batches:
+        assert len(batch) * (source[batch].max() + 1) * (target[batch].max() + 1) <= size
+    free = BatchPlan(source, target, batch_tokens, 1)
+    assert len(free) == made.wished <= len(made)
+
+
+def test_batches_that_fit_are_left_as_they_are() -> None:
+    source, target = realistic(500)
+    free = BatchPlan(source, target, 400, 1)
+    for size in (float("inf"), 1e9):
+        assert BatchPlan(source, target, 400, 1, room=Room(size)).cuts == free.cuts
+
+
+def test_a_pair_that_takes_too_much_is_named() -> None:
+    source, target = np.array([[5, 5], [90, 5], [5, 80]], dtype=np.int64).T
+    with pytest.raises(TooLong) as error:
+        BatchPlan(source, target, 400, 1, room=Room(500))
+    assert error.value.index in (1, 2)
 
 
 def test_a_single_sentence_is_a_batch() -> None:

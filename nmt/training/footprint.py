@@ -1,0 +1,159 @@
+"""How much memory it takes to learn from a batch, and how much there is.
+
+Linux lends more memory than it has and kills whoever uses it: on a processor there is no error to
+catch. So batches are cut when they are planned.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from datasets import DatasetDict
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmt import memory, processes
+from nmt.batch import Batch
+from nmt.config import Training
+from nmt.data.datamodule import TranslationData
+from nmt.errors import UserError
+from nmt.training.module import TranslationModule
+from nmt.training.precision import device
+from nmt.vocab import UNK
+
+PROBES = ((8, 8), (8, 24), (24, 8), (24, 24), (8, 40), (40, 8), (32, 40))
+"""Tokens of the sources and of the targets of the batches that are counted."""
+
+PEAK = 2.0
+"""The peak of a batch over what autograd keeps for its backward pass; 1.1 to 1.8 were measured."""
+
+COPIES = 5
+"""Of the parameters: themselves, their gradients, two of Adam's, and their average."""
+
+SHARE = 0.9
+"""Of the free memory that training may take."""
+
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that a row of a batch takes.
+
+    Whatever the model, each tensor of a batch has as many numbers as its rows times a power of
+    the source's length and of the target's: a polynomial, whose coefficients are found by counting
+    what autograd keeps of a few small batches.
+
+    Args:
+        coefficients: (6) of 1, S, T, S T, S S and T T.
+    """
+
+    coefficients: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, module: TranslationModule) -> "Footprint":
+        """Counts it, with the module as it is: in training, on its device."""
+        kept = [kept_bytes(module, 2, *lengths) / 2 for lengths in PROBES]
+        terms = np.array([_terms(*lengths) for lengths in PROBES])
+        return cls(np.linalg.lstsq(terms, np.array(kept), rcond=None)[0])
+
+    def row(self, source: int, target: int) -> float:
+        """Bytes at the peak for each row of a batch of so many tokens, end marks counted."""
+        return PEAK * max(0.0, float(_terms(source, target) @ self.coefficients))
+
+
+def _terms(source: int, target: int) -> NDArray[np.float64]:
+    s, t = float(source), float(target)
+    return np.array([1.0, s, t, s * t, s * s, t * t])
+
+
+def kept_bytes(module: TranslationModule, rows: int, source: int, target: int) -> int:
+    """What autograd keeps of a batch for its backward pass, parameters not counted."""
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    batch = Batch.of([[UNK] * (source - 1)] * rows, [[UNK] * (target - 1)] * rows)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss, _, _ = module.loss(batch.to(module.device), smoothing=0.1)
+    own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
+    found = sum(one.untyped_storage().nbytes() for at, one in kept.items() if at not in own)
+    del loss
+    return found
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much memory there is for a batch, and how much each of its rows takes.
+
+    Args:
+        footprint: of the model.
+        size: bytes for all rows of a batch, which several processes may share.
+    """
+
+    footprint: Footprint
+    size: float
+
+    def row(self, source: int, target: int) -> float:
+        """Bytes for each row of a batch of so many tokens."""
+        return self.footprint.row(source, target)
+
+
+def free_for_batches(module: TranslationModule) -> float:
+    """Bytes that this machine has for one batch.
+
+    Raises:
+        UserError: there is not enough for the model alone.
+    """
+    numbers = sum(parameter.numel() for parameter in module.parameters())
+    here = processes.here() if device() == "cpu" else 1
+    free = SHARE * memory.free(device()) / here
+    needed = 4.0 * COPIES * numbers
+    if free <= needed:
+        raise UserError(
+            f"model: {numbers:,} parameters take {needed / GB:.1f} GB while they are trained, "
+            f"expected that to be free in each of {here} processes, found {free / GB:.1f} GB; "
+            "choose smaller sizes"
+        )
+    return (free - needed) * processes.world()
+
+
+def plan_batches(
+    module: TranslationModule, dataset: DatasetDict, training: Training, size: float
+) -> TranslationData:
+    """The data in batches that fit into memory.
+
+    On a GPU the widest of them is tried, and what may be taken is halved for as long as it does
+    not fit.
+
+    Args:
+        module: what learns from them.
+        dataset: from `open_dataset`.
+        training: how many tokens a batch has.
+        size: bytes for one batch.
+
+    Raises:
+        UserError: a single sentence pair takes more.
+    """
+    module.to(device())
+    footprint = Footprint.of(module)
+    while True:
+        room = Room(footprint, size)
+        data = TranslationData(dataset, training.batch_tokens, training.seed, room)
+        if device() == "cpu" or not processes.largest(_overflows(module, data))[0]:
+            return data
+        size = min(size, data.plan.bytes_of(data.plan.widest())) / 2
+
+
+def _overflows(module: TranslationModule, data: TranslationData) -> bool:
+    try:
+        loss, _, _ = module.loss(data.widest_batch().to(module.device), smoothing=0.1)
+        loss.backward()  # type: ignore[no-untyped-call]
+    except torch.OutOfMemoryError:
+        return True
+    finally:
+        module.zero_grad()
+        torch.cuda.empty_cache()
+    return False

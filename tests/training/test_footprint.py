@@ -1,0 +1,124 @@
+"""The memory of a batch is known beforehand, and batches are cut to what there is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt import checkpoint, memory, options
+from nmt.batch import Batch
+from nmt.config import Training
+from nmt.data.datamodule import open_dataset
+from nmt.errors import UserError
+from nmt.model.seq2seq import Seq2Seq
+from nmt.schema import Settings
+from nmt.training import footprint
+from nmt.training.footprint import PEAK, Footprint, kept_bytes, plan_batches
+from nmt.training.module import TranslationModule
+from nmt.vocab import load_vocabularies
+from tests.model.variants import over
+from tests.toy import Toy
+from tests.training.scripted import PowerCut, Script, settings
+
+WORDS = 31
+
+
+def module_of(model: Settings) -> TranslationModule:
+    torch.manual_seed(1)
+    network = options.build(Seq2Seq, model, WORDS, WORDS)
+    return TranslationModule(network, Training(folder="unused"), steps=1).train()
+
+
+@over(Seq2Seq)
+def test_what_a_large_batch_keeps_is_told_by_small_ones(settings: Settings) -> None:
+    module = module_of(settings)
+    found = Footprint.of(module)
+    told = 3 * found.row(70, 50) / PEAK
+    assert told == pytest.approx(kept_bytes(module, 3, 70, 50), rel=0.25)
+
+
+def free_bytes(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
+    monkeypatch.setattr(memory, "free", lambda device: size)
+
+
+def needed(toy: Toy) -> tuple[float, float]:
+    """Bytes that the toy's model takes alone, and with its largest batch."""
+    config = settings(toy, Path("unused"))
+    vocabularies = load_vocabularies(toy.prepared)
+    module = TranslationModule(
+        checkpoint.build_model(config, *vocabularies), config.training, steps=1
+    )
+    alone = 4 * footprint.COPIES * sum(one.numel() for one in module.parameters())
+    data = plan_batches(module, open_dataset(toy.prepared), config.training, float("inf"))
+    return alone / footprint.SHARE, data.plan.bytes_of(data.plan.widest()) / footprint.SHARE
+
+
+def test_batches_are_cut_to_the_memory_there_is_and_stay_so_when_there_is_more(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, batch = needed(toy)
+    free_bytes(monkeypatch, alone + batch / 2)
+    script = Script(cut=("update", 5))
+    with pytest.raises(PowerCut):
+        script.run(settings(toy, tmp_path / "run"))
+    assert any("more batches an epoch, so that none takes over" in line for line in script.said)
+    recorded = checkpoint.read_manifest(tmp_path / "run")["choices"]["memory"]
+    assert recorded == pytest.approx(footprint.SHARE * batch / 2, rel=1e-6)
+    whole = Script()
+    whole.run(settings(toy, tmp_path / "whole"))
+    free_bytes(monkeypatch, 1e12)
+    rest = Script()
+    rest.run(settings(toy, tmp_path / "run"))
+    for name, weights in rest.updated[12].items():
+        assert torch.equal(weights, whole.updated[12][name])
+
+
+def test_a_run_that_goes_on_with_less_memory_says_so(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, batch = needed(toy)
+    free_bytes(monkeypatch, 1e12)
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 5)).run(settings(toy, tmp_path / "run"))
+    assert checkpoint.read_manifest(tmp_path / "run")["choices"]["memory"] is None
+    free_bytes(monkeypatch, alone + batch / 2)
+    script = Script()
+    script.run(settings(toy, tmp_path / "run"))
+    assert any("the system may end this run" in line for line in script.said)
+    assert not any("more batches" in line for line in script.said)
+
+
+def test_too_little_memory_is_said_before_anything_is_learnt(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, _ = needed(toy)
+    free_bytes(monkeypatch, alone / 2)
+    with pytest.raises(UserError, match=r"model: .* parameters take .* choose smaller sizes"):
+        Script().run(settings(toy, tmp_path / "run"))
+    free_bytes(monkeypatch, alone + 2000)
+    with pytest.raises(UserError, match=r"pair \d+ of the prepared .* set training.max_length"):
+        Script().run(settings(toy, tmp_path / "run"))
+
+
+def test_on_a_gpu_what_overflows_is_halved(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings(toy, Path("unused"))
+    vocabularies = load_vocabularies(toy.prepared)
+    module = TranslationModule(
+        checkpoint.build_model(config, *vocabularies), config.training, steps=1
+    )
+    dataset = open_dataset(toy.prepared)
+    most = plan_batches(module, dataset, config.training, float("inf")).widest_batch()
+    loss = module.loss
+
+    def overflows(batch: Batch, *others: Any, **more: Any) -> Any:
+        if batch.source.numel() > most.source.numel() / 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(batch, *others, **more)
+
+    monkeypatch.setattr(module, "loss", overflows)
+    monkeypatch.setattr(module, "to", lambda device: module)
+    monkeypatch.setattr(footprint, "device", lambda: "cuda")
+    data = plan_batches(module, dataset, config.training, float("inf"))
+    assert data.widest_batch().source.numel() <= most.source.numel() / 3
+    assert len(data.plan) > data.plan.wished
