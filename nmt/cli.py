@@ -90,10 +90,8 @@ def _check_translation(arguments: argparse.Namespace) -> None:
         raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
     if arguments.format == "jsonl" and arguments.field is not None:
         raise UserError("--field keeps each line as it is and adds to it: leave --format jsonl out")
-    if arguments.format == "jsonl" and arguments.paragraphs:
-        raise UserError(
-            "--paragraphs puts sentences together, but not their scores: leave --format jsonl out"
-        )
+    if arguments.paragraphs and arguments.n_best > 1:
+        raise UserError("--paragraphs puts the best of each sentence together: leave --n-best out")
     if arguments.resume and arguments.output is None:
         raise UserError("--resume goes on with a file: name it by -o")
     if arguments.health and arguments.output is None:

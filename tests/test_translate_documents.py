@@ -261,7 +261,10 @@ def test_resuming_without_paragraphs_is_refused(
         (["-i", "a.po", "--shard", "1/2"], ["--shard", "a.po", "as a whole"]),
         (["-i", "a.po", "--format", "jsonl"], ["--format jsonl", "a.po", "keeps its format"]),
         (["-i", "folder", "--field", "1"], ["--field", "c.xlf", "leave --field out"]),
-        (["-i", "plain", "--format", "jsonl", "--paragraphs"], ["--paragraphs", "jsonl"]),
+        (
+            ["-i", "plain", "--format", "jsonl", "--n-best", "2", "--paragraphs"],
+            ["--paragraphs", "--n-best"],
+        ),
         (["-i", "gone.po"], ["gone.po", "no such file"]),
         (["-i", "damaged.po"], ["damaged.po, line 2", "an entry of a PO file", "msgfmt -c"]),
         (["-i", "latin.po", "--strict"], ["latin.po, line 1", "UTF-8", "0xe9"]),

@@ -77,7 +77,7 @@ class Job:
         from nmt.decoding.translator import Translator  # not before: a job may be done elsewhere
 
         said: list[str] = []
-        language = self.languages()[0] if self.paragraphs else ""
+        language = self.languages()[0] if self.paragraphs else None
         translator = Translator.load(
             *self.runs, device=self.device, precision=self.precision, say=said.append
         )
@@ -85,11 +85,10 @@ class Job:
         def translate(block: list[Line]) -> Translated:
             said.clear()
             lines = [line.text for line in block]
-            if not self.paragraphs:
-                return Translated(block, *self._checked(translator, lines, progress), list(said))
             cut = Paragraphs(lines, language)
-            found, reasons = self._checked(translator, cut.sentences, None)
-            if progress:  # which counts lines
+            whole = len(cut.parts) == len(lines)
+            found, reasons = self._checked(translator, cut.parts, progress if whole else None)
+            if progress and not whole:  # which counts lines
                 progress(len(lines))
             grouped = [health.any_of(parts) for parts in cut.grouped(reasons)]
             return Translated(block, cut.joined(found), grouped, list(said))

@@ -1,43 +1,116 @@
-"""Lines of several sentences: each is translated on its own, and they are put together again."""
+"""Lines of several sentences, or of any length: translated in parts that are put together again."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from statistics import fmean
 from typing import TypeVar
 
-from nmt.decoding.translation import Translation, unchanged
+from nmt.decoding.translation import Alignment, Alternative, Translation
 from nmt.documents.sentences import split
+from nmt.vocab import EOS, RESERVED
 
 Item = TypeVar("Item")
 
+LONGEST = 2000
+"""Characters of a part. Time and memory grow with the square of the length: a line of a megabyte
+would take days as one sentence, and no model has learnt from any such."""
+
 
 class Paragraphs:
-    """Texts as the sentences that they are made of.
+    """Texts as the parts that they are translated in.
 
     Args:
-        texts: of any number of sentences.
-        language: of the texts.
+        texts: of any length.
+        language: of the texts, to part them into sentences; None leaves those together that fit.
     """
 
-    def __init__(self, texts: Sequence[str], language: str) -> None:
-        self.cut = [split(text, language) for text in texts]
-        self.sentences = [part.strip() for parts in self.cut for part in parts]
+    def __init__(self, texts: Sequence[str], language: str | None) -> None:
+        whole = ([text] if language is None else split(text, language) for text in texts)
+        self.cut = [[part for text in parts for part in _short(text)] for parts in whole]
+        self.whole = [language is None and len(parts) == 1 for parts in self.cut]
+        cores = zip(self.cut, self.whole, strict=True)
+        self.parts = [part if whole else _core(part) for of, whole in cores for part in of]
 
     def grouped(self, items: Sequence[Item]) -> Iterator[list[Item]]:
-        """What there is for each sentence, as a list for each text."""
+        """What there is for each part, as a list for each text."""
         rest = iter(items)
         return (list(islice(rest, len(parts))) for parts in self.cut)
 
     def joined(self, translations: Sequence[Translation]) -> list[Translation]:
-        """A translation of each text, with the white space that stood between its sentences."""
-        groups = zip(self.cut, self.grouped(translations), strict=True)
-        return [
-            unchanged("".join(_spaced(part, one.text) for part, one in zip(*group, strict=True)))
-            for group in groups
-        ]
+        """A translation of each text, with the white space that stood between its parts.
+
+        Of several parts the log-probabilities are added up, the scores' mean is taken, and each
+        part's best candidate is the only one.
+        """
+        groups = zip(self.cut, self.whole, self.grouped(translations), strict=True)
+        return [found[0] if whole else _together(of, found) for of, whole, found in groups]
 
 
-def _spaced(part: str, translation: str) -> str:
-    """A translation with the white space at the ends of what it translates."""
-    core = part.strip()
-    before, _, after = part.partition(core) if core else (part, "", "")
-    return before + translation + after
+def _short(text: str) -> Iterator[str]:
+    """A text in parts of bearable length, cut behind white space if there is any."""
+    while len(text) > LONGEST:
+        spaces = (i for i in range(LONGEST, 0, -1) if text[i - 1].isspace())
+        end = next(spaces, LONGEST)
+        yield text[:end]
+        text = text[end:]
+    yield text
+
+
+def _core(part: str) -> str:
+    return part.strip() or part
+
+
+def _together(parts: Sequence[str], found: Sequence[Translation]) -> Translation:
+    around = [_around(part) for part in parts]
+    pairs = zip(around, found, strict=True)
+    best = Alternative(
+        "".join(f"{before}{one.text}{after}" for (before, after), one in pairs),
+        fmean(one.score for one in found),
+        sum(one.log_probability for one in found),
+        any(one.cut for one in found),
+    )
+    aligned = any(one.alignment for one in found)
+    alignment = _one_alignment(around, found) if aligned else None
+    return Translation(**vars(best), alternatives=[best], alignment=alignment)
+
+
+def _around(part: str) -> tuple[str, str]:
+    """The white space before and after a part, which is not translated."""
+    if not part.strip():
+        return "", ""
+    return part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
+
+
+def _one_alignment(around: Sequence[tuple[str, str]], found: Sequence[Translation]) -> Alignment:
+    """The parts' alignments, one below the other; they share one end of the sentence."""
+    source, target, rows = [""], [""], list[tuple[int, list[float]]]()
+    for (before, after), one in zip(around, found, strict=True):
+        source[-1] += before
+        target[-1] += before
+        if one.alignment is None:  # blank, and so the same on both sides
+            source[-1] += one.text
+            target[-1] += one.text
+            continue
+        # White space between two parts stands before the first piece of the second.
+        start, said = len(source) - 1, one.alignment.target[: len(one.alignment.weights)]
+        said = said if one.cut else said[:-1]
+        source = [*_led(source, one.alignment.source[:-1]), after]
+        target = [*_led(target, said), after]
+        rows += [(start, row) for row in one.alignment.weights[: len(said)]]
+    end = RESERVED[EOS]
+    last = next(one for one in reversed(found) if one.alignment is not None)
+    if not last.cut:
+        assert last.alignment is not None
+        rows.append((len(source) - len(last.alignment.source), last.alignment.weights[-1]))
+        target[-1] = end
+    width = len(source) - 1
+    weights = [
+        [*[0.0] * start, *row[:-1], *[0.0] * (width - start - len(row) + 1), row[-1]]
+        for start, row in rows
+    ]
+    return Alignment([*source[:-1], end], target[: len(rows)], weights)
+
+
+def _led(done: Sequence[str], pieces: Sequence[str]) -> list[str]:
+    """Pieces behind others, the last of which is white space that waits for the next."""
+    return [*done[:-1], done[-1] + pieces[0], *pieces[1:]] if pieces else list(done[:-1])
