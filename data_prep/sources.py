@@ -1,6 +1,7 @@
 """Where parallel text comes from: local files, the Hugging Face hub, the packaged Tatoeba pairs."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
     names = [data.source_language, data.target_language]
 
     def columns_of(paths: list[str], key: str) -> list[list[str]]:
-        return _read_parallel([Path(path) for path in paths], corpus.columns, names, key)
+        return _read_parallel(expanded(paths), corpus.columns, names, key)
 
     def held_out(paths: list[str] | None, key: str) -> HeldOut | None:
         return None if paths is None else HeldOut.of(*columns_of(paths, key))
@@ -97,7 +98,7 @@ def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
     """Lines of one language, each as a pair with itself."""
 
     def lines_of(paths: list[str]) -> list[str]:
-        return [line for path in paths for line in read_texts(Path(path))]
+        return [line for path in expanded(paths) for line in read_texts(path)]
 
     def held_out(paths: list[str] | None) -> HeldOut | None:
         return None if paths is None else HeldOut.of(lines := lines_of(paths), lines)
@@ -116,12 +117,12 @@ def _read_parallel(
     """Columns of equal length: the source and one or more targets."""
     if columns is not None and len(columns) != 2:
         raise UserError(f"data.corpus.columns: expected two, source and target, found {columns}")
-    if len(paths) == 1 and ending(paths[0]) in TABLES:
-        default: Sequence[Column] = (1, 2) if ending(paths[0]) == ".tsv" else names
-        return TABLES[ending(paths[0])](paths[0], columns or default)
+    if paths and all(ending(path) in TABLES for path in paths):
+        shards = [_read_table(path, columns, names) for path in paths]
+        return [list(chain.from_iterable(parts)) for parts in zip(*shards, strict=True)]
     if len(paths) < 2 or any(ending(path) in TABLES for path in paths):
         raise UserError(
-            f"data.corpus.{key}: expected two plain text files, or one {', '.join(TABLES)} file "
+            f"data.corpus.{key}: expected two plain text files, or {', '.join(TABLES)} files "
             f"(each may end in .gz), found {', '.join(map(str, paths)) or 'none'}"
         )
     lines = [read_texts(path) for path in paths]
@@ -134,10 +135,32 @@ def _read_parallel(
     return lines
 
 
+def _read_table(path: Path, columns: list[Column] | None, names: Sequence[str]) -> list[list[str]]:
+    default: Sequence[Column] = (1, 2) if ending(path) == ".tsv" else names
+    return TABLES[ending(path)](path, columns or default)
+
+
+def expanded(patterns: Sequence[str]) -> list[Path]:
+    """The files that names and patterns (`shards/*.parquet`) stand for, these in order of name.
+
+    Raises:
+        UserError: no file is as a pattern says.
+    """
+    paths: list[Path] = []
+    for path in map(Path, patterns):
+        if "*" not in path.name or path.exists():
+            paths.append(path)
+            continue
+        if not (found := sorted(path.parent.glob(path.name))):
+            raise UserError(f"{path}: expected files like this, found none")
+        paths += found
+    return paths
+
+
 def files_inputs(corpus: Files | Text) -> dict[str, str]:
     """Every local file and its sha256."""
-    paths = [*corpus.train, *(corpus.validation or []), *(corpus.test or [])]
-    return {path: _digest(Path(path)) for path in paths}
+    paths = expanded([*corpus.train, *(corpus.validation or []), *(corpus.test or [])])
+    return {str(path): _digest(path) for path in paths}
 
 
 def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:

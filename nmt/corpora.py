@@ -10,8 +10,11 @@ from nmt.schema import Paths
 class Files:
     """Local parallel files; each may be gzipped (`.gz`).
 
+    A name with `*` stands for all files that it fits, in order of name.
+
     Args:
-        train: two plain text files (source, target), or one `.tsv`, `.jsonl` or `.parquet` file.
+        train: two plain text files (source, target), or one or more `.tsv`, `.jsonl` or `.parquet`
+            files.
         validation: the same for validation; without it a leak-free split is made.
         test: the same for test; of plain files, more than two give more references.
         columns: names (JSONL, Parquet) or 1-based numbers (TSV) of the source and target columns;

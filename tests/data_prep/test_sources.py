@@ -6,6 +6,8 @@ from typing import Any
 
 import datasets
 import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data_prep import sources
@@ -53,6 +55,19 @@ def test_table_columns_default_to_the_languages_or_the_first_two(
     assert corpus.train == [("third", "one"), ("third", "two")]
 
 
+def test_shards_are_read_in_the_order_of_their_names(tmp_path: Path, make_data: MakeData) -> None:
+    for number in (10, 2, 1):
+        table = pa.table({"en": [f"e{number}"], "de": [f"d{number}"]})
+        pq.write_table(table, tmp_path / f"part-{number:03}.parquet")
+    _lines(tmp_path / "more.jsonl", json.dumps({"de": "drei", "en": "three"}))
+    shards, more = str(tmp_path / "part-*.parquet"), str(tmp_path / "more.jsonl")
+    data = make_data({"kind": "files", "train": [more, shards]})
+    assert _read(data).train == [("three", "drei"), ("e1", "d1"), ("e2", "d2"), ("e10", "d10")]
+    assert len(sources.inputs(data)) == 4
+    with pytest.raises(UserError, match=r"none-\*: expected files like this, found none"):
+        _read(make_data({"kind": "files", "train": [str(tmp_path / "none-*")]}))
+
+
 def test_unequal_line_counts_name_both_files(tmp_path: Path, make_data: MakeData) -> None:
     train = [_lines(tmp_path / "t.en", "a", "b", "c"), _lines(tmp_path / "t.de", "x", "y")]
     with pytest.raises(UserError, match=r"t\.en has 3 lines but .*t\.de has 2") as caught:
@@ -74,8 +89,8 @@ def test_missing_file_is_noticed_before_reading(tmp_path: Path, make_data: MakeD
 @pytest.mark.parametrize(
     ("corpus", "message"),
     [
-        ({"train": ["a.txt"]}, r"data\.corpus\.train: expected two plain text files, or one"),
-        ({"train": ["a.tsv", "b.tsv"]}, "found a.tsv, b.tsv"),
+        ({"train": ["a.txt"]}, r"data\.corpus\.train: expected two plain text files, or .tsv"),
+        ({"train": ["a.tsv", "b.txt"]}, "found a.tsv, b.txt"),
         ({"train": []}, "found none"),
         ({"train": ["a.tsv"], "columns": [1]}, r"expected two, source and target, found \[1\]"),
     ],
