@@ -239,9 +239,9 @@ def _new_facts(
         "max_source_length": int(data.plan.source_lengths.max()),
         "choices": {
             "precision": choose_precision(config.training.precision, device()),
-            # Recorded only where it matters: what is free is never the same twice.
-            "memory": data.plan.room.size if len(data.plan) > data.plan.wished else None,
             **layout,
+            # Only where it matters: what is free is never the same twice.
+            **({"memory": data.plan.room.size} if len(data.plan) > data.plan.wished else {}),
         },
     }
 
