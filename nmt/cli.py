@@ -265,4 +265,4 @@ def _use_machine(threads: int | None, device: str = "cpu") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    processes.leave(main())

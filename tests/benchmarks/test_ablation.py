@@ -31,6 +31,7 @@ def words(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "variants.yaml"), *out]
 
 
+@pytest.mark.slow
 def test_each_variant_is_trained_with_each_seed_once(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

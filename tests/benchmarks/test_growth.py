@@ -21,6 +21,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_corpus_is_prepared_and_translated(
     tmp_path: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,7 +142,8 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_is_killed_ends_all_and_the_run_goes_on(
     rank: int, toy: Toy, pair: Path, tmp_path: Path
 ) -> None:
