@@ -76,6 +76,30 @@ def test_cut_short_and_resumed_is_as_if_never_cut(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_what_is_whole_is_left_but_not_what_was_begun_anew_since(
+    trained: Toy,
+    cut: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 3)
+    source = write_lines(tmp_path / "in", NEW[:6])
+    assert translate(trained, source, tmp_path / "out") == 0
+    old = (tmp_path / "out").read_bytes()
+    assert translate(trained, source, tmp_path / "out", "--resume") == 0
+    assert "out: is there already" in capsys.readouterr().err
+    write_lines(source, NEW[6:12])
+    cut(1)
+    assert translate(trained, source, tmp_path / "out") == 130
+    assert (tmp_path / "out").read_bytes() == old
+    monkeypatch.undo()
+    monkeypatch.setattr(files, "BLOCK", 3)
+    assert translate(trained, source, tmp_path / "out", "--resume") == 0
+    assert translate(trained, source, tmp_path / "wanted") == 0
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "wanted").read_bytes() != old
+
+
 def test_resume_with_other_options_or_another_run_is_refused(
     trained: Toy,
     cut: Callable[[int], None],

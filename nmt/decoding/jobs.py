@@ -41,7 +41,7 @@ class Job:
 
     With `paragraphs` each sentence of a line is translated on its own. With `reached` attention is
     followed even where no alignments are asked for, so that words which it never reached can be
-    told: a fifth more time.
+    told: a quarter more time.
     """
 
     runs: list[Path]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nmt.decoding.shards import Shard
+from nmt.decoding.streams import journal_of
 from nmt.documents.formats import is_document
 from nmt.errors import UserError
 
@@ -43,8 +44,9 @@ def places(
 
 
 def _is_done(arguments: Namespace, made: Sequence[Path], say: Callable[[str], None]) -> bool:
-    """Whether `--resume` finds all that is to be made there, whole."""
-    done = arguments.resume and all(path.exists() for path in made)
+    """Whether `--resume` finds all that is to be made there, whole, and not begun anew since."""
+    whole = all(path.exists() for path in made)
+    done = arguments.resume and whole and not journal_of(made[0]).exists()
     if done:
         say(f"{made[0]}: is there already")
     return done

@@ -60,6 +60,11 @@ class Blocks:
         return digest
 
 
+def journal_of(path: Path) -> Path:
+    """What tells how much of a file is whole, while it grows."""
+    return path.with_name(f".{path.name}.journal")
+
+
 class Growing:
     """Files that grow together, in order, and bear their names only when they are whole.
 
@@ -81,7 +86,7 @@ class Growing:
     ) -> None:
         self.paths = paths
         self.partials = [path.with_name(f".{path.name}.partial") for path in paths]
-        self.journal = paths[0].with_name(f".{paths[0].name}.journal")
+        self.journal = journal_of(paths[0])
         self.made_with = None if made_with is None else dict(made_with)
         self.lines, self.sizes, self.digest = 0, [0] * len(paths), ""
         self.tally: Counter[str] = Counter()
