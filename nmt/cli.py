@@ -80,9 +80,13 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 def _take_part(arguments: argparse.Namespace) -> None:
     if arguments.shard:
         raise UserError("--shard: torchrun's processes share out the lines by themselves")
-    if not arguments.output or not arguments.input or arguments.input.is_dir():
+    if not _is_one_file(arguments):
         raise UserError("torchrun's processes share out one file: name it by -i, its output by -o")
     arguments.shard = (processes.rank() + 1, processes.world())
+
+
+def _is_one_file(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.output and arguments.input and not arguments.input.is_dir())
 
 
 def _check_translation(arguments: argparse.Namespace) -> None:
@@ -96,9 +100,7 @@ def _check_translation(arguments: argparse.Namespace) -> None:
         raise UserError("--resume goes on with a file: name it by -o")
     if arguments.health and arguments.output is None:
         raise UserError("--health tells of the lines of a file: name it by -o")
-    if arguments.shard and (
-        not arguments.output or not arguments.input or arguments.input.is_dir()
-    ):
+    if arguments.shard and not _is_one_file(arguments):
         raise UserError("--shard is a part of one file: name it by -i, and all of its output by -o")
 
 

@@ -117,6 +117,21 @@ def read_texts(path: Path) -> list[str]:
         return [line.text for line in read_lines(stream, str(path))]
 
 
+def read_parallel(first: Path, *others: Path) -> list[list[str]]:
+    """The lines of text files that have a line for each line of the first.
+
+    Raises:
+        UserError: as `read_texts`; one has more lines, or fewer.
+    """
+    texts = [read_texts(path) for path in (first, *others)]
+    for path, found in zip(others, texts[1:], strict=True):
+        if len(found) != len(texts[0]):
+            raise UserError(
+                f"{path}: expected {len(texts[0])} lines as in {first}, found {len(found)}"
+            )
+    return texts
+
+
 def one_line(text: str) -> str:
     """The text with line breaks replaced by spaces, so that it takes exactly one line."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

@@ -19,7 +19,7 @@ from nmt.errors import UserError
 from nmt.evaluation import metrics, report
 from nmt.evaluation.metrics import References
 from nmt.files import read_json
-from nmt.lines import read_texts
+from nmt.lines import read_parallel, read_texts
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -174,19 +174,9 @@ def _show(systems: dict[str, metrics.Scores], show: Say) -> None:
 def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
     """Sources, if there are any, and references: of the named files or of the run's own data."""
     if arguments.ref:
-        texts = [read_texts(path) for path in arguments.ref]
-        for path, text in zip(arguments.ref, texts, strict=True):
-            if len(text) != len(texts[0]):
-                raise UserError(
-                    f"{path}: expected {len(texts[0])} lines as in {arguments.ref[0]}, "
-                    f"found {len(text)}"
-                )
-        sources = read_texts(arguments.src) if arguments.src else None
-        if sources is not None and len(sources) != len(texts[0]):
-            raise UserError(
-                f"{arguments.src}: expected {len(texts[0])} lines as in {arguments.ref[0]}, "
-                f"found {len(sources)}"
-            )
+        if arguments.src is None:
+            return None, list(zip(*read_parallel(*arguments.ref), strict=True))
+        *texts, sources = read_parallel(*arguments.ref, arguments.src)
         return sources, list(zip(*texts, strict=True))
     return _own_test_set(arguments.runs)
 

@@ -1,5 +1,6 @@
 """Batches of similar length under a token budget, in an order fixed by seed and epoch."""
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -75,21 +76,21 @@ class BatchPlan:
         self.wished = len(self.cuts)
         """Batches of an epoch without regard to memory."""
         self.room = room or Unlimited()
-        self.cuts = self._cut_to_fit(order)
+        if room is not None:
+            parts = [part for rows in np.split(order, self.cuts[:-1]) for part in self._fit(rows)]
+            self.cuts = np.cumsum([len(part) for part in parts]).tolist()
 
-    def _cut_to_fit(self, order: Indices) -> list[int]:
-        parts: list[Indices] = []
-        for rows in np.split(order, self.cuts[:-1]):
-            taken = self.bytes_of(rows)
-            most = (
-                len(rows) if taken <= self.room.size else int(self.room.size * len(rows) // taken)
-            )
-            parts += np.array_split(rows, -(-len(rows) // max(1, most)))
-        for part in parts:
-            if (needed := self.bytes_of(part)) > self.room.size:
-                raise TooLong(int(part[0]), needed)
-        ends: list[int] = np.cumsum([len(part) for part in parts]).tolist()
-        return ends
+    def _fit(self, rows: Indices) -> list[Indices]:
+        """A batch, or the equal parts of it that fit."""
+        taken, size = self.bytes_of(rows), self.room.size
+        if taken <= size:
+            return [rows]
+        if len(rows) == 1:
+            raise TooLong(int(rows[0]), taken)
+        most = max(1, int(size * len(rows) // taken))
+        return [
+            part for some in np.array_split(rows, -(-len(rows) // most)) for part in self._fit(some)
+        ]
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -100,6 +101,7 @@ class BatchPlan:
         longest = self.source_lengths[rows].max() + 1, self.target_lengths[rows].max() + 1
         return len(rows) * self.room.row(*map(int, longest))
 
+    @cached_property
     def widest(self) -> Indices:
         """The batch that takes the most."""
         return max(self.epoch(0), key=self.bytes_of)

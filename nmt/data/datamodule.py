@@ -179,4 +179,4 @@ class TranslationData(pl.LightningDataModule):
 
     def widest_batch(self) -> Batch:
         """The training batch that takes the most memory."""
-        return read_own(self.dataset["train"], self.plan.widest())
+        return read_own(self.dataset["train"], self.plan.widest)

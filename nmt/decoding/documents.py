@@ -1,20 +1,16 @@
 """Documents of localisers through a translator: all segments in, all segments out, in one go."""
 
-import gzip
-import sys
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from nmt.decoding import health
+from nmt.decoding.streams import Out
 from nmt.decoding.translation import Translation
 from nmt.documents.formats import FORMATS, suffix
 from nmt.documents.parts import Translated, joined, parts
 from nmt.documents.segments import Raw
-from nmt.files import write_atomically
-from nmt.lines import PACKED, reading
+from nmt.lines import reading
 
 TranslateTexts = Callable[[Sequence[str]], list[tuple[Translation, list[str]]]]
 """A translation for each text, in order, with its alignment, and why it looks wrong."""
@@ -22,25 +18,21 @@ TranslateTexts = Callable[[Sequence[str]], list[tuple[Translation, list[str]]]]
 
 def translate_document(
     source: Path,
-    paths: Sequence[Path],
+    out: Out,
     translate: TranslateTexts,
     languages: tuple[str, str],
     arguments: Namespace,
     say: Callable[[str], None],
-) -> Counter[str]:
-    """Writes a document with its translations: it bears its name only when it is whole.
+) -> None:
+    """Adds to `out` a document with its translations, and the list of those that look wrong.
 
     Args:
         source: where it is.
-        paths: where it goes, packed if that ends in `.gz`, and the list of the segments that look
-            wrong; none is standard output.
+        out: where it goes, in one piece.
         translate: what translates.
         languages: from which and into which.
         arguments: of `nmt translate`.
         say: takes what the user should be told.
-
-    Returns:
-        How many segments look wrong, by the reason.
 
     Raises:
         UserError: it cannot be read, or is damaged.
@@ -64,14 +56,8 @@ def translate_document(
             f"{source}: {faults:,} of {len(results):,} segments have other tags than their "
             "source: they are marked, with the reason"
         )
-    contents = [document.write(results), health.listed(reasons)]
-    if not paths:
-        sys.stdout.buffer.write(contents[0])
-        sys.stdout.buffer.flush()
-    for path, content in zip(paths, contents, strict=False):
-        packed = gzip.compress(content, mtime=0) if path.suffix == PACKED else content
-        write_atomically(path, partial(Path.write_bytes, data=packed))
-    return health.counted(reasons)
+    out.tally += health.counted(reasons)
+    out.add([document.write(results), health.listed(reasons)], len(results), "")
 
 
 def _with_alignment(translation: Translation) -> Translated:

@@ -65,15 +65,15 @@ def translate_files(arguments: Namespace, say: Say) -> None:
     for source, paths in places(arguments, say):
         document = source is not None and is_document(source)
         work = work_for(document)  # what is wrong with the run is said before anything is read
-        if source is not None and document:
-            translate = partial(_translated, work, say=say, workers=arguments.workers)
-            tally = translate_document(source, paths, translate, job.languages(), arguments, say)
-        else:
-            file = Namespace(**{**vars(arguments), "input": source})
-            with growing(paths, made_with, resume=arguments.resume) as out:
+        file = Namespace(**{**vars(arguments), "input": source})
+        made = None if document else made_with  # a document is made in one go
+        with growing(paths, made, resume=arguments.resume and not document) as out:
+            if source is not None and document:
+                translate = partial(_translated, work, say=say, workers=arguments.workers)
+                translate_document(source, out, translate, job.languages(), arguments, say)
+            else:
                 stream_translations(work, file, out, say, render, field)
-            tally = out.tally
-        if ill := health.told(tally):
+        if ill := health.told(out.tally):
             name = source or "standard input"
             say(f"{name}: {ill}" + ("" if arguments.health else " (--health FILE lists them)"))
 

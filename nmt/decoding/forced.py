@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from nmt.decoding.scoring import perplexity
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.lines import read_texts
+from nmt.lines import read_parallel
 
 Say = Callable[[str], None]
 
@@ -22,13 +22,8 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     )
     if translator.model.reads_source and not arguments.src:
         raise UserError("--src: expected the source lines of --tgt, found none")
-    targets = read_texts(arguments.tgt)
-    sources = read_texts(arguments.src) if arguments.src else targets
-    if len(sources) != len(targets):
-        raise UserError(
-            f"{arguments.tgt}: expected {len(sources)} lines as in {arguments.src}, "
-            f"found {len(targets)}"
-        )
+    texts = read_parallel(*filter(None, (arguments.src, arguments.tgt)))
+    sources, targets = texts[0], texts[-1]
     if not sources:
         raise UserError(f"{arguments.tgt}: expected at least one line, found none")
     scored = translator.score(sources, targets)

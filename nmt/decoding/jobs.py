@@ -81,13 +81,15 @@ class Job:
         translator = Translator.load(
             *self.runs, device=self.device, precision=self.precision, say=said.append
         )
+        limits = options.build(health.Health, translator.decoding.health, where="decoding.health")
 
         def translate(block: list[Line]) -> Translated:
             said.clear()
             lines = [line.text for line in block]
             cut = Paragraphs(lines, language)
             whole = len(cut.parts) == len(lines)
-            found, reasons = self._checked(translator, cut.parts, progress if whole else None)
+            counted = progress if whole else None
+            found, reasons = self._checked(translator, limits, cut.parts, counted)
             if progress and not whole:  # which counts lines
                 progress(len(lines))
             grouped = [health.any_of(parts) for parts in cut.grouped(reasons)]
@@ -96,7 +98,11 @@ class Job:
         return translate
 
     def _checked(
-        self, translator: "Translator", texts: Sequence[str], progress: Progress | None
+        self,
+        translator: "Translator",
+        limits: health.Health,
+        texts: Sequence[str],
+        progress: Progress | None,
     ) -> tuple[list[Translation], list[list[str]]]:
         """A translation of each text, and why it looks wrong."""
         found = translator.translate(
@@ -107,7 +113,6 @@ class Job:
             alignments=self.alignments or self.reached,
             progress=progress,
         )
-        limits = options.build(health.Health, translator.decoding.health, where="decoding.health")
         pairs = zip(texts, found, strict=True)
         reasons = [list(health.reasons(text, one, limits)) for text, one in pairs]
         if not self.alignments:

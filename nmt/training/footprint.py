@@ -4,7 +4,7 @@ Linux lends more memory than it has and kills whoever uses it: on a processor th
 catch. So batches are cut when they are planned.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a row of a batch takes.
+    """Bytes that a row of a batch takes, and how many there are for all rows.
 
     Whatever the model, each tensor of a batch has as many numbers as its rows times a power of
     the source's length and of the target's: a polynomial, whose coefficients are found by counting
@@ -46,9 +46,11 @@ class Footprint:
 
     Args:
         coefficients: (6) of 1, S, T, S T, S S and T T.
+        size: bytes for all rows of a batch, which several processes may share.
     """
 
     coefficients: NDArray[np.float64]
+    size: float = float("inf")
 
     @classmethod
     def of(cls, module: TranslationModule) -> "Footprint":
@@ -82,23 +84,6 @@ def kept_bytes(module: TranslationModule, rows: int, source: int, target: int) -
     found = sum(one.untyped_storage().nbytes() for at, one in kept.items() if at not in own)
     del loss
     return found
-
-
-@dataclass(frozen=True)
-class Room:
-    """How much memory there is for a batch, and how much each of its rows takes.
-
-    Args:
-        footprint: of the model.
-        size: bytes for all rows of a batch, which several processes may share.
-    """
-
-    footprint: Footprint
-    size: float
-
-    def row(self, source: int, target: int) -> float:
-        """Bytes for each row of a batch of so many tokens."""
-        return self.footprint.row(source, target)
 
 
 def free_for_batches(module: TranslationModule) -> float:
@@ -140,11 +125,11 @@ def plan_batches(
     module.to(device())
     footprint = Footprint.of(module)
     while True:
-        room = Room(footprint, size)
+        room = replace(footprint, size=size)
         data = TranslationData(dataset, training.batch_tokens, training.seed, room)
         if device() == "cpu" or not processes.largest(_overflows(module, data))[0]:
             return data
-        size = min(size, data.plan.bytes_of(data.plan.widest())) / 2
+        size = min(size, data.plan.bytes_of(data.plan.widest)) / 2
 
 
 def _overflows(module: TranslationModule, data: TranslationData) -> bool:

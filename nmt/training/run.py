@@ -181,7 +181,7 @@ def _data(
     size = (facts["choices"].get("memory") or inf) if facts else free
     data = plan_batches(module, dataset, training, size)
     plan = data.plan
-    more, needed = len(plan) - plan.wished, plan.bytes_of(plan.widest())
+    more, needed = len(plan) - plan.wished, plan.bytes_of(plan.widest)
     if more:
         say(f"{more:,} more batches an epoch, so that none takes over {size / GB:.1f} GB of memory")
     if needed > free:

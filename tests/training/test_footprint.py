@@ -55,7 +55,7 @@ def needed(toy: Toy) -> tuple[float, float]:
     )
     alone = 4 * footprint.COPIES * sum(one.numel() for one in module.parameters())
     data = plan_batches(module, open_dataset(toy.prepared), config.training, float("inf"))
-    return alone / footprint.SHARE, data.plan.bytes_of(data.plan.widest()) / footprint.SHARE
+    return alone / footprint.SHARE, data.plan.bytes_of(data.plan.widest) / footprint.SHARE
 
 
 def test_batches_are_cut_to_the_memory_there_is_and_stay_so_when_there_is_more(
