@@ -1,4 +1,4 @@
-"""Named predicates that drop training pairs, with a count each.
+"""Named predicates that drop training pairs.
 
 The rule: filters see training pairs only, and drop whole pairs; no text is ever rewritten. A
 source's own validation and test splits are never filtered. Where the held-out splits are made from
@@ -7,9 +7,11 @@ or to score), and every other filter runs after, on what is left for training. S
 settings never change what a system is tested on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
-from data_prep.corpus import Pair
+import numpy as np
+from numpy.typing import NDArray
+
 from nmt.config import Clean
 
 Predicate = Callable[[str, str], bool]
@@ -25,7 +27,7 @@ def empty(source: str, target: str) -> bool:
 def predicates(settings: Clean) -> dict[str, Predicate]:
     """The filters that the settings ask for, in order; True drops the pair.
 
-    They are made for one pass over one corpus: `duplicate` remembers what it has seen.
+    What makes a pair one too many is not the pair alone: see `repeated`.
     """
 
     def long(text: str) -> bool:
@@ -42,33 +44,14 @@ def predicates(settings: Clean) -> dict[str, Predicate]:
     def copy(source: str, target: str) -> bool:
         return source == target
 
-    seen: set[Pair] = set()
-
-    def duplicate(source: str, target: str) -> bool:
-        if (source, target) in seen:
-            return True
-        seen.add((source, target))
-        return False
-
     chosen: dict[str, Predicate] = {"too_long": too_long, "length_ratio": length_ratio}
     if settings.drop_copies:
         chosen["copy"] = copy
-    if settings.drop_duplicates:
-        chosen["duplicate"] = duplicate
     return chosen
 
 
-def drop(
-    pairs: Sequence[Pair], filters: Mapping[str, Predicate]
-) -> tuple[list[Pair], dict[str, int]]:
-    """The pairs that no filter drops, and for each filter the number that it was first to drop."""
-    counts = dict.fromkeys(filters, 0)
-    kept = []
-    for pair in pairs:
-        for name, drops in filters.items():
-            if drops(*pair):
-                counts[name] += 1
-                break
-        else:
-            kept.append(pair)
-    return kept, counts
+def repeated(marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """(N,) True for each number that stands among those before it already."""
+    again = np.ones(len(marks), np.bool_)
+    again[np.unique(marks, return_index=True)[1]] = False
+    return again

@@ -1,6 +1,6 @@
 """Corpus: raw sentence pairs as a source gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 Pair = tuple[str, str]
@@ -20,15 +20,18 @@ class HeldOut:
     references: list[list[str | None]]
 
     @classmethod
-    def of(cls, sources: Sequence[str], *references: Sequence[str]) -> "HeldOut":
-        """A split from columns of equal length.
+    def of(cls, rows: Iterable[Sequence[str]]) -> "HeldOut":
+        """A split from rows of a sentence and its translations.
 
         A blank reference beside a real one is missing: scoring against it would shorten BLEU's
         reference length. A blank one that stands alone is kept, because held-out data is never
         filtered.
         """
-        rows = [_without_blanks(row) for row in zip(*references, strict=True)]
-        return cls(list(sources), rows)
+        sources, references = [], []
+        for source, *translations in rows:
+            sources.append(source)
+            references.append(_without_blanks(translations))
+        return cls(sources, references)
 
     @property
     def targets(self) -> list[str]:
@@ -47,14 +50,15 @@ class Corpus:
     """All that a source gives.
 
     Args:
-        train: training pairs; where a held-out split is None it is made of them too.
+        train: training pairs, read as they are asked for, once; where a held-out split is None it
+            is made of them too.
         validation: the source's own validation split, if it has one.
         test: the source's own test split, if it has one.
         notices: files to lay beside the prepared data, such as an attribution.
         alone: one language, whose lines are copies of themselves.
     """
 
-    train: list[Pair]
+    train: Iterable[Pair]
     validation: HeldOut | None = None
     test: HeldOut | None = None
     notices: dict[str, bytes] = field(default_factory=dict)

@@ -1,17 +1,17 @@
 """Text to ids, as an Arrow data set that training maps into memory."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from data_prep.split import Splits
+from data_prep.corpus import HeldOut
+from data_prep.pairs import Pairs
 from nmt.vocab import Vocabulary, load_vocabularies
 
 FEATURES = datasets.Features(
@@ -23,10 +23,12 @@ FEATURES = datasets.Features(
 )
 """Ids are without sentence marks; `target` is the first reference; training has no others."""
 
+SIDES = ("source", "target")
+TEXTS = pa.schema([FEATURES.arrow_schema.field(name) for name in (*SIDES, "references")])
 IDS = FEATURES.arrow_schema.field("source_ids").type
 
 BLOCK = 200_000
-"""Texts whose words are in memory at once."""
+"""Pairs that are in memory at once."""
 
 AT_ONCE = 10_000
 """Words given to the tokenizer at once, which takes a kilobyte for each."""
@@ -44,47 +46,73 @@ Measures = dict[str, dict[str, int]]
 """For each side: `words` and `tokens` in all, and the tokens of the `longest` sentence."""
 
 
-def encode_splits(folder: Path, splits: Splits) -> dict[str, Measures]:
+def encode_splits(
+    folder: Path, train: Pairs, held_out: Mapping[str, HeldOut]
+) -> dict[str, Measures]:
     """Writes `folder/dataset` with the tokenizers that lie in the folder.
 
     Returns:
         The measures of each split.
     """
-    vocabularies = load_vocabularies(folder)
-    sources = [source for source, _ in splits.train]
-    texts: dict[str, tuple[list[str], list[str], Sequence[Sequence[str | None]]]] = {
-        "train": (sources, [target for _, target in splits.train], [[]] * len(sources))
-    }
-    for name, part in (("validation", splits.validation), ("test", splits.test)):
-        texts[name] = (part.sources, part.targets, part.references)
+    texts = {"train": (len(train), _training_texts(train))}
+    for name, part in held_out.items():
+        columns = {"source": part.sources, "target": part.targets, "references": part.references}
+        table = pa.table(columns, schema=TEXTS)
+        texts[name] = (len(table), iter([table]))
     result = datasets.DatasetDict()
     measures = {}
-    for name, (source, target, references) in texts.items():
-        # Arrow leaves the interpreter to the other side meanwhile.
-        with ThreadPoolExecutor(2) as pool:
-            what = [f"encoding {name} source", f"encoding {name} target"]
-            ids = list(pool.map(_encode, vocabularies, (source, target), what))
-        columns: dict[str, Any] = {"source": source, "target": target, "references": references}
-        columns |= {"source_ids": ids[0], "target_ids": ids[1]}
-        # `Dataset.from_dict` would walk through every id in Python.
-        table = pa.table(columns, schema=FEATURES.arrow_schema)
+    for name, (size, blocks) in texts.items():
+        place = folder / f"{name}.arrow"
+        measures[name] = _encode(load_vocabularies(folder), blocks, size, place)
+        with pa.memory_map(str(place)) as file:
+            table = pa.ipc.open_stream(file).read_all()
         result[name] = datasets.Dataset(table, fingerprint=_fingerprint(table))
-        measures[name] = {"source": _measure(source, ids[0]), "target": _measure(target, ids[1])}
     result.save_to_disk(str(folder / "dataset"))
+    for name in texts:
+        (folder / f"{name}.arrow").unlink()
     return measures
 
 
-def _encode(vocabulary: Vocabulary, texts: Sequence[str], what: str) -> pa.ListArray:
-    """The ids of each text, made block by block."""
-    encoder = WordEncoder(vocabulary)
-    blocks = []
-    with tqdm(total=len(texts), desc=what, disable=None, leave=False) as bar:
-        for start in range(0, len(texts), BLOCK):
-            block = pa.array(texts[start : start + BLOCK], pa.string())
-            blocks.append(encoder.encode(block))
-            bar.update(len(block))
-    # In one piece, so that the bytes of the file do not depend on the size of a block.
-    return pa.concat_arrays(blocks)
+def _training_texts(pairs: Pairs) -> Iterator[pa.Table]:
+    """The texts of the pairs, `BLOCK` at once but for the last."""
+    waiting: list[pa.RecordBatch] = []
+    for block in pairs.blocks():
+        waiting.append(block)
+        while sum(map(len, waiting)) >= BLOCK:
+            table = pa.Table.from_batches(waiting)
+            yield _without_references(table[:BLOCK])
+            waiting = table[BLOCK:].to_batches()
+    if waiting:
+        yield _without_references(pa.Table.from_batches(waiting))
+
+
+def _without_references(table: pa.Table) -> pa.Table:
+    none = pa.array([[]] * len(table), TEXTS.field("references").type)
+    return table.append_column("references", none).combine_chunks()
+
+
+def _encode(
+    vocabularies: Sequence[Vocabulary], blocks: Iterable[pa.Table], size: int, place: Path
+) -> Measures:
+    """Writes texts with their ids to a file, block by block."""
+    encoders = [WordEncoder(vocabulary) for vocabulary in vocabularies]
+    measures = {side: dict.fromkeys(("words", "tokens", "longest"), 0) for side in SIDES}
+    with (
+        pa.OSFile(str(place), "wb") as file,
+        pa.ipc.new_stream(file, FEATURES.arrow_schema) as stream,
+        # Arrow leaves the interpreter to the other side meanwhile.
+        ThreadPoolExecutor(len(SIDES)) as pool,
+        tqdm(total=size, desc=f"encoding {place.stem}", disable=None, leave=False) as bar,
+    ):
+        for table in blocks:
+            texts = [table.column(side).combine_chunks() for side in SIDES]
+            ids = list(pool.map(WordEncoder.encode, encoders, texts))
+            for side, *measured in zip(SIDES, texts, ids, strict=True):
+                _measure(measures[side], *measured)
+            columns = [*table.columns, *ids]
+            stream.write_table(pa.table(columns, FEATURES.arrow_schema).combine_chunks())
+            bar.update(len(table))
+    return measures
 
 
 class WordEncoder:
@@ -132,10 +160,9 @@ def _fingerprint(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _measure(texts: Sequence[str], ids: pa.ListArray) -> dict[str, int]:
+def _measure(measures: dict[str, int], texts: pa.StringArray, ids: pa.ListArray) -> None:
+    """Adds what is in a block."""
     lengths = pc.list_value_length(ids)
-    return {
-        "words": sum(len(text.split()) for text in texts),
-        "tokens": pc.sum(lengths).as_py(),
-        "longest": pc.max(lengths).as_py(),
-    }
+    measures["words"] += sum(len(text.split()) for text in texts.to_pylist())
+    measures["tokens"] += pc.sum(lengths).as_py() or 0
+    measures["longest"] = max(measures["longest"], pc.max(lengths).as_py() or 0)

@@ -1,8 +1,8 @@
-"""The stages in order: read, split, clean, train tokenizers, encode, write down what was done."""
+"""The stages in order: read, split, train tokenizers, encode, write down what was done."""
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +10,15 @@ from time import perf_counter
 from typing import Any
 
 import datasets
+import numpy as np
 
 from data_prep import manifest, sources
-from data_prep.clean import drop, empty, predicates
-from data_prep.corpus import Corpus, HeldOut, Pair
+from data_prep.clean import Predicate, predicates, repeated
+from data_prep.corpus import Corpus, HeldOut
 from data_prep.encode import encode_splits
-from data_prep.split import Splits, make_splits, without_leaks
+from data_prep.marks import Gathered, Marks, gather
+from data_prep.pairs import Mask
+from data_prep.split import Splits, make_splits
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Data
 from nmt.errors import UserError
@@ -94,30 +97,32 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         corpus = sources.read(data, say)
-        synthetic = sources.read_synthetic(data)
-    read = {"train": len(corpus.train), **_given(corpus)}
-    read |= {"synthetic": len(synthetic)} if synthetic else {}
+        clean = replace(data.clean, drop_copies=False) if corpus.alone else data.clean
+        filters = predicates(clean)
+        parts = _gather(folder, corpus, data, filters)
+    read = {"train": parts[0].read, **_given(corpus)}
+    read |= {"synthetic": parts[1].read} if data.synthetic else {}
     say(f"read: {_listed(read)}")
-    if corpus.alone:
-        data = replace(data, clean=replace(data.clean, drop_copies=False))
-    splits, dropped = _split(corpus, data, seconds)
-    with _timed(seconds, "clean"):
-        splits, synthetic, dropped = _clean(splits, synthetic, dropped, data)
+    with _timed(seconds, "split"):
+        splits, dropped = _split(parts[0], corpus, data)
+        chosen, dropped = _choose(parts, splits, dropped, list(filters), data)
     say(f"dropped from training: {_listed(dropped)}")
-    sizes = {"train": len(splits.train), **_held_out(splits)}
-    sizes |= {"synthetic": len(synthetic)} if synthetic else {}
+    train, synthetic = parts[0].pairs.of(chosen[0]), parts[1].pairs.of(chosen[1])
+    sizes = {"train": len(train), **_held_out(splits)}
+    sizes |= {"synthetic": len(synthetic)} if data.synthetic else {}
     say(f"kept: {_listed(sizes)}")
-    splits.train.extend(synthetic)
+    train += synthetic
     with _timed(seconds, "train tokenizers"):
-        vocabularies = train_tokenizers(folder, splits.train, data.tokenizer)
+        vocabularies = train_tokenizers(folder, train, data.tokenizer)
     with _timed(seconds, "encode"):
-        measures = encode_splits(folder, splits)
+        held_out = {"validation": splits.validation, "test": splits.test}
+        measures = encode_splits(folder, train, held_out)
     for side, measure in measures["train"].items():
         rate = measure["tokens"] / measure["words"]
         say(f"{side}: {rate:.2f} tokens a word, longest sentence {measure['longest']} tokens")
     say(f"vocabulary: {_listed(vocabularies)}")
     times = ", ".join(f"{stage} {time:.1f} s" for stage, time in seconds.items())
-    say(f"{len(corpus.train):,} pairs: {times}")
+    say(f"{parts[0].read:,} pairs: {times}")
     _say_sample(folder, splits.test, say)
     _write_test(folder, splits.test, data)
     for name, content in corpus.notices.items():
@@ -138,46 +143,65 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - start
 
 
-def _split(corpus: Corpus, data: Data, seconds: dict[str, float]) -> tuple[Splits, dict[str, int]]:
+def _gather(
+    folder: Path, corpus: Corpus, data: Data, filters: Mapping[str, Predicate]
+) -> list[Gathered]:
+    """The training pairs and the synthetic ones."""
+    kinds = {"train": corpus.train, "synthetic": sources.read_synthetic(data)}
+    parts = []
+    for name, pairs in kinds.items():
+        path = folder / f"{name}.pairs"
+        parts.append(gather(path, pairs, filters, data.split.seed))
+        path.unlink()  # what is mapped into memory stays until nobody needs it
+    if not parts[0].read:
+        raise UserError(sources.empty_part("training"))
+    return parts
+
+
+def _split(train: Gathered, corpus: Corpus, data: Data) -> tuple[Splits, dict[str, int]]:
     """The splits, and how many training pairs were dropped for each reason; see `clean`."""
-    with _timed(seconds, "clean"):
-        whole, dropped = drop(corpus.train, {"empty": empty})
-    if not whole:
+    if not len(train.pairs):
         raise UserError(
-            f"data.corpus: expected sentence pairs, found {len(corpus.train)} that are blank on a "
+            f"data.corpus: expected sentence pairs, found {train.read} that are blank on a "
             "side and no others"
         )
-    corpus = Corpus(whole, corpus.validation, corpus.test)
-    with _timed(seconds, "split"):
-        splits, dropped["shared_with_held_out"] = make_splits(corpus, data.split)
-    return splits, dropped
+    splits, shared = make_splits(train, corpus, data.split)
+    return splits, {"empty": train.read - len(train.pairs), "shared_with_held_out": shared}
 
 
-def _clean(
-    splits: Splits, synthetic: list[Pair], dropped: Mapping[str, int], data: Data
-) -> tuple[Splits, list[Pair], dict[str, int]]:
-    """The splits and the synthetic pairs, filtered, and the number dropped for each reason so far.
+def _choose(
+    parts: Sequence[Gathered],
+    splits: Splits,
+    dropped: Mapping[str, int],
+    filters: Sequence[str],
+    data: Data,
+) -> tuple[list[Mask], dict[str, int]]:
+    """Which training and synthetic pairs are kept, and the number dropped for each reason so far.
 
     Of two equal pairs the one that no machine made is kept.
     """
-    filters = predicates(data.clean)
-    train, counts = drop(splits.train, filters)
-    dropped = _sum(dropped, counts)
-    if not train:
+    train, synthetic = parts
+    shared = synthetic.marks.shared_with([splits.validation, splits.test], data.split.seed)
+    counts = dict(dropped)
+    counts["empty"] += synthetic.read - len(synthetic.pairs)
+    counts["shared_with_held_out"] += int(shared.sum())
+    marks = Marks.joined([train.marks, synthetic.marks])
+    kept = np.concatenate([splits.train, ~shared])
+    for number, name in enumerate(filters, start=1):
+        counts[name] = int((kept & (marks.filtered == number)).sum())
+    kept &= marks.filtered == 0
+    if data.clean.drop_duplicates:
+        rows = np.flatnonzero(kept)
+        again = rows[repeated(marks.pair[rows])]
+        kept[again] = False
+        counts["duplicate"] = len(again)
+    border = len(splits.train)
+    if not kept[:border].any():
         raise UserError(
-            f"data.clean: no training pair is left; dropped: {_listed(dropped)}; "
+            f"data.clean: no training pair is left; dropped: {_listed(counts)}; "
             "loosen the filter that dropped most or give more pairs"
         )
-    apart = without_leaks(synthetic, [splits.validation, splits.test])
-    shared = {"shared_with_held_out": len(synthetic) - len(apart)}
-    kept, counts = drop(apart, {"empty": empty, **filters})
-    return Splits(train, splits.validation, splits.test), kept, _sum(dropped, shared, counts)
-
-
-def _sum(*counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts of each name, added."""
-    names = dict.fromkeys(name for some in counts for name in some)
-    return {name: sum(some.get(name, 0) for some in counts) for name in names}
+    return [kept[:border], kept[border:]], counts
 
 
 def _given(corpus: Corpus) -> dict[str, int]:

@@ -1,7 +1,9 @@
 """Where parallel text comes from: local files, the Hugging Face hub, the packaged Tatoeba pairs."""
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,36 +11,39 @@ import datasets
 import huggingface_hub
 
 from data_prep.corpus import Corpus, HeldOut, Pair
-from data_prep.tables import TABLES, Column, ending
+from data_prep.tables import TABLES, Column, Row, ending
 from data_prep.tatoeba import read_tatoeba, tatoeba_inputs
 from nmt.config import Data
 from nmt.corpora import CORPORA, Files, Hub, Tatoeba, Text
 from nmt.errors import UserError
 from nmt.files import sha256
-from nmt.lines import read_texts
+from nmt.lines import each_text
 from nmt.options import build
 
 Say = Callable[[str], None]
 PROBE_SECONDS = 5.0
+BLOCK = 1000
+"""Rows of a hub data set that are asked for at once."""
 INSTEAD = "use your own files with `--data.corpus.kind files --data.corpus.train [FILE, FILE]`"
 
 
 def read(data: Data, say: Say) -> Corpus:
-    """The corpus that the settings name.
+    """The corpus that the settings name; its training pairs are read as they are asked for.
 
     Raises:
-        UserError: it cannot be had, is damaged or is empty.
+        UserError: it cannot be had, is damaged or has an empty part.
     """
     corpus = build(CORPORA, data.corpus, where="data.corpus")
     result: Corpus = SOURCES[type(corpus)].read(corpus, data, say)
-    parts = [("training", len(result.train))]
     for name, split in (("validation", result.validation), ("test", result.test)):
-        if split is not None:
-            parts.append((name, len(split.sources)))
-    for name, size in parts:
-        if size == 0:
-            raise UserError(f"data.corpus: the {name} part is empty; give it sentence pairs")
+        if split is not None and not split.sources:
+            raise UserError(empty_part(name))
     return result
+
+
+def empty_part(name: str) -> str:
+    """What to say of a corpus one of whose parts is empty."""
+    return f"data.corpus: the {name} part is empty; give it sentence pairs"
 
 
 def inputs(data: Data) -> dict[str, str]:
@@ -52,43 +57,41 @@ def inputs(data: Data) -> dict[str, str]:
     return result | {path: _digest(Path(path), "data.synthetic") for path in data.synthetic or ()}
 
 
-def read_synthetic(data: Data) -> list[Pair]:
+def read_synthetic(data: Data) -> Iterator[Pair]:
     """The pairs of which a machine made one side, of all files that the settings name.
 
     Raises:
         UserError: a file is not there, is damaged, or is no table.
     """
     names = [data.source_language, data.target_language]
-    pairs: list[Pair] = []
-    for file in data.synthetic or ():
-        if ending(Path(file)) not in TABLES:
+    for file in map(Path, data.synthetic or ()):
+        if ending(file) not in TABLES:
             raise UserError(
                 f"data.synthetic: expected {', '.join(TABLES)} files (each may end in .gz), "
                 f"found {file}; `nmt synthesize` makes one"
             )
-        columns = _read_parallel([Path(file)], None, names, "synthetic")
-        pairs += zip(*columns, strict=True)
-    return pairs
+        yield from _pairs(_table_rows(file, None, names))
 
 
 def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
     """Pairs from local files."""
+    if corpus.columns is not None and len(corpus.columns) != 2:
+        found = corpus.columns
+        raise UserError(f"data.corpus.columns: expected two, source and target, found {found}")
     names = [data.source_language, data.target_language]
 
-    def columns_of(paths: list[str], key: str) -> list[list[str]]:
-        return _read_parallel(expanded(paths), corpus.columns, names, key)
+    def rows_of(patterns: list[str], key: str) -> Iterator[Row]:
+        paths = expanded(patterns)
+        if paths and all(ending(path) in TABLES for path in paths):
+            return chain.from_iterable(_table_rows(path, corpus.columns, names) for path in paths)
+        _check_plain(paths, key)
+        return _plain_rows(paths)
 
-    def held_out(paths: list[str] | None, key: str) -> HeldOut | None:
-        return None if paths is None else HeldOut.of(*columns_of(paths, key))
+    def held_out(patterns: list[str] | None, key: str) -> HeldOut | None:
+        return None if patterns is None else HeldOut.of(rows_of(patterns, key))
 
-    train = columns_of(corpus.train, "train")
-    if len(train) != 2:
-        raise UserError(
-            f"data.corpus.train: expected two plain files, found {len(train)}; "
-            "only validation and test can have several references"
-        )
     return Corpus(
-        train=list(zip(*train, strict=True)),
+        train=_pairs(rows_of(corpus.train, "train")),
         validation=held_out(corpus.validation, "validation"),
         test=held_out(corpus.test, "test"),
     )
@@ -97,45 +100,63 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
 def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
     """Lines of one language, each as a pair with itself."""
 
-    def lines_of(paths: list[str]) -> list[str]:
-        return [line for path in expanded(paths) for line in read_texts(path)]
+    def pairs_of(patterns: list[str]) -> Iterator[Pair]:
+        return ((line, line) for path in expanded(patterns) for line in each_text(path))
 
-    def held_out(paths: list[str] | None) -> HeldOut | None:
-        return None if paths is None else HeldOut.of(lines := lines_of(paths), lines)
+    def held_out(patterns: list[str] | None) -> HeldOut | None:
+        return None if patterns is None else HeldOut.of(pairs_of(patterns))
 
     return Corpus(
-        train=[(line, line) for line in lines_of(corpus.train)],
+        train=pairs_of(corpus.train),
         validation=held_out(corpus.validation),
         test=held_out(corpus.test),
         alone=True,
     )
 
 
-def _read_parallel(
-    paths: Sequence[Path], columns: list[Column] | None, names: Sequence[str], key: str
-) -> list[list[str]]:
-    """Columns of equal length: the source and one or more targets."""
-    if columns is not None and len(columns) != 2:
-        raise UserError(f"data.corpus.columns: expected two, source and target, found {columns}")
-    if paths and all(ending(path) in TABLES for path in paths):
-        shards = [_read_table(path, columns, names) for path in paths]
-        return [list(chain.from_iterable(parts)) for parts in zip(*shards, strict=True)]
+def _pairs(rows: Iterable[Row]) -> Iterator[Pair]:
+    return ((source, target) for source, target in rows)
+
+
+def _check_plain(paths: Sequence[Path], key: str) -> None:
+    """Refuses what cannot be the plain files of one part of a corpus."""
     if len(paths) < 2 or any(ending(path) in TABLES for path in paths):
         raise UserError(
             f"data.corpus.{key}: expected two plain text files, or {', '.join(TABLES)} files "
             f"(each may end in .gz), found {', '.join(map(str, paths)) or 'none'}"
         )
-    lines = [read_texts(path) for path in paths]
-    for path, found in zip(paths[1:], lines[1:], strict=True):
-        if len(found) != len(lines[0]):
+    if key == "train" and len(paths) != 2:
+        raise UserError(
+            f"data.corpus.train: expected two plain files, found {len(paths)}; "
+            "only validation and test can have several references"
+        )
+
+
+def _plain_rows(paths: Sequence[Path]) -> Iterator[Row]:
+    """A line of each of the files, which have equally many."""
+    counts = [0] * len(paths)
+
+    def counted(index: int) -> Iterator[str]:
+        for text in each_text(paths[index]):
+            counts[index] += 1
+            yield text
+
+    readers = [counted(index) for index in range(len(paths))]
+    for row in zip_longest(*readers):
+        if None in row:
+            break
+        yield row
+    for reader in readers:
+        deque(reader, maxlen=0)  # to count all lines
+    for path, count in zip(paths, counts, strict=True):
+        if count != counts[0]:
             raise UserError(
-                f"{paths[0]} has {len(lines[0])} lines but {path} has {len(found)}: parallel "
+                f"{paths[0]} has {counts[0]} lines but {path} has {count}: parallel "
                 "files need a line for each line; mend the one that has lost its place"
             )
-    return lines
 
 
-def _read_table(path: Path, columns: list[Column] | None, names: Sequence[str]) -> list[list[str]]:
+def _table_rows(path: Path, columns: list[Column] | None, names: Sequence[str]) -> Iterator[Row]:
     default: Sequence[Column] = (1, 2) if ending(path) == ".tsv" else names
     return TABLES[ending(path)](path, columns or default)
 
@@ -169,11 +190,11 @@ def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
     names = (data.source_language, data.target_language)
 
     def held_out(split: str | None, key: str) -> HeldOut | None:
-        return None if split is None else HeldOut.of(*_columns(loaded, corpus, split, key, names))
+        return None if split is None else HeldOut.of(_rows(loaded, corpus, split, key, names))
 
-    train = _columns(loaded, corpus, corpus.train_split, "train_split", names)
+    train = _pairs(_rows(loaded, corpus, corpus.train_split, "train_split", names))
     return Corpus(
-        train=list(zip(*train, strict=True)),
+        train=islice(train, corpus.take),
         validation=held_out(corpus.validation_split, "validation_split"),
         test=held_out(corpus.test_split, "test_split"),
     )
@@ -182,8 +203,15 @@ def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
 def _load(corpus: Hub) -> Any:
     if not Path(corpus.name).is_dir() and not datasets.config.HF_HUB_OFFLINE:
         _probe(corpus.name)
+    with _failures(corpus):
+        return datasets.load_dataset(corpus.name, corpus.subset, streaming=corpus.streaming)
+
+
+@contextmanager
+def _failures(corpus: Hub) -> Iterator[None]:
+    """Puts what the library says of a data set that cannot be had into one sentence."""
     try:
-        return datasets.load_dataset(corpus.name, corpus.subset)
+        yield
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -205,26 +233,29 @@ def _probe(name: str) -> None:
         ) from None
 
 
-def _columns(
-    loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]
-) -> list[list[str]]:
+def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) -> Iterator[Row]:
     if split not in loaded:
         raise UserError(
             f"data.corpus.{key}: the data set {corpus.name!r} has no split {split!r}, only "
             f"{', '.join(loaded)}; for validation and test, null makes a leak-free split"
         )
-    part = loaded[split]
-    nested = "translation" in part.column_names
-    rows = part["translation"][:] if nested else None
-    found = list(rows[0] if rows else part.column_names)
-    for name in names:
-        if name not in found:
-            raise UserError(
-                f"data.corpus: the data set {corpus.name!r} has no column {name!r}, only "
-                f"{', '.join(found)}; set the language codes to two of these"
-            )
-    columns = [[row[name] for row in rows] if rows else part[name][:] for name in names]
-    return [[text or "" for text in column] for column in columns]
+    blocks = iter(loaded[split].iter(BLOCK))
+    while True:
+        with _failures(corpus):  # a stream may break at any row
+            block = next(blocks, None)
+        if block is None:
+            return
+        nested = block.get("translation")
+        found = list(nested[0] if nested else block)
+        for name in names:
+            if name not in found:
+                raise UserError(
+                    f"data.corpus: the data set {corpus.name!r} has no column {name!r}, only "
+                    f"{', '.join(found)}; set the language codes to two of these"
+                )
+        columns = [[row[name] for row in nested] if nested else block[name] for name in names]
+        for row in zip(*columns, strict=True):
+            yield tuple(text or "" for text in row)
 
 
 def hub_inputs(corpus: Hub) -> dict[str, str]:

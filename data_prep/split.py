@@ -12,57 +12,61 @@ the wanted size: these stay in training, because they are one sentence in many g
 weigh too much in a score. A corpus so entangled that nearly all of it is one group is refused.
 """
 
-import hashlib
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tqdm import tqdm
+import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.corpus import Corpus, HeldOut, Pair
+from data_prep.marks import Gathered, Marks, digest, fold
+from data_prep.pairs import Mask
 from nmt.config import Split
 from nmt.errors import UserError
 
 LARGEST_GROUP = 50
 """A group has at most the wanted size divided by this many source sentences (or one)."""
 
-_ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
-_NOT_ALPHANUMERIC = re.compile(r"[\W_]")
+AT_FIRST = 10_000
+"""Groups whose texts are read to begin with."""
+
+LAST = np.uint64(2**64 - 1)
+"""The largest number that a text can have."""
+
+Groups = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a corpus; no pair of `train` shares a folded side with another part."""
+    """The three parts of a corpus.
 
-    train: list[Pair]
+    Args:
+        train: (N,) which of the pairs are left to train on; none of them shares a folded side with
+            another part.
+        validation: the validation part.
+        test: the test part.
+    """
+
+    train: Mask
     validation: HeldOut
     test: HeldOut
 
 
-def fold(text: str) -> str:
-    """What two sentences must have in common to count as the same.
-
-    NFKC and case folding, then only letters and digits; a text without any is itself.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    # Most of what goes is ASCII, and this is five times as fast as searching for it.
-    folded = folded.encode().translate(None, _ASCII_SIGNS).decode()
-    if not folded.isalnum():
-        folded = _NOT_ALPHANUMERIC.sub("", folded)
-    return folded or text
-
-
-def make_splits(corpus: Corpus, settings: Split) -> tuple[Splits, int]:
+def make_splits(gathered: Gathered, corpus: Corpus, settings: Split) -> tuple[Splits, int]:
     """The splits, and how many training pairs were dropped for sharing a side with given ones.
+
+    Args:
+        gathered: the training pairs, marked with the seed of the settings.
+        corpus: the held-out parts that there are already.
+        settings: the sizes of the others.
 
     Raises:
         UserError: the corpus is too small for the wanted sizes.
     """
     given = {"validation": corpus.validation, "test": corpus.test}
-    train = without_leaks(corpus.train, [part for part in given.values() if part is not None])
-    dropped = len(corpus.train) - len(train)
+    known = [part for part in given.values() if part is not None]
+    train = ~gathered.marks.shared_with(known, settings.seed)
+    dropped = len(train) - int(train.sum())
     # Test comes first, so that its size alone decides what it holds.
     wanted = {
         name: size
@@ -71,53 +75,44 @@ def make_splits(corpus: Corpus, settings: Split) -> tuple[Splits, int]:
     }
     made: dict[str, HeldOut] = {}
     if wanted:
-        train, made = _hold_out(train, wanted, settings.seed)
+        train, made = _hold_out(gathered, train, wanted, settings.seed)
     parts = {name: part or made[name] for name, part in given.items()}
     return Splits(train, parts["validation"], parts["test"]), dropped
 
 
-def without_leaks(pairs: Sequence[Pair], parts: Sequence[HeldOut]) -> list[Pair]:
-    """The pairs that share no folded side with the held-out parts."""
-    if not parts:
-        return list(pairs)
-    sources = {fold(text) for part in parts for text in part.sources}
-    targets = {fold(t) for part in parts for row in part.references for t in row if t is not None}
-    return [
-        pair
-        for pair in tqdm(pairs, "comparing with the held-out parts", disable=None, leave=False)
-        if fold(pair[0]) not in sources and fold(pair[1]) not in targets
-    ]
-
-
 def _hold_out(
-    pairs: Sequence[Pair], wanted: Mapping[str, int], seed: int
-) -> tuple[list[Pair], dict[str, HeldOut]]:
-    """Takes whole groups out of the pairs until each split has its size."""
-    groups, keys = _groups(pairs)
-    group_of = {source: group for (source, _), group in zip(pairs, groups, strict=True)}
-    if 2 * sum(wanted.values()) > len(group_of):
-        raise UserError(_too_small(wanted, f"only {len(group_of)} different source sentences"))
-    sizes = Counter(group_of.values())
+    gathered: Gathered, among: Mask, wanted: Mapping[str, int], seed: int
+) -> tuple[Mask, dict[str, HeldOut]]:
+    """Takes whole groups out of some of the pairs until each split has its size."""
+    rows = np.flatnonzero(among)
+    group = groups(gathered.marks, rows)
+    first = np.unique(gathered.marks.sentence[rows], return_index=True)[1]
+    if 2 * sum(wanted.values()) > len(first):
+        raise UserError(_too_small(wanted, f"only {len(first)} different source sentences"))
+    sizes = np.bincount(group[first])
+    most = {name: max(1, size // LARGEST_GROUP) for name, size in wanted.items()}
+    small = sizes[group] <= max(most.values())
     room = dict(wanted)
-    split_of: dict[int, str] = {}
-    for group in sorted(keys, key=lambda group: _digest(keys[group], seed)):
-        size = sizes[group]
-        fits = (n for n in wanted if size <= room[n] and size <= max(1, wanted[n] // LARGEST_GROUP))
-        if name := next(fits, None):
+    taken: dict[str, list[int]] = {name: [] for name in wanted}
+    for candidate in _in_order(gathered, rows[small], group[small], seed):
+        size = int(sizes[candidate])
+        if name := next((n for n in wanted if size <= min(room[n], most[n])), None):
             room[name] -= size
-            split_of[group] = name
+            taken[name].append(candidate)
             if not any(room.values()):
                 break
     for name, left in room.items():
         # The last groups may all be too large for the last few places; more is a lack of groups.
-        if left >= max(1, wanted[name] // LARGEST_GROUP):
+        if left >= most[name]:
             reason = f"only {wanted[name] - left} source sentences that it may take for {name}"
             raise UserError(_too_small(wanted, reason))
-    train: list[Pair] = []
-    taken: dict[str, list[Pair]] = {name: [] for name in wanted}
-    for pair, group in zip(pairs, groups, strict=True):
-        (taken[split_of[group]] if group in split_of else train).append(pair)
-    return train, {name: _rows(part, seed) for name, part in taken.items()}
+    train, made = among.copy(), {}
+    for name, chosen in taken.items():
+        held = np.zeros_like(among)
+        held[rows[np.isin(group, chosen)]] = True
+        train &= ~held
+        made[name] = _rows(gathered.pairs.of(held), seed)
+    return train, made
 
 
 def _too_small(wanted: Mapping[str, int], found: str) -> str:
@@ -129,37 +124,63 @@ def _too_small(wanted: Mapping[str, int], found: str) -> str:
     )
 
 
-def _groups(pairs: Sequence[Pair]) -> tuple[list[int], dict[int, str]]:
-    """Connected parts of the graph whose nodes are folded sources, joined by sharing a target.
+def groups(marks: Marks, rows: NDArray[np.int64]) -> Groups:
+    """The group of each pair: pairs that share a folded side, with others between them or not.
 
-    Returns:
-        The group of each pair; the smallest folded source of each group, from which its order
-        follows.
+    These are the connected parts of a graph of sources, of which two are neighbours that share a
+    target (FastSV, Zhang, Azad and Hu 2020): each source has a parent, at first itself; where two
+    neighbours' differ, one and its parent get the other's grandparent if that is lower.
     """
-    nodes: dict[str, int] = {}
-    parents: list[int] = []
+    source = np.unique(marks.source[rows], return_inverse=True)[1]
+    target = marks.target[rows]
+    order = np.argsort(target)
+    same = target[order[1:]] == target[order[:-1]]
+    ends = source[order[1:][same]], source[order[:-1][same]]
+    one, other = np.concatenate(ends), np.concatenate(ends[::-1])
+    parent = np.arange(source.max(initial=-1) + 1)
+    while True:
+        grandparent = parent[parent]
+        lower = grandparent.copy()
+        for child in (one, parent[one]):
+            np.minimum.at(lower, child, grandparent[other])
+        if np.array_equal(lower, parent):
+            return parent[source]
+        parent = lower
 
-    def root_of(node: int) -> int:
-        while parents[node] != node:
-            parents[node] = parents[parents[node]]
-            node = parents[node]
-        return node
 
-    node_of_pair = []
-    first_with: dict[str, int] = {}  # of the sources that share a folded target
-    for source, target in tqdm(pairs, "grouping the pairs", disable=None, leave=False):
-        node = nodes.setdefault(fold(source), len(parents))
-        if node == len(parents):
-            parents.append(node)
-        node_of_pair.append(node)
-        other = first_with.setdefault(fold(target), node)
-        if other != node:
-            parents[root_of(node)] = root_of(other)
-    keys: dict[int, str] = {}
-    for source, node in nodes.items():
-        root = root_of(node)
-        keys[root] = min(source, keys.get(root, source))
-    return [root_of(node) for node in node_of_pair], keys
+def _in_order(
+    gathered: Gathered, rows: NDArray[np.int64], group: Groups, seed: int
+) -> Iterator[int]:
+    """The groups, by the digest of the smallest folded source of each.
+
+    The numbers of a group's sources are the beginnings of their digests, so its own digest is not
+    below the least of them: texts are read of those groups alone that may be among the next.
+    """
+    least = np.full(group.max(initial=-1) + 1, LAST)
+    np.minimum.at(least, group, gathered.marks.source[rows])
+    ordered = np.sort(least[np.unique(group)])
+    reach, passed = AT_FIRST, -1
+    while passed < LAST:
+        limit = int(ordered[reach]) if reach < len(ordered) else int(LAST)
+        near = least[group] <= limit
+        keys = _keys(gathered, rows[near], group[near], seed)
+        for candidate in sorted(keys, key=lambda candidate: keys[candidate]):
+            if passed < int.from_bytes(keys[candidate][:8]) <= limit:
+                yield candidate
+        reach, passed = 10 * reach, limit
+
+
+def _keys(
+    gathered: Gathered, rows: NDArray[np.int64], group: Groups, seed: int
+) -> dict[int, bytes]:
+    """The digest of the smallest folded source of each group."""
+    chosen = np.zeros(len(gathered.marks.source), np.bool_)
+    chosen[rows] = True
+    smallest: dict[int, str] = {}
+    for candidate, (source, _) in zip(group.tolist(), gathered.pairs.of(chosen), strict=True):
+        folded = fold(source)
+        smallest[candidate] = min(folded, smallest.get(candidate, folded))
+    return {candidate: digest(text, seed) for candidate, text in smallest.items()}
 
 
 def _rows(pairs: Iterable[Pair], seed: int) -> HeldOut:
@@ -171,10 +192,6 @@ def _rows(pairs: Iterable[Pair], seed: int) -> HeldOut:
     references: dict[str, set[str]] = {}
     for source, target in pairs:
         references.setdefault(source, set()).add(target)
-    sources = sorted(references, key=lambda text: _digest(text, seed))
-    rows = [sorted(references[source], key=lambda text: _digest(text, seed)) for source in sources]
+    sources = sorted(references, key=lambda text: digest(text, seed))
+    rows = [sorted(references[source], key=lambda text: digest(text, seed)) for source in sources]
     return HeldOut(sources, [list(row) for row in rows])
-
-
-def _digest(text: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=16).digest()

@@ -1,14 +1,12 @@
-"""Files of parallel text: plain lines, TSV, JSONL and Parquet, each possibly gzipped.
+"""Files of parallel text: TSV, JSONL and Parquet, each possibly gzipped, row by row.
 
 Read by ourselves: general CSV readers turn the word "NA" into nothing and let a quotation mark
 swallow the lines after it, and `str.splitlines` also splits at characters that occur in text.
 """
 
-import gzip
 import io
 import json
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nmt.errors import UserError
-from nmt.lines import read_texts
+from nmt.lines import PACKED, each_text, reading
 
 Column = str | int
+Row = tuple[str, ...]
+
+ROWS = 10_000
+"""Rows of a Parquet file that are in memory at once."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's content, unpacked if its name ends in `.gz`.
-
-    Raises:
-        UserError: no such file, or not gzip.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{path}: expected a file here ({error.strerror}); check the path under data.corpus"
-        ) from None
-    if path.suffix != ".gz":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: expected a gzip file, found other bytes ({error})") from None
-
-
-def read_tsv(path: Path, columns: Sequence[Column]) -> list[list[str]]:
+def read_tsv(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
     """Columns, given by 1-based number, of tab-separated lines without quoting."""
     for column in columns:
         if not isinstance(column, int) or column < 1:
@@ -49,22 +31,19 @@ def read_tsv(path: Path, columns: Sequence[Column]) -> list[list[str]]:
                 f"data.corpus.columns: expected numbers from 1 for {path}, found {column!r}"
             )
     wanted = [int(column) - 1 for column in columns]
-    rows = []
-    for number, line in enumerate(read_texts(path), start=1):
+    for number, line in enumerate(each_text(path), start=1):
         cells = line.split("\t")
         if len(cells) <= max(wanted):
             raise UserError(
                 f"{path}, line {number}: expected at least {max(wanted) + 1} columns separated "
                 f"by tabs, found {len(cells)}; mend the line or set data.corpus.columns"
             )
-        rows.append([cells[index] for index in wanted])
-    return _transposed(rows, len(wanted))
+        yield tuple(cells[index] for index in wanted)
 
 
-def read_jsonl(path: Path, columns: Sequence[Column]) -> list[list[str]]:
+def read_jsonl(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
     """Columns, given by key, of a file with one JSON object a line; null is the empty text."""
-    rows = []
-    for number, line in enumerate(read_texts(path), start=1):
+    for number, line in enumerate(each_text(path), start=1):
         where = f"{path}, line {number}"
         try:
             record = json.loads(line)
@@ -73,22 +52,22 @@ def read_jsonl(path: Path, columns: Sequence[Column]) -> list[list[str]]:
         if not isinstance(record, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(record).__name__}")
         _require(columns, record, where)
-        rows.append([_text(record[column], f"{where}, key {column!r}") for column in columns])
-    return _transposed(rows, len(columns))
+        yield tuple(_text(record[column], f"{where}, key {column!r}") for column in columns)
 
 
-def read_parquet(path: Path, columns: Sequence[Column]) -> list[list[str]]:
+def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
     """Columns, given by name, of a Parquet file; null is the empty text."""
-    content = read_bytes(path)
     try:
-        names = pq.read_schema(io.BytesIO(content)).names
-        _require(columns, names, str(path))
-        table = pq.read_table(io.BytesIO(content), columns=list(columns))
-        texts = [table.column(column).cast(pa.string()).to_pylist() for column in columns]
+        with reading(path) as stream:
+            file = pq.ParquetFile(io.BytesIO(stream.read()) if path.suffix == PACKED else stream)
+            _require(columns, file.schema_arrow.names, str(path))
+            for batch in file.iter_batches(ROWS, columns=list(columns)):
+                texts = [batch.column(name).cast(pa.string()).to_pylist() for name in columns]
+                for row in zip(*texts, strict=True):
+                    yield tuple(text or "" for text in row)
     except pa.ArrowException as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"{path}: expected a Parquet file with text: {reason}") from None
-    return [[text or "" for text in column] for column in texts]
 
 
 def _require(columns: Sequence[Column], found: Any, where: str) -> None:
@@ -113,14 +92,10 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _transposed(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
-
-
 TABLES = {".tsv": read_tsv, ".jsonl": read_jsonl, ".parquet": read_parquet}
 """Readers of files that hold both languages, by the ending before a possible `.gz`."""
 
 
 def ending(path: Path) -> str:
     """The ending that tells the format: `.tsv` of `a.tsv.gz`."""
-    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    return Path(path.stem).suffix if path.suffix == PACKED else path.suffix

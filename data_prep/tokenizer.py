@@ -14,7 +14,7 @@ from typing import Any
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from data_prep.corpus import Pair
+from data_prep.pairs import Pairs
 from nmt.config import Tokenizer
 from nmt.vocab import JOINT, RESERVED, SEPARATE, UNK
 
@@ -22,19 +22,21 @@ BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 """The 256 characters that stand for bytes."""
 
 
-def train_tokenizers(folder: Path, pairs: Sequence[Pair], settings: Tokenizer) -> dict[str, int]:
+def train_tokenizers(folder: Path, pairs: Pairs, settings: Tokenizer) -> dict[str, int]:
     """Trains on the pairs, writes the tokenizer files and returns {file name: vocabulary size}.
 
     A vocabulary is smaller than asked for where the text does not hold enough to merge.
     """
-    sides = [[source for source, _ in pairs], [target for _, target in pairs]]
-    names: Sequence[str] = SEPARATE
-    texts = sides
-    if settings.joint:
-        names, texts = (JOINT,), [sides[0] + sides[1]]
+    sides = {JOINT: [0, 1]} if settings.joint else dict(zip(SEPARATE, [[0], [1]], strict=True))
     sizes = {}
-    for name, lines in zip(names, texts, strict=True):
-        trained = json.loads(TRAINERS[settings.kind](lines, settings.vocabulary_size).to_str())
+    for name, columns in sides.items():
+        trainer, tokenizer = TRAINERS[settings.kind](settings.vocabulary_size)
+        # Its pattern never joins letters and punctuation, so no learnt unit spells a reserved one.
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        texts = _texts(pairs, columns)
+        tokenizer.train_from_iterator(texts, trainer, length=len(columns) * len(pairs))
+        trained = json.loads(tokenizer.to_str())
         trained["added_tokens"] = []
         if settings.kind == "unigram":
             vocabulary = trained["model"]["vocab"]
@@ -44,17 +46,17 @@ def train_tokenizers(folder: Path, pairs: Sequence[Pair], settings: Tokenizer) -
     return sizes
 
 
-def _train_bpe(texts: Sequence[str], size: int) -> tokenizers.Tokenizer:
+def _bpe(size: int) -> tuple[Any, tokenizers.Tokenizer]:
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=list(RESERVED),
         initial_alphabet=BYTES,
         show_progress=sys.stderr.isatty(),
     )
-    return _train(tokenizers.Tokenizer(models.BPE()), texts, trainer)
+    return trainer, tokenizers.Tokenizer(models.BPE())
 
 
-def _train_unigram(texts: Sequence[str], size: int) -> tokenizers.Tokenizer:
+def _unigram(size: int) -> tuple[Any, tokenizers.Tokenizer]:
     trainer = trainers.UnigramTrainer(
         vocab_size=size,
         special_tokens=list(RESERVED),
@@ -62,22 +64,14 @@ def _train_unigram(texts: Sequence[str], size: int) -> tokenizers.Tokenizer:
         unk_token=RESERVED[UNK],
         show_progress=sys.stderr.isatty(),
     )
-    return _train(tokenizers.Tokenizer(models.Unigram()), texts, trainer)
+    return trainer, tokenizers.Tokenizer(models.Unigram())
 
 
-def _train(
-    tokenizer: tokenizers.Tokenizer, texts: Sequence[str], trainer: Any
-) -> tokenizers.Tokenizer:
-    # Its pattern never joins letters and punctuation, so no learnt unit can spell a reserved one.
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(_batches(texts), trainer, length=len(texts))
-    return tokenizer
-
-
-def _batches(texts: Sequence[str], size: int = 1000) -> Iterator[list[str]]:
-    for start in range(0, len(texts), size):
-        yield list(texts[start : start + size])
+def _texts(pairs: Pairs, columns: Sequence[int]) -> Iterator[list[str]]:
+    """One side of the pairs after the other, many texts at once."""
+    for column in columns:
+        for block in pairs.blocks():
+            yield block.column(column).to_pylist()
 
 
 def _canonical(vocabulary: list[tuple[str, float]], size: int) -> list[tuple[str, float]]:
@@ -102,4 +96,4 @@ def _canonical(vocabulary: list[tuple[str, float]], size: int) -> list[tuple[str
     return reserved + [entry for entry in scored if entry[0] in kept]
 
 
-TRAINERS = {"bpe": _train_bpe, "unigram": _train_unigram}
+TRAINERS = {"bpe": _bpe, "unigram": _unigram}

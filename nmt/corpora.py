@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.schema import Paths
+from nmt.schema import Paths, PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,8 @@ class Hub:
         train_split: the name of its training split.
         validation_split: the name of its validation split; null makes a leak-free split.
         test_split: the name of its test split; null makes a leak-free split.
+        streaming: read it over the network, row by row, and keep no copy of it.
+        take: the first so many training pairs; null takes all.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Hub:
     train_split: str = "train"
     validation_split: str | None = "validation"
     test_split: str | None = "test"
+    streaming: bool = False
+    take: PositiveInt | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,14 +107,20 @@ def reading(path: Path | None) -> Iterator[BinaryIO]:
         raise UserError(f"{path}: expected a text file here ({reason})") from None
 
 
-def read_texts(path: Path) -> list[str]:
-    """All lines of a text file without their endings; a name that ends in `.gz` is unpacked.
+def each_text(path: Path) -> Iterator[str]:
+    """The lines of a text file without their endings; a name that ends in `.gz` is unpacked.
 
     Raises:
         UserError: no such file, not UTF-8, or not gzip.
     """
     with errors_named(path), reading(path) as stream:
-        return [line.text for line in read_lines(stream, str(path))]
+        for line in read_lines(stream, str(path)):
+            yield line.text
+
+
+def read_texts(path: Path) -> list[str]:
+    """All lines of a text file at once; see `each_text`."""
+    return list(each_text(path))
 
 
 def read_parallel(first: Path, *others: Path) -> list[list[str]]:

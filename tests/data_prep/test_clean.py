@@ -1,6 +1,7 @@
 import pytest
 
-from data_prep.clean import drop, empty, predicates
+from data_prep.clean import empty, predicates, repeated
+from data_prep.marks import Marks
 from nmt.config import Clean
 
 Pair = tuple[str, str]
@@ -31,24 +32,19 @@ def test_each_predicate_at_its_boundary(name: str, dropped: Pair, kept: Pair) ->
     assert not drops(*kept)
 
 
-def test_duplicates_are_whole_pairs() -> None:
-    pairs = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("a", "x")]
-    kept, counts = drop(pairs, predicates(Clean()))
-    assert kept == pairs[:3]
-    assert counts["duplicate"] == 2
+def test_duplicates_are_whole_pairs_and_the_first_is_kept() -> None:
+    pairs = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("a", "x"), ("ab", ""), ("a", "b")]
+    assert repeated(Marks.of(pairs, {}, 1).pair).tolist() == [False] * 3 + [True] * 2 + [False] * 2
+    assert repeated(Marks.of([], {}, 1).pair).tolist() == []
 
 
-def test_a_pair_is_counted_once_in_order_and_order_is_kept() -> None:
+def test_a_pair_is_counted_once_in_order() -> None:
     long_copy = ("w " * 9, "w " * 9)
-    pairs = [("b", "x"), long_copy, ("same", "same"), ("a", "y"), ("b", "x")]
-    kept, counts = drop(pairs, predicates(Clean(max_words=5)))
-    assert kept == [("b", "x"), ("a", "y")]
-    expected = {"too_long": 1, "length_ratio": 0, "copy": 1, "duplicate": 1}
-    assert list(counts.items()) == list(expected.items())
+    pairs = [("b", "x"), long_copy, ("same", "same"), ("a", "y"), ("b", "x" * 30)]
+    filters = predicates(Clean(max_words=5))
+    assert list(filters) == ["too_long", "length_ratio", "copy"]
+    assert Marks.of(pairs, filters, 1).filtered.tolist() == [0, 1, 3, 0, 2]
 
 
 def test_options_switch_predicates_off() -> None:
-    pairs = [("same", "same"), ("same", "same")]
-    kept, counts = drop(pairs, predicates(Clean(drop_copies=False, drop_duplicates=False)))
-    assert kept == pairs
-    assert set(counts) == {"too_long", "length_ratio"}
+    assert set(predicates(Clean(drop_copies=False))) == {"too_long", "length_ratio"}

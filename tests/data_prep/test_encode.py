@@ -10,24 +10,26 @@ from hypothesis import strategies as st
 
 from data_prep import encode
 from data_prep.corpus import HeldOut, Pair
-from data_prep.encode import WordEncoder, encode_splits
-from data_prep.split import Splits
+from data_prep.encode import Measures, WordEncoder, encode_splits
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Tokenizer
 from nmt.vocab import Vocabulary, load_vocabularies
+from tests.data_prep.stored import stored
 
 PAIRS = [(f"a sentence of number {n}, {n % 7}", f"ein Satz der Nummer {n}") for n in range(2000)]
 
 
-def _splits(pairs: list[Pair]) -> Splits:
-    held = HeldOut(["one", ""], [["eins", None], ["", "zwei"]])
-    return Splits(pairs, held, held)
+HELD = HeldOut(["one", ""], [["eins", None], ["", "zwei"]])
+
+
+def _encode(folder: Path, pairs: list[Pair]) -> dict[str, Measures]:
+    return encode_splits(folder, stored(pairs), {"validation": HELD, "test": HELD})
 
 
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizers")
-    train_tokenizers(folder, PAIRS, Tokenizer(vocabulary_size=280))
+    train_tokenizers(folder, stored(PAIRS), Tokenizer(vocabulary_size=280))
     return folder
 
 
@@ -42,7 +44,7 @@ def vocabulary(
 ) -> Vocabulary:
     folder = tmp_path_factory.mktemp("tokenizer")
     settings = Tokenizer(kind=request.param, vocabulary_size=1000, joint=True)
-    train_tokenizers(folder, PAIRS + RUNS, settings)
+    train_tokenizers(folder, stored(PAIRS + RUNS), settings)
     return load_vocabularies(folder)[0]
 
 
@@ -94,7 +96,7 @@ def _copy(tokenizers: Path, folder: Path) -> Path:
 
 def test_ids_and_measures_are_those_of_the_texts(tokenizers: Path, tmp_path: Path) -> None:
     folder = _copy(tokenizers, tmp_path / "out")
-    measures = encode_splits(folder, _splits(PAIRS))
+    measures = _encode(folder, PAIRS)
     train = datasets.load_from_disk(str(folder / "dataset"))["train"]
     vocabularies = load_vocabularies(folder)
     for side, name, vocabulary in zip((0, 1), ("source", "target"), vocabularies, strict=True):
@@ -110,16 +112,18 @@ def test_ids_and_measures_are_those_of_the_texts(tokenizers: Path, tmp_path: Pat
     assert measures["validation"]["target"]["words"] == 1  # of the first references
 
 
-def test_files_do_not_depend_on_the_block_size(
+def test_data_do_not_depend_on_the_block_size(
     tokenizers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = []
     for block in (encode.BLOCK, 1000, 99):
         monkeypatch.setattr(encode, "BLOCK", block)
         folder = _copy(tokenizers, tmp_path / str(block))
-        encode_splits(folder, _splits(PAIRS))
-        files = sorted(folder.glob("dataset/**/*.*"))
-        contents.append({path.relative_to(folder): path.read_bytes() for path in files})
+        measures = _encode(folder, PAIRS)
+        splits = datasets.load_from_disk(str(folder / "dataset"))
+        rows = {name: split[:] for name, split in splits.items()}
+        assert rows["train"]["references"] == [[]] * len(PAIRS)
+        contents.append((measures, rows))
     assert contents[0] == contents[1] == contents[2]
 
 
@@ -129,10 +133,10 @@ def test_ids_are_never_all_python_numbers_at_once(
     folder = _copy(tokenizers, tmp_path / "out")
     pairs = [(5 * f"a sentence of number {n % 7} ", 5 * "ein Satz ") for n in range(2000)]
     monkeypatch.setattr(encode, "BLOCK", 50)
-    encode_splits(folder, _splits(pairs[:50]))  # imports what it needs
+    _encode(folder, pairs[:50])  # imports what it needs
     tracemalloc.start()
     try:
-        encode_splits(folder, _splits(pairs))
+        _encode(folder, pairs)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

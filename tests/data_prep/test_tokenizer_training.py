@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from data_prep.tokenizer import BYTES, train_tokenizers
 from nmt.config import Tokenizer
 from nmt.vocab import RESERVED, Vocabulary, load_vocabularies, tokenizer_files
+from tests.data_prep.stored import stored
 
 Kind = Literal["bpe", "unigram"]
 KINDS: list[Kind] = ["bpe", "unigram"]
@@ -39,7 +40,7 @@ def vocabulary(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Vocabulary:
     folder = tmp_path_factory.mktemp("tokenizer")
-    train_tokenizers(folder, PAIRS, Tokenizer(kind=request.param, vocabulary_size=320))
+    train_tokenizers(folder, stored(PAIRS), Tokenizer(kind=request.param, vocabulary_size=320))
     return load_vocabularies(folder)[0]
 
 
@@ -68,7 +69,7 @@ def test_every_byte_has_an_id(vocabulary: Vocabulary) -> None:
 @pytest.mark.parametrize("joint", [False, True])
 def test_files_and_sizes(tmp_path: Path, kind: Kind, joint: bool) -> None:
     settings = Tokenizer(kind=kind, vocabulary_size=270, joint=joint)
-    sizes = train_tokenizers(tmp_path, PAIRS, settings)
+    sizes = train_tokenizers(tmp_path, stored(PAIRS), settings)
     assert {path.name for path in tokenizer_files(tmp_path)} == set(sizes)
     source, target = load_vocabularies(tmp_path)
     assert (source is target) is joint
@@ -78,7 +79,7 @@ def test_files_and_sizes(tmp_path: Path, kind: Kind, joint: bool) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_smallest_vocabulary_is_reserved_ids_and_bytes(tmp_path: Path, kind: Kind) -> None:
-    train_tokenizers(tmp_path, PAIRS, Tokenizer(kind=kind, vocabulary_size=260))
+    train_tokenizers(tmp_path, stored(PAIRS), Tokenizer(kind=kind, vocabulary_size=260))
     source = load_vocabularies(tmp_path)[0]
     assert len(source) == 260
     assert source.decode(source.encode(NASTY)) == NASTY
@@ -90,6 +91,6 @@ def test_training_again_gives_the_same_files(tmp_path: Path, kind: Kind) -> None
     for number in range(3):
         folder = tmp_path / str(number)
         folder.mkdir()
-        train_tokenizers(folder, PAIRS, Tokenizer(kind=kind, vocabulary_size=300))
+        train_tokenizers(folder, stored(PAIRS), Tokenizer(kind=kind, vocabulary_size=300))
         contents.add(tuple(path.read_bytes() for path in tokenizer_files(folder)))
     assert len(contents) == 1
