@@ -145,6 +145,27 @@ def test_a_folder_may_mix_documents_and_text(
     assert made_of("c.xlf", (out / "deep" / "c.xlf").read_bytes()) == wanted_of("c.xlf", said)
 
 
+def test_a_damaged_file_does_not_keep_the_others_of_a_folder_waiting(
+    trained: Toy, said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (source / "a.xlf").write_text("<xliff>")
+    (source / "b.txt.gz").write_bytes(b"no such thing")
+    write_lines(source / "c.txt", [ONE, TWO])
+    assert translate(trained, source, "-o", out) == 2
+    told = capsys.readouterr().err
+    contains(
+        told, "a.xlf, line 1: ", "b.txt.gz: expected a whole gzip file", "2 of its files could not"
+    )
+    assert (out / "c.txt").read_text() == f"{said[0]}\n{said[1]}\n"
+    assert [path.name for path in out.iterdir()] == ["c.txt"]
+    (source / "a.xlf").unlink()
+    (source / "b.txt.gz").write_bytes(gzip.compress((source / "c.txt").read_bytes()))
+    assert translate(trained, source, "-o", out, "--resume") == 0
+    assert gzip.decompress((out / "b.txt.gz").read_bytes()) == (out / "c.txt").read_bytes()
+
+
 def test_a_document_that_is_cut_short_leaves_nothing(
     trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

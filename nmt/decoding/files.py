@@ -23,6 +23,7 @@ from nmt.decoding.streams import Blocks, Out, count_lines, growing
 from nmt.decoding.translation import Translation
 from nmt.decoding.workers import map_in_processes
 from nmt.documents.formats import is_document
+from nmt.errors import UserError
 from nmt.lines import Invalid, Line, read_lines, reading
 
 BLOCK = 1000
@@ -62,9 +63,8 @@ def translate_files(arguments: Namespace, say: Say) -> None:
         # A document is cut into sentences with its tags in mind, and attention tells their places.
         return Work(replace(job, alignments=True, paragraphs=False) if document else job)
 
-    for source, paths in places(arguments, say):
+    def translate_file(source: Path | None, paths: Sequence[Path], work: Work) -> None:
         document = source is not None and is_document(source)
-        work = work_for(document)  # what is wrong with the run is said before anything is read
         file = Namespace(**{**vars(arguments), "input": source})
         made = None if document else made_with  # a document is made in one go
         with growing(paths, made, resume=arguments.resume and not document) as out:
@@ -76,6 +76,33 @@ def translate_files(arguments: Namespace, say: Say) -> None:
         if ill := health.told(out.tally):
             name = source or "standard input"
             say(f"{name}: {ill}" + ("" if arguments.health else " (--health FILE lists them)"))
+
+    _one_by_one(arguments, say, work_for, translate_file)
+
+
+def _one_by_one(
+    arguments: Namespace,
+    say: Say,
+    work_for: Callable[[bool], Work],
+    translate_file: Callable[[Path | None, Sequence[Path], Work], None],
+) -> None:
+    """All files; one of a folder that cannot be translated does not keep the others waiting."""
+    failed = 0
+    for source, paths in places(arguments, say):
+        # What is wrong with the run is said before anything is read.
+        work = work_for(source is not None and is_document(source))
+        try:
+            translate_file(source, paths, work)
+        except UserError as error:
+            if source == arguments.input:
+                raise
+            say(str(error))
+            failed += 1
+    if failed:
+        raise UserError(
+            f"{arguments.input}: {failed} of its files could not be translated, for the reasons "
+            "above; mend them, and the same command with --resume translates what is left"
+        )
 
 
 def stream_translations(

@@ -94,8 +94,8 @@ def parse(raw: Raw) -> "_ElementTree":
         tree = etree.fromstring(raw.content, parser).getroottree()
     except etree.XMLSyntaxError as error:
         raise UserError(
-            f"{raw.name}, line {error.lineno or 1}: expected well-formed XML, found another "
-            f"({error.msg})"
+            f"{raw.name}, line {error.lineno or 1}: expected well-formed XML, found a mistake "
+            f"({error.msg}); mend the file"
         ) from None
     declared = tree.docinfo.internalDTD
     if declared is not None and any(True for _ in declared.iterentities()):

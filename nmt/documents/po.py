@@ -114,7 +114,7 @@ def _decoded(raw: Raw) -> str:
             return raw.content.decode(encoding, "strict" if raw.strict else "replace")
         except (LookupError, UnicodeError) as error:
             raise UserError(
-                f"{raw.name}: expected text in {encoding}, as its header says, found another "
+                f"{raw.name}: expected text in {encoding}, as its header says, found other bytes "
                 f"({error}); convert the file to UTF-8"
             ) from None
     invalid = Invalid()
