@@ -21,7 +21,8 @@ FEATURES = datasets.Features(
     source_ids=datasets.List(datasets.Value("int32")),
     target_ids=datasets.List(datasets.Value("int32")),
 )
-"""Ids are without sentence marks; `target` is the first reference; training has no others."""
+"""Ids are without sentence marks; `target` is the first reference; of training pairs the list of
+`references` is empty."""
 
 SIDES = ("source", "target")
 TEXTS = pa.schema([FEATURES.arrow_schema.field(name) for name in (*SIDES, "references")])

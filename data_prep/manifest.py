@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -12,6 +12,7 @@ from typing import Any
 from nmt.config import Data
 from nmt.errors import UserError
 from nmt.files import sha256, write_json
+from nmt.options import flat
 
 FORMAT = 1
 KIND = "prepared data"
@@ -89,11 +90,12 @@ def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) 
     """What differs between a prepared folder and what is asked for now, in words."""
     if old["format"] != FORMAT:
         return [f"format {old['format']} -> {FORMAT}"]
-    was, now = dict(_flat(old["settings"], "data")), dict(_flat(settings_of(data), "data"))
+    was, now = flat(old["settings"], "data."), flat(settings_of(data), "data.")
     found = [
         f"{key} {_shown(was, key)} -> {_shown(now, key)}"
         for key in dict.fromkeys([*was, *now])
-        if _shown(was, key) != _shown(now, key)
+        # A key that came with a later version, or is gone, changes nothing where it is unused.
+        if (was.get(key) or None) != (now.get(key) or None)
     ]
     found += [
         f"input {name} has changed"
@@ -111,14 +113,6 @@ def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) 
     ]
 
 
-def _flat(settings: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{where}.{key}")
-        else:
-            yield f"{where}.{key}", value
-
-
 def _shown(settings: Mapping[str, Any], key: str) -> str:
-    value = settings.get(key)  # a key that came with a later version is null where it is unused
+    value = settings.get(key)
     return "(none)" if value is None else json.dumps(value, ensure_ascii=False)

@@ -26,7 +26,9 @@ _NOT_ALPHANUMERIC = re.compile(r"[\W_]")
 def fold(text: str) -> str:
     """What two sentences must have in common to count as the same.
 
-    NFKC and case folding, then only letters and digits; a text without any is itself.
+    NFKC and case folding, then only letters and digits; a text without any is itself. Signs that
+    combine with a letter go too, so in scripts that write vowels with them more sentences count as
+    the same than are: on the safe side.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Most of what goes is ASCII, and this is five times as fast as searching for it.

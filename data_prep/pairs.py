@@ -57,8 +57,8 @@ class Pairs:
             yield block.filter(pa.array(self._chosen[start : start + len(block)]))
             start += len(block)
 
-    def of(self, chosen: Mask) -> "Pairs":
-        """Others of the file's pairs."""
+    def only(self, chosen: Mask) -> "Pairs":
+        """Those of all the file's pairs that a mask (N,) chooses, whatever is chosen here."""
         return Pairs(self._blocks, chosen)
 
 

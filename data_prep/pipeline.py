@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from data_prep.split import Splits, make_splits
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Data
 from nmt.errors import UserError
+from nmt.files import errors_named
 from nmt.vocab import load_vocabularies
 
 Say = Callable[[str], None]
@@ -50,17 +51,41 @@ def prepare(data: Data, say: Say, fresh: bool = False) -> Path:
     _recover(folder)
     old = manifest.read(folder)
     inputs = sources.inputs(data)
+    _expect_outside(folder, inputs)
     if old is not None and not fresh:
         changes = manifest.changes(folder, old, data, inputs)
         if not changes:
             say(f"{folder} is already prepared with these settings and inputs, nothing to do")
             return folder
         say(f"preparing {folder} again: {'; '.join(changes)}")
-    with _replacing(folder) as partial:
+    if old is not None:
+        _expect_known(folder, old)
+    with errors_named(folder), _replacing(folder) as partial:
         results = _build(partial, data, say)
         manifest.write(partial, manifest.make(partial, data, inputs, results))
     say(f"prepared {folder}")
     return folder
+
+
+def _expect_outside(folder: Path, inputs: Iterable[str]) -> None:
+    """Refuses inputs that would go with the folder when it is made anew."""
+    for path in map(Path, inputs):
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{path}: expected an input outside data.folder, which is replaced as a whole, "
+                f"found it in {folder}; move it or choose another data.folder"
+            )
+
+
+def _expect_known(folder: Path, old: manifest.Manifest) -> None:
+    """Refuses to make a folder anew in which a user has laid something."""
+    known = {manifest.NAME, *old["files"]}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path.relative_to(folder).as_posix() not in known:
+            raise UserError(
+                f"{path}: expected nothing in data.folder but what `nmt prepare` made, for it is "
+                "replaced as a whole; move the file"
+            )
 
 
 def _beside(folder: Path) -> tuple[Path, Path]:
@@ -107,7 +132,7 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
         splits, dropped = _split(parts[0], corpus, data)
         chosen, dropped = _choose(parts, splits, dropped, list(filters), data)
     say(f"dropped from training: {_listed(dropped)}")
-    train, synthetic = parts[0].pairs.of(chosen[0]), parts[1].pairs.of(chosen[1])
+    train, synthetic = parts[0].pairs.only(chosen[0]), parts[1].pairs.only(chosen[1])
     sizes = {"train": len(train), **_held_out(splits)}
     sizes |= {"synthetic": len(synthetic)} if data.synthetic else {}
     say(f"kept: {_listed(sizes)}")

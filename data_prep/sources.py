@@ -54,7 +54,8 @@ def inputs(data: Data) -> dict[str, str]:
     """
     corpus = build(CORPORA, data.corpus, where="data.corpus")
     result: dict[str, str] = SOURCES[type(corpus)].inputs(corpus)
-    return result | {path: _digest(Path(path), "data.synthetic") for path in data.synthetic or ()}
+    synthetic = expanded(data.synthetic or [])
+    return result | {str(path): _digest(path, "data.synthetic") for path in synthetic}
 
 
 def read_synthetic(data: Data) -> Iterator[Pair]:
@@ -64,7 +65,7 @@ def read_synthetic(data: Data) -> Iterator[Pair]:
         UserError: a file is not there, is damaged, or is no table.
     """
     names = [data.source_language, data.target_language]
-    for file in map(Path, data.synthetic or ()):
+    for file in expanded(data.synthetic or []):
         if ending(file) not in TABLES:
             raise UserError(
                 f"data.synthetic: expected {', '.join(TABLES)} files (each may end in .gz), "
@@ -99,6 +100,12 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
 
 def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
     """Lines of one language, each as a pair with itself."""
+    if data.source_language != data.target_language:
+        raise UserError(
+            "data.corpus.kind: text is one language alone, expected the same code as "
+            f"data.source_language and data.target_language, found {data.source_language} and "
+            f"{data.target_language}"
+        )
 
     def pairs_of(patterns: list[str]) -> Iterator[Pair]:
         return ((line, line) for path in expanded(patterns) for line in each_text(path))
@@ -246,6 +253,8 @@ def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) 
         if block is None:
             return
         nested = block.get("translation")
+        if nested and not isinstance(nested[0], dict):
+            nested = None  # a column of text that happens to be called so
         found = list(nested[0] if nested else block)
         for name in names:
             if name not in found:

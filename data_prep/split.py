@@ -34,6 +34,7 @@ LAST = np.uint64(2**64 - 1)
 """The largest number that a text can have."""
 
 Groups = NDArray[np.int64]
+"""(n,) a number for each of some pairs, equal within a group."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ def _hold_out(
     gathered: Gathered, among: Mask, wanted: Mapping[str, int], seed: int
 ) -> tuple[Mask, dict[str, HeldOut]]:
     """Takes whole groups out of some of the pairs until each split has its size."""
-    rows = np.flatnonzero(among)
+    rows = np.flatnonzero(among)  # (n,) indices of pairs
     group = groups(gathered.marks, rows)
+    # (m,) where in `rows` each different source stands first
     first = np.unique(gathered.marks.sentence[rows], return_index=True)[1]
     if 2 * sum(wanted.values()) > len(first):
         raise UserError(_too_small(wanted, f"only {len(first)} different source sentences"))
-    sizes = np.bincount(group[first])
+    sizes = np.bincount(group[first])  # different sources of each group
     most = {name: max(1, size // LARGEST_GROUP) for name, size in wanted.items()}
     small = sizes[group] <= max(most.values())
     room = dict(wanted)
@@ -111,7 +113,7 @@ def _hold_out(
         held = np.zeros_like(among)
         held[rows[np.isin(group, chosen)]] = True
         train &= ~held
-        made[name] = _rows(gathered.pairs.of(held), seed)
+        made[name] = _rows(gathered.pairs.only(held), seed)
     return train, made
 
 
@@ -177,7 +179,7 @@ def _keys(
     chosen = np.zeros(len(gathered.marks.source), np.bool_)
     chosen[rows] = True
     smallest: dict[int, str] = {}
-    for candidate, (source, _) in zip(group.tolist(), gathered.pairs.of(chosen), strict=True):
+    for candidate, (source, _) in zip(group.tolist(), gathered.pairs.only(chosen), strict=True):
         folded = fold(source)
         smallest[candidate] = min(folded, smallest.get(candidate, folded))
     return {candidate: digest(text, seed) for candidate, text in smallest.items()}

@@ -65,7 +65,9 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
                 texts = [batch.column(name).cast(pa.string()).to_pylist() for name in columns]
                 for row in zip(*texts, strict=True):
                     yield tuple(text or "" for text in row)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk
+            raise
         reason = str(error).split("\n")[0]
         raise UserError(f"{path}: expected a Parquet file with text: {reason}") from None
 

@@ -63,6 +63,10 @@ class Batch:
         none = torch.zeros_like(self.target_lengths)
         return Batch(self.source, self.source_lengths, target, none)
 
+    def repeated(self, count: int) -> "Batch":
+        """Each row so many times."""
+        return Batch(*(tensor.repeat_interleave(count, dim=0) for tensor in self.tensors()))
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         return Batch(*(tensor.to(device) for tensor in self.tensors()))

@@ -104,15 +104,17 @@ class Training:
         max_epochs: stop after this many passes over the training data.
         max_steps: stop after this many updates, if that comes first; rounded up to a whole number
             of validations, so that the last update is validated too.
-        patience: stop after this many validations without a better BLEU.
+        patience: stop after this many validations without a better BLEU (of a language model:
+            loss).
         validate_every: updates between validations; null validates once an epoch.
         validation_beam: beam size for validation BLEU; 1 is greedy.
-        batch_tokens: padded positions of a batch: its sentences times its longest target.
+        batch_tokens: the most padded positions of a batch: its sentences times the longest sentence
+            of either side, its end mark counted.
         max_length: the most tokens of a training sentence; null leaves all as long as they are.
         longer: what happens to longer ones: truncate, or chunk (cut both sides into as many
             pieces).
         learning_rate: peak rate of Adam (Kingma and Ba 2015).
-        warmup_steps: updates over which the rate rises linearly from zero.
+        warmup_steps: updates over which the rate rises linearly to its peak.
         schedule: what follows the warm-up: linear or cosine decay to `final_rate` at the last
             update, inverse_sqrt decay, or constant.
         final_rate: share of the peak rate left at the end of a linear or cosine decay.

@@ -46,7 +46,7 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
-    """A data set on the Hugging Face hub, or a local folder or file set of the same shape.
+    """A data set on the Hugging Face hub, or a local folder of the same shape.
 
     Args:
         name: its name, such as `bentrevett/multi30k`; it has a `translation` column, or one

@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,7 +99,7 @@ def reading(path: Path | None) -> Iterator[BinaryIO]:
         opened = gzip.open if path.suffix == PACKED else open
         with opened(path, "rb") as stream:
             yield cast(BinaryIO, stream)
-    except (gzip.BadGzipFile, EOFError):
+    except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UserError(f"{path}: expected a whole gzip file, found other bytes") from None
     except OSError as error:
         if error.filename != str(path):  # of another file that is open meanwhile

@@ -30,6 +30,17 @@ class Option:
     help: str
 
 
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their full keys, as ``model.encoder.kind``."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
 def _part_of(annotation: Any) -> Part | None:
     if get_origin(annotation) is Annotated:
         return next((m for m in get_args(annotation)[1:] if isinstance(m, Part)), None)

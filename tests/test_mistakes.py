@@ -177,6 +177,13 @@ def test_train_into_the_data(fresh: list[str], toy: Toy, answer: Answer, tmp_pat
     assert (data / "dataset").exists()
 
 
+def test_start_over_a_run_that_holds_its_data(toy: Toy, answer: Answer, tmp_path: Path) -> None:
+    data = shutil.copytree(toy.prepared, tmp_path / "run" / "data")
+    folders = ["--data.folder", data, "--training.folder", tmp_path / "run"]
+    contains(answer("train", toy.config, *folders, "--fresh"), tmp_path / "run", "or holds it")
+    assert (data / "dataset").exists()
+
+
 @pytest.mark.parametrize("fresh", [[], ["--fresh"]])
 def test_fine_tune_a_run_into_itself(
     fresh: list[str], trained: Toy, answer: Answer, tmp_path: Path

@@ -150,6 +150,7 @@ class TranslationData(pl.LightningDataModule):
                 raise UserError(f"the prepared data has no sentence pairs in its {name} split")
         self.dataset = dataset
         self.plan = self._plan("train", batch_tokens, seed, room)
+        # No gradients are kept there: four times as many positions fit. `room` counts them still.
         self.validation_plan = self._plan("validation", 4 * batch_tokens, seed, room)
         self.steps = len(self.plan)
 
@@ -161,11 +162,15 @@ class TranslationData(pl.LightningDataModule):
         except TooLong as error:
             assert room is not None
             source, target = (int(of[error.index]) for of in lengths)
+            text = split[error.index].get("source")  # a pair that was shortened has its ids alone
+            cure = "set training.max_length" + (" lower" if text is None else "")
+            if name != "train":
+                cure = f"take it out of the {name} part of the corpus"
             raise UserError(
-                f"pair {error.index + 1} of the prepared {name} split "
-                f"({split[error.index]['source'][:40]!r}...): expected what fits into "
-                f"{room.size / 1e9:.1f} GB of memory, found {source:,} and {target:,} tokens, "
-                f"which take about {error.needed / 1e9:.1f} GB; set training.max_length"
+                f"pair {error.index + 1} of the {name} split"
+                + ("" if text is None else f" ({text[:40]!r}...)")
+                + f": expected what fits into {room.size / 1e9:.1f} GB of memory, found {source:,} "
+                f"and {target:,} tokens, which take about {error.needed / 1e9:.1f} GB; {cure}"
             ) from None
 
     def train_dataloader(self) -> ResumableLoader:

@@ -5,6 +5,8 @@ from itertools import pairwise
 from typing import Literal
 
 import datasets
+import numpy as np
+import pyarrow.compute as pc
 
 Longer = Literal["truncate", "chunk"]
 Ids = list[int]
@@ -25,8 +27,8 @@ def shortened(
         say: told how many were too long.
     """
     train = dataset["train"]
-    sizes = zip(*(map(len, train[side][:]) for side in SIDES), strict=True)
-    long = sum(max(pair) > limit for pair in sizes)
+    sizes = [pc.list_value_length(train.data.column(side)).to_numpy() for side in SIDES]
+    long = int((np.maximum(*sizes) > limit).sum())
     if not long:
         return dataset
     how = {"truncate": "truncated", "chunk": "cut into chunks"}[longer]

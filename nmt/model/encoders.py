@@ -209,7 +209,7 @@ def _positions(embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _encoded(readings: Tensor, words: Tensor | None, mask: Tensor) -> Encoded:
-    """Readings (B, S, R), and words (B, S, E) beside them if given; the summary is their mean."""
+    """Readings (B, S, D * H), beside them words (B, S, E) if given; the summary is their mean."""
     memory = readings if words is None else torch.cat([readings, words], dim=2)
     memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
     return Encoded(memory, mask, memory.sum(dim=1) / mask.sum(dim=1, keepdim=True))

@@ -53,6 +53,9 @@ class _GruSequence(torch.autograd.Function):
 
     r, z = sigmoid(x_rz + U_rz h + c_rz); p = U_n h + c_n; n = tanh(x_n + r * p);
     h' = n + z * (h - n).
+
+    projected (D, B, S, 3H), weight (D, 3H, H), bias (D, 3H) -> (D, B, S, H); what is saved for the
+    backward pass has time first.
     """
 
     @staticmethod

@@ -105,14 +105,14 @@ class Heads(nn.Module):
         nn.init.constant_(self.interface.bias.view(heads, -1)[:, width], STRENGTH)
 
     def forward(self, query: Tensor, memory: Tensor, before: Tensor) -> Tensor:
-        """(R, Q), slots (R, N, W) and the weights before (R, H, N) -> the weights (R, H, N)."""
+        """(R, Q), slots (R, N, W) and the weights before (R, P, N) -> the weights (R, P, N)."""
         # In bf16 a sharp weight would lose its neighbours: the places are reckoned in full.
         said = self.interface(query).to(memory.dtype).view(len(query), self.heads, -1)
         key, strength, gate, sharpness, shift = said.split(self.sizes, dim=2)
         alike = functional.normalize(key, dim=2) @ functional.normalize(memory, dim=2).mT
         content = torch.softmax(functional.softplus(strength) * alike, dim=2)
         weights = torch.lerp(before, content, torch.sigmoid(gate))
-        shift = torch.softmax(shift, dim=2)  # (R, H, 2D + 1), of -D to D
+        shift = torch.softmax(shift, dim=2)  # (R, P, 2D + 1), of -D to D
         moves = range(-self.shifts, self.shifts + 1)
         rolled = torch.stack([weights.roll(move, dims=2) for move in moves], dim=3)
         shifted = (rolled @ shift.unsqueeze(3)).squeeze(3)
@@ -187,11 +187,11 @@ class TuringMachine(nn.Module):
         assert isinstance(reads, Tensor)
         context, weights, within = self.source(query, prepared[0], within)
         writes = self.write(query, slots, writes)
-        erase, add = self.change(query).view(*writes.shape[:2], -1).chunk(2, dim=2)  # (R, H, W)
-        kept = 1 - writes.unsqueeze(3) * torch.sigmoid(erase).unsqueeze(2)  # (R, H, N, W)
+        erase, add = self.change(query).view(*writes.shape[:2], -1).chunk(2, dim=2)  # (R, P, W)
+        kept = 1 - writes.unsqueeze(3) * torch.sigmoid(erase).unsqueeze(2)  # (R, P, N, W)
         slots = slots * kept.prod(dim=1) + writes.mT @ torch.tanh(add)
         reads = self.read(query, slots, reads)
-        found = (reads @ slots).flatten(1)  # (R, H * W)
+        found = (reads @ slots).flatten(1)  # (R, P * W)
         return torch.cat([found, context], dim=1), weights, (slots, reads, writes, within)
 
 

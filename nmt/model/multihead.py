@@ -43,7 +43,7 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(heads * head_size, memory_size, bias=False)
 
     def split(self, vectors: Tensor) -> Tensor:
-        """(B, L, N * A) -> (B, N, L, A)."""
+        """(B, L, P * A) -> (B, P, L, A)."""
         return vectors.view(*vectors.shape[:2], self.heads, -1).transpose(1, 2)
 
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
@@ -55,8 +55,8 @@ class MultiHeadAttention(nn.Module):
     def forward(self, query: Tensor, prepared: State, state: State) -> tuple[Tensor, Tensor, State]:
         keys, values, mask = prepared
         assert isinstance(keys, Tensor) and isinstance(values, Tensor) and isinstance(mask, Tensor)
-        queries = self.split(self.query(query.view(len(mask), -1, query.shape[1])))  # (B, N, K, A)
-        energies = queries @ keys.transpose(2, 3) * keys.shape[3] ** -0.5  # (B, N, K, S)
+        queries = self.split(self.query(query.view(len(mask), -1, query.shape[1])))  # (B, P, K, A)
+        energies = queries @ keys.transpose(2, 3) * keys.shape[3] ** -0.5  # (B, P, K, S)
         weights = torch.softmax(energies.masked_fill(~mask[:, None, None], -torch.inf), dim=-1)
         context: Tensor = self.out((weights @ values).transpose(1, 2).flatten(2))  # (B, K, M)
         return context.flatten(0, 1), weights.mean(dim=1).flatten(0, 1), state
@@ -133,14 +133,14 @@ class PastAttention(nn.Module):
 
     def forward(self, output: Tensor, state: State) -> tuple[Tensor, State]:
         keys, values = state
-        assert isinstance(keys, Tensor) and isinstance(values, Tensor)  # (R, N, i, A)
+        assert isinstance(keys, Tensor) and isinstance(values, Tensor)  # (R, P, i, A)
         mask = torch.ones(len(keys), keys.shape[2], dtype=torch.bool, device=keys.device)
         found, _, _ = self.attention(output, (keys, values, mask), ())
         key, value = self._place(output)
         return output + found, (torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2))
 
     def _place(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """The key and the value of a state (R, H), each (R, N, 1, A)."""
+        """The key and the value of a state (R, H), each (R, P, 1, A)."""
         memory = output.unsqueeze(1)
         split = self.attention.split
         return split(self.attention.key(memory)), split(self.attention.value(memory))

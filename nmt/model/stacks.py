@@ -9,15 +9,8 @@ from nmt.model.dropout import Dropout
 from nmt.state import State
 
 
-class DeepTransition(nn.Module):
-    """A recurrence of several cells within each time step (Pascanu et al. 2014).
-
-    s_(t,1) = cell_1(x_t, s_(t-1,L)); s_(t,l) = cell_l(s_(t,l-1)): only the first cell has an
-    input, and the state of the last begins the next step (Miceli Barone et al. 2017, eq. 6).
-
-    Args:
-        cells: of one kind and size, the first with an input, the others with one of size 0.
-    """
+class _Cells(nn.Module):
+    """What is made of several cells: the first of them has the input."""
 
     fusible = False
 
@@ -27,20 +20,12 @@ class DeepTransition(nn.Module):
         self.hidden_size: int = cells[0].hidden_size
         self.gates_size: int = cells[0].gates_size
 
-    def start(self, output: Tensor) -> State:
-        state: State = self._each()[0].start(output)
-        return state
-
     def project(self, inputs: Tensor) -> Tensor:
         projected: Tensor = self._each()[0].project(inputs)
         return projected
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
-        first, *others = self._each()
-        output, state = first.step(projected, state)
-        for cell in others:
-            output, state = cell(output[:, :0], state)
-        return output, state
+        raise NotImplementedError
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         return self.step(self.project(inputs), state)
@@ -49,7 +34,29 @@ class DeepTransition(nn.Module):
         return list(self.cells)
 
 
-class Stack(nn.Module):
+class DeepTransition(_Cells):
+    """A recurrence of several cells within each time step (Pascanu et al. 2014).
+
+    s_(t,1) = cell_1(x_t, s_(t-1,L)); s_(t,l) = cell_l(s_(t,l-1)): only the first cell has an
+    input, and the state of the last begins the next step (Miceli Barone et al. 2017, eq. 6).
+
+    Args:
+        cells: of one kind and size, the first with an input, the others with one of size 0.
+    """
+
+    def start(self, output: Tensor) -> State:
+        state: State = self._each()[0].start(output)
+        return state
+
+    def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
+        first, *others = self._each()
+        output, state = first.step(projected, state)
+        for cell in others:
+            output, state = cell(output[:, :0], state)
+        return output, state
+
+
+class Stack(_Cells):
     """Layers of cells, each reading the one below: the decoder's depth, as one cell.
 
     Args:
@@ -59,25 +66,16 @@ class Stack(nn.Module):
         dropout: share of values dropped between layers (Zaremba et al. 2014).
     """
 
-    fusible = False
-
     def __init__(
         self, cells: Sequence[Any], *, residual: bool, layer_norm: bool, dropout: float
     ) -> None:
-        super().__init__()
-        self.cells = nn.ModuleList(cells)
-        self.hidden_size: int = cells[0].hidden_size
-        self.gates_size: int = cells[0].gates_size
+        super().__init__(cells)
         self.residual = residual
         self.norms = nn.ModuleList(layer_norms(layer_norm, self.hidden_size, len(cells)))
         self.dropout = Dropout(dropout)
 
     def start(self, output: Tensor) -> State:
         return tuple(cell.start(output) for cell in self._each())
-
-    def project(self, inputs: Tensor) -> Tensor:
-        projected: Tensor = self._each()[0].project(inputs)
-        return projected
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         first, *others = self._each()
@@ -90,12 +88,6 @@ class Stack(nn.Module):
             output = norm(said + read if self.residual else said)
             states.append(after)
         return output, tuple(states)
-
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.step(self.project(inputs), state)
-
-    def _each(self) -> list[Any]:
-        return list(self.cells)
 
 
 def expect_layers(layers: int, **wanted: object) -> None:

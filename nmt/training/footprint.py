@@ -1,4 +1,4 @@
-"""How much memory it takes to learn from a batch, and how much there is.
+"""How much memory it takes to learn from a batch, counted in fp32, and how much there is.
 
 Linux lends more memory than it has and kills whoever uses it: on a processor there is no error to
 catch. So batches are cut when they are planned.
@@ -79,7 +79,7 @@ def kept_bytes(module: TranslationModule, rows: int, source: int, target: int) -
 
     batch = Batch.of([[UNK] * (source - 1)] * rows, [[UNK] * (target - 1)] * rows)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss, _, _ = module.loss(batch.to(module.device), smoothing=0.1)
+        loss = module.rehearsal(batch.to(module.device))
     own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
     found = sum(one.untyped_storage().nbytes() for at, one in kept.items() if at not in own)
     del loss
@@ -134,7 +134,7 @@ def plan_batches(
 
 def _overflows(module: TranslationModule, data: TranslationData) -> bool:
     try:
-        loss, _, _ = module.loss(data.widest_batch().to(module.device), smoothing=0.1)
+        loss = module.rehearsal(data.widest_batch().to(module.device))
         loss.backward()  # type: ignore[no-untyped-call]
     except torch.OutOfMemoryError:
         return True

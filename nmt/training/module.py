@@ -13,7 +13,7 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import coverage_loss, smoothed_cross_entropy
 from nmt.training.objectives import OBJECTIVES, Likelihood, MinimumRisk
 from nmt.training.optim import clip_gradients, make_optimizer, make_schedule
-from nmt.training.risk import Risk, expected_risk
+from nmt.training.risk import Risk, expected_risk, log_probabilities
 from nmt.training.sampling import mixed_input, own_share
 
 
@@ -57,6 +57,13 @@ class TranslationModule(pl.LightningModule):
             repeated = coverage_loss(weights, batch.target_mask)
             loss = loss + self.objective.coverage_weight * repeated
         return loss, nll, len(hidden)
+
+    def rehearsal(self, batch: Batch) -> Tensor:
+        """A loss that takes as much memory as the objective's can: () before any training."""
+        if not isinstance(self.objective, MinimumRisk):
+            return self.loss(batch, smoothing=0.1)[0]
+        candidates = batch.repeated(self.objective.samples + 1)  # with the reference
+        return log_probabilities(self.model, candidates).sum()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Dropout is a function of seed and step alone, so a resumed run draws the same masks;

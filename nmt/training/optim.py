@@ -34,7 +34,7 @@ def clip_gradients(model: nn.Module, training: Training) -> None:
 
 
 def rate_factor(step: int, training: Training, steps: int) -> float:
-    """The share of the peak learning rate at an update, from 0.
+    """The share of the peak learning rate for the update that follows so many others.
 
     Args:
         step: updates done.

@@ -10,6 +10,7 @@ from nmt import checkpoint, processes
 from nmt.config import Config
 from nmt.errors import UserError
 from nmt.files import read_json
+from nmt.options import flat
 from nmt.vocab import tokenizer_files
 
 # Keys that may change between the start of a run and its resumption: they alter neither the
@@ -45,9 +46,10 @@ def check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
         UserError: the run's folder is one of them, or no folder.
     """
     for name, other in (("data.folder", prepared), ("--init-from", init_from)):
-        if other and folder.resolve() == other.resolve():
+        if other and other.resolve().is_relative_to(folder.resolve()):
             raise UserError(
-                f"training.folder: {folder} is {name} too; choose another training.folder"
+                f"training.folder: {folder} is {name} too, or holds it; choose another "
+                "training.folder"
             )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"training.folder: expected {folder} to be a folder, found a file")
@@ -163,25 +165,15 @@ def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str |
     if finished["step"] >= steps:
         return f"all {finished['step']} updates are done"
     if finished["patience"] == config.training.patience and finished["step"] < finished["steps"]:
-        return f"it stopped early, after {finished['step']} updates, for want of a better BLEU"
+        return f"it stopped early, after {finished['step']} updates: no validation was better"
     return None
 
 
 def _changes(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """The keys that differ and may not, with both values."""
-    was, now = _flat(was), _flat(now)
+    was, now = flat(was), flat(now)
     # A kind first: with another kind come other keys.
     for key in sorted(was.keys() | now.keys(), key=lambda key: (not key.endswith("kind"), key)):
         free = key in FREE_KEYS or key.startswith(FREE_SECTIONS)
         if not free and was.get(key) != now.get(key):
             yield key, was.get(key), now.get(key)
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -66,7 +66,7 @@ class Signals:
             os.write(2, LEAVING)  # the streams of Python may be in the middle of a line
 
     def wish(self) -> int:
-        """The signal that asks for an end, or 0; who watches over processes asks by its own end."""
+        """The signal that asks for an end, or 0; that the launcher has died counts as SIGTERM."""
         return self.asked or (signal.SIGTERM if processes.is_orphan() else 0)
 
 

@@ -25,7 +25,7 @@ from nmt.training.precision import device
 UNFITTING = (
     # Batches are read in microseconds: a worker process would only cost.
     ".*does not have many workers.*",
-    # There is one process, and the length is exact.
+    # The length is exact, and the same in every process.
     "Your `IterableDataset` has `__len__` defined.*",
     # The run is short.
     "The number of training batches .* is smaller than the logging interval.*",
@@ -86,7 +86,8 @@ def rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> 
     Raises:
         UserError: the folder cannot be written to.
     """
-    loss, _, _ = module.loss(data.widest_batch(), smoothing=0.1)
+    module.to(device())
+    loss = module.rehearsal(data.widest_batch().to(module.device))
     if not torch.isfinite(loss):
         raise UserError(f"model: the loss of the untrained model is {loss.item()}")
     loss.backward()  # type: ignore[no-untyped-call]

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -291,3 +293,46 @@ def test_a_key_that_came_later_prepares_nothing_anew(data: Data) -> None:
     assert _prepare(data)[1] == [
         f"{folder} is already prepared with these settings and inputs, nothing to do"
     ]
+
+
+def test_unused_options_that_came_later_prepare_nothing_anew(
+    make_data: MakeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    rows = [{"en": f"word {n}", "de": f"Wort {n}"} for n in range(80)]
+    (tmp_path / "hub").mkdir()
+    datasets.Dataset.from_list(rows).to_parquet(str(tmp_path / "hub" / "train.parquet"))
+    held = {"validation_split": None, "test_split": None}
+    data = make_data({"kind": "hub", "name": str(tmp_path / "hub"), **held})
+    folder, _ = _prepare(data)
+    old = _manifest(folder)
+    for key in ("streaming", "take"):
+        del old["settings"]["corpus"][key]
+    (folder / "manifest.json").write_text(json.dumps(old))
+    assert _prepare(data)[1][0].endswith("nothing to do")
+    taken = make_data({"kind": "hub", "name": str(tmp_path / "hub"), **held, "take": 70})
+    assert _prepare(taken)[1][0].endswith("again: data.corpus.take (none) -> 70")
+
+
+def test_what_a_user_laid_into_the_folder_is_not_removed(
+    data: Data, synthetic: Path, make_data: MakeData
+) -> None:
+    folder, _ = _prepare(data)
+    inside = synthetic.rename(folder / "made.jsonl")
+    with pytest.raises(UserError, match=r"made\.jsonl: expected an input outside data\.folder"):
+        _prepare(replace(data, synthetic=[str(inside)]))
+    with pytest.raises(UserError, match=r"made\.jsonl: expected nothing in data\.folder but"):
+        _prepare(data, fresh=True)
+    assert inside.exists()
+    assert _prepare(data)[1][0].endswith("nothing to do")
+
+
+def test_a_full_disk_is_told_by_name(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("data_prep.pipeline.gather", full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
+        _prepare(data)
+    assert caught.value.filename == data.folder
+    assert not Path(data.folder).exists()

@@ -222,3 +222,19 @@ def test_a_stream_that_breaks_is_told_in_one_sentence(
     held = {"validation_split": None, "test_split": None}
     with pytest.raises(UserError, match=r"could not be loaded: the line is dead; check"):
         prepare(make_data({**settings, **held}), lambda line: None)
+
+
+def test_a_column_of_text_may_be_called_translation(
+    make_data: MakeData, hub_folder: Callable[..., Path]
+) -> None:
+    rows = [{"sentence": source, "translation": target} for source, target in ROWS]
+    corpus = {"kind": "hub", "name": str(hub_folder(rows))}
+    languages = {"source_language": "sentence", "target_language": "translation"}
+    assert _read(make_data(corpus, **languages)).train == ROWS
+
+
+def test_one_language_alone_has_one_code(tmp_path: Path, make_data: MakeData) -> None:
+    corpus = {"kind": "text", "train": [_lines(tmp_path / "a.en", "one", "two")]}
+    with pytest.raises(UserError, match=r"text is one language alone.*found en and de"):
+        _read(make_data(corpus))
+    assert _read(make_data(corpus, target_language="en")).train == [("one", "one"), ("two", "two")]

@@ -36,7 +36,7 @@ def make_splits(
 ) -> tuple[Splits, int]:
     whole = gathered(pairs, seed=sizes.seed)
     made, dropped = split.make_splits(whole, Corpus([], validation, test), sizes)
-    return Splits(list(whole.pairs.of(made.train)), made.validation, made.test), dropped
+    return Splits(list(whole.pairs.only(made.train)), made.validation, made.test), dropped
 
 
 def _texts(part: HeldOut) -> tuple[set[str], set[str]]:

@@ -3,6 +3,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -140,3 +141,23 @@ def test_bad_parquet(tmp_path: Path) -> None:
     _parquet(tmp_path / "b.parquet", {"en": ["a"], "xx": ["b"]})
     with pytest.raises(UserError, match="expected a column 'de', found 'en', 'xx'"):
         list(read_parquet(tmp_path / "b.parquet", ["en", "de"]))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl.gz", "a.tsv.gz"])
+def test_a_damaged_file_is_a_sentence_wherever_the_damage(tmp_path: Path, name: str) -> None:
+    texts = [f"{text} {n}" for n in range(300) for text in NASTY if "\t" not in text]
+    columns: dict[str, list[str]] = {"a": texts, "b": texts[::-1]}
+    path = tmp_path / name
+    {".parquet": _parquet, ".jsonl": _jsonl, ".tsv": _tsv}[ending(path)](path, columns)
+    whole = path.read_bytes()
+    random = np.random.default_rng(1)
+    said = []
+    for place in random.integers(0, len(whole), 40):
+        harmed = bytearray(whole)
+        harmed[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(harmed)
+        try:
+            list(TABLES[ending(path)](path, [1, 2] if ending(path) == ".tsv" else ["a", "b"]))
+        except UserError as error:
+            said.append(str(error))
+    assert len(said) > 10 and all(name in line and "\n" not in line for line in said)

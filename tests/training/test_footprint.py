@@ -16,6 +16,8 @@ from nmt.schema import Settings
 from nmt.training import footprint
 from nmt.training.footprint import PEAK, Footprint, kept_bytes, plan_batches
 from nmt.training.module import TranslationModule
+from nmt.training.objectives import MinimumRisk
+from nmt.training.trainer import rehearse
 from nmt.vocab import load_vocabularies
 from tests.model.variants import variants
 from tests.toy import Toy
@@ -40,6 +42,35 @@ def test_what_a_large_batch_keeps_is_told_by_small_ones(model: Settings) -> None
     found = Footprint.of(module)
     told = 3 * found.row(70, 50) / PEAK
     assert told == pytest.approx(kept_bytes(module, 3, 70, 50), rel=0.25)
+
+
+def test_minimum_risk_takes_what_all_its_candidates_take() -> None:
+    model = PARTS[next(iter(PARTS))]
+    one = module_of(model)
+    many = module_of(model)
+    many.objective = MinimumRisk(samples=4)
+    few, more = (kept_bytes(module, 3, 20, 15) for module in (one, many))
+    assert 4.5 * few < more < 7 * few  # the logits of all words are kept besides
+    assert 3 * Footprint.of(many).row(20, 15) / PEAK == pytest.approx(more, rel=0.25)
+
+
+def test_batches_are_taken_where_the_model_is(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(toy, tmp_path)
+    network = checkpoint.build_model(config, *load_vocabularies(toy.prepared))
+    module = TranslationModule(network, config.training, steps=1)
+    data = plan_batches(module, open_dataset(toy.prepared), config.training, float("inf"))
+    moved: list[object] = []
+    to = Batch.to
+
+    def moving(batch: Batch, device: torch.device) -> Batch:
+        moved.append(device)
+        return to(batch, device)
+
+    monkeypatch.setattr(Batch, "to", moving)
+    rehearse(module, data, tmp_path)
+    assert moved == [module.device]
 
 
 def free_bytes(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
@@ -101,7 +132,7 @@ def test_too_little_memory_is_said_before_anything_is_learnt(
     with pytest.raises(UserError, match=r"model: .* parameters take .* choose smaller sizes"):
         Script().run(settings(toy, tmp_path / "run"))
     free_bytes(monkeypatch, alone + 2000)
-    with pytest.raises(UserError, match=r"pair \d+ of the prepared .* set training.max_length"):
+    with pytest.raises(UserError, match=r"pair \d+ of the train split .* set training.max_length"):
         Script().run(settings(toy, tmp_path / "run"))
 
 
