@@ -86,7 +86,8 @@ def _take_part(arguments: argparse.Namespace) -> None:
 
 
 def _is_one_file(arguments: argparse.Namespace) -> bool:
-    return bool(arguments.output and arguments.input and not arguments.input.is_dir())
+    path = arguments.input
+    return bool(arguments.output and path and (path.is_file() or not path.exists()))
 
 
 def _check_translation(arguments: argparse.Namespace) -> None:
@@ -100,6 +101,8 @@ def _check_translation(arguments: argparse.Namespace) -> None:
         raise UserError("--resume goes on with a file: name it by -o")
     if arguments.health and arguments.output is None:
         raise UserError("--health tells of the lines of a file: name it by -o")
+    if arguments.health and arguments.health.resolve() == arguments.output.resolve():
+        raise UserError(f"--health: expected another file than -o, found {arguments.health} twice")
     if arguments.shard and not _is_one_file(arguments):
         raise UserError("--shard is a part of one file: name it by -i, and all of its output by -o")
 
@@ -195,6 +198,7 @@ RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
     "info": info,
 }
 CONFIGURABLE = ("prepare", "train", "distill")
+SECTIONS = ("--data.", "--model.", "--training.", "--decoding.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -218,11 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
             return 0
-        arguments, rest = parser.parse_known_args(words[1:])
-        arguments.words = words
-        if rest and verb not in CONFIGURABLE:
-            parser.error(f"unexpected {rest[0]!r}")
-        RUN[verb](arguments, read_overrides(rest))
+        RUN[verb](*_parsed(parser, words))
     except UserError as error:
         if processes.is_first_to_say(str(error)):
             say(f"nmt {verb}: {error}" if verb else f"nmt: {error}")
@@ -239,6 +239,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"nmt {verb}: {error.filename}: {error.strerror}")
         return 2
     return 0
+
+
+def _parsed(parser: Parser, words: list[str]) -> tuple[argparse.Namespace, Overrides]:
+    """The options of a verb, and the settings given beside its YAML."""
+    verb, *others = words
+    if verb in CONFIGURABLE and others and others[0].startswith(SECTIONS):
+        raise UserError(f"expected the YAML file before the settings, found {others[0]}")
+    arguments, rest = parser.parse_known_args(others)
+    arguments.words = words
+    if rest and verb not in CONFIGURABLE:
+        parser.error(f"unexpected {rest[0]!r}")
+    return arguments, read_overrides(rest)
 
 
 def _top_level(words: list[str]) -> None:

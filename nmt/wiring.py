@@ -135,7 +135,9 @@ def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
 
 def _check_evaluation(arguments: Namespace) -> None:
     if not arguments.hyp and not arguments.runs:
-        raise UserError("expected the folder of a run, or --hyp FILE; found neither")
+        raise UserError(
+            "expected the folder of a run, before --ref and --hyp, or --hyp FILE; found neither"
+        )
     if arguments.ensemble and len(arguments.runs) < 2:
         raise UserError(f"--ensemble: expected two runs or more, found {len(arguments.runs)}")
     if arguments.src and not arguments.ref:
@@ -149,6 +151,11 @@ def _check_evaluation(arguments: Namespace) -> None:
             f"--tokenize: expected one of {', '.join(BLEU.TOKENIZERS)}, "
             f"found {arguments.tokenize!r}"
         )
+    try:
+        BLEU(tokenize=arguments.tokenize)
+    except (RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--tokenize {arguments.tokenize}: {reason}") from None
 
 
 def _systems(arguments: Namespace) -> dict[str, list[Path]]:

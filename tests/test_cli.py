@@ -223,7 +223,10 @@ def test_a_long_line_is_translated_with_a_warning(
     assert (
         main(["translate", str(trained.run), "-i", str(source), "-o", str(tmp_path / "out")]) == 0
     )
-    assert "more than any sentence of the training data (5)" in capsys.readouterr().err
+    assert (
+        "longer than any sentence of the training data (5 tokens): 1, the"
+        in capsys.readouterr().err
+    )
     assert (tmp_path / "out").read_text().count("\n") == 2
 
 

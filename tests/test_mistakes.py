@@ -216,3 +216,21 @@ def test_not_a_run(words: list[str], kind: str, toy: Toy, answer: Answer, tmp_pa
     line = answer(*(names.get(word, word) for word in words))
     contains(line, run, "expected the folder of a trained run", "nmt train")
     assert ("not yet saved a model" in line) == (kind == "unsaved")
+
+
+def test_settings_before_the_yaml(toy: Toy, answer: Answer) -> None:
+    said = answer("train", "--training.max_steps", "5", toy.config)
+    contains(said, "expected the YAML file before the settings, found --training.max_steps")
+
+
+def test_a_tokenizer_of_scores_that_is_not_installed(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*arguments: object, **more: object) -> None:
+        raise RuntimeError("please install sacrebleu[ja]")
+
+    monkeypatch.setattr("nmt.wiring.BLEU.__init__", missing)
+    one = tmp_path / "one"
+    one.write_text("a\n")
+    said = answer("evaluate", "--hyp", one, "--ref", one, "--tokenize", "ja-mecab")
+    contains(said, "--tokenize ja-mecab: please install sacrebleu[ja]")

@@ -3,8 +3,10 @@
 import contextlib
 import gzip
 import json
+import os
 import subprocess
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +149,46 @@ def test_a_column_and_a_key_are_translated_in_their_place(trained: Toy, tmp_path
     assert translate(trained, packed, tmp_path / "out.jsonl", "--field", "t") == 0
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [one["translation"] for one in found] == wanted
+
+
+def test_a_pipe_is_read_but_once(trained: Toy, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "in")
+    feeding = threading.Thread(
+        target=lambda: (tmp_path / "in").write_text("".join(f"{line}\n" for line in NEW[:3]))
+    )
+    feeding.start()
+    assert translate(trained, tmp_path / "in", tmp_path / "out") == 0
+    feeding.join()
+    assert (tmp_path / "out").read_text().count("\n") == 3
+
+
+def test_an_output_older_than_its_input_is_made_again(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", NEW[:2])
+    (tmp_path / "out").write_text("of another input\n")
+    os.utime(tmp_path / "out", (1, 1))
+    assert translate(trained, source, tmp_path / "out", "--resume") == 0
+    assert "is older than" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text().count("\n") == 2
+
+
+def test_hidden_files_of_a_folder_are_passed_over(trained: Toy, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / ".git").mkdir(parents=True)
+    write_lines(source / "a.txt", NEW[:2])
+    for name in (".DS_Store", ".git/config"):
+        (source / name).write_bytes(b"\0\1")
+    assert translate(trained, source, out) == 0
+    assert [path.name for path in out.rglob("*")] == ["a.txt"]
+
+
+def test_the_report_has_a_file_of_its_own(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", NEW[:2])
+    assert translate(trained, source, tmp_path / "out", "--health", tmp_path / "out") == 2
+    assert "--health: expected another file than -o" in capsys.readouterr().err
 
 
 def test_all_files_of_a_folder_are_translated_each_to_its_place(

@@ -83,13 +83,17 @@ class Key:
                 f"{where}: expected a JSON object with a text under {self.name!r}, found none; "
                 "correct the line, or name another --field"
             )
-        return Line(text, line.ending, line.text)
+        # JSON can spell half a character, "\ud83d", which is no text.
+        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return Line(whole, line.ending, line.text)
 
     def write(self, line: Line, translation: Translation) -> str:
         if not line.whole.strip():
             return line.whole + line.ending
         content = {**json.loads(line.whole), KEY: translation.text}
-        return json.dumps(content, ensure_ascii=False) + line.ending
+        written = json.dumps(content, ensure_ascii=False)
+        halves = any("\ud800" <= character <= "\udfff" for character in written)
+        return (json.dumps(content) if halves else written) + line.ending
 
 
 def field_of(name: str | None) -> Field:

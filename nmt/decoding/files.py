@@ -18,6 +18,7 @@ from nmt.decoding.documents import translate_document
 from nmt.decoding.fields import Field, field_of
 from nmt.decoding.jobs import Job, Translated, Work
 from nmt.decoding.places import places
+from nmt.decoding.progress import Pulse
 from nmt.decoding.shards import Shard
 from nmt.decoding.streams import Blocks, Out, count_lines, growing
 from nmt.decoding.translation import Translation
@@ -28,6 +29,9 @@ from nmt.lines import Invalid, Line, read_lines, reading
 
 BLOCK = 1000
 """Lines that are sorted by length together; a few such blocks are in memory at once."""
+
+WARNINGS = 3
+"""Blocks whose warnings are told one by one."""
 
 ENOUGH = 4
 """Blocks that repay the start of further processes."""
@@ -116,6 +120,7 @@ def stream_translations(
     interactive = path is None and sys.stdin.isatty()
     name, invalid = str(path or "standard input"), Invalid()
     hidden = interactive or processes.rank() > 0  # else it shows where there is a terminal
+    pulse = Pulse(name, (lambda line: None) if hidden or sys.stderr.isatty() else say)
     with (
         tqdm(unit=" lines", disable=hidden or None) as bar,
         reading(path) as stream,
@@ -127,17 +132,18 @@ def stream_translations(
         _enter(blocks, arguments, bar)
         out.go_on(blocks)
         bar.update(out.lines)
+        pulse.begin(out.lines, bar.total)
         # Who types a line waits for its translation: no other is collected first.
         rest, wanted = iter(blocks), arguments.workers
         found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
-        _write(found, blocks, out, say, render)
+        _write(found, blocks, out, say, render, pulse)
     if invalid.count:
         say(invalid.told(name))
 
 
 def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
     """Goes to the beginning of a part, and tells the progress how far its end is."""
-    if arguments.input is None or (bar.disable and not arguments.shard):
+    if arguments.input is None or not arguments.input.is_file():  # a pipe is read but once
         return
     total = count_lines(arguments.input)
     if arguments.shard:
@@ -175,18 +181,28 @@ def write_translations(
     ):
         work = Work(job)
         work.bar = bar
-        _write(_shared(work, iter(blocks), None, bar), blocks, out, say, render)
+        pulse = Pulse(str(path), (lambda line: None) if sys.stderr.isatty() else say)
+        pulse.begin(out.lines, len(texts))
+        _write(_shared(work, iter(blocks), None, bar), blocks, out, say, render, pulse)
 
 
-def _write(found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, render: Render) -> None:
+def _write(
+    found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, render: Render, pulse: Pulse
+) -> None:
+    warned = 0
     for done in found:
         for warning in done.said:
-            say(warning)
+            warned += 1
+            if warned <= WARNINGS:
+                say(warning)
         pairs = zip(done.lines, done.translations, strict=True)
         content = "".join(render(line, translation) for line, translation in pairs)
         listed = health.listed(done.reasons, blocks.first + out.lines)
         out.tally += health.counted(done.reasons)
         out.add([content.encode(), listed], len(done.lines), blocks.digests.popleft())
+        pulse(out.lines)
+    if warned > WARNINGS:
+        say(f"{warned - WARNINGS:,} more blocks of {BLOCK:,} lines have such texts")
 
 
 def _shared(

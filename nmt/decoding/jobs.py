@@ -64,7 +64,10 @@ class Job:
     def described(self) -> dict[str, Any]:
         """What translations depend on, by the names of the options."""
         weights = [read_manifest(run)["files"][WEIGHTS] for run in self.runs]
-        given = {name: value for name, value in asdict(self).items() if name != "runs"}
+        given = {
+            "health" if name == "reached" else name: value for name, value in asdict(self).items()
+        }
+        del given["runs"]
         return {"weights": weights, **given}
 
     def languages(self) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from nmt.decoding.translation import Alignment, Alternative, Translation
-from nmt.documents.sentences import split
+from nmt.documents.sentences import gap, split
 from nmt.vocab import EOS, RESERVED
 
 Item = TypeVar("Item")
@@ -62,15 +62,18 @@ def _core(part: str) -> str:
 
 def _together(parts: Sequence[str], found: Sequence[Translation]) -> Translation:
     around = [_around(part) for part in parts]
-    pairs = zip(around, found, strict=True)
+    text, gaps = "", []
+    for last, (before, after), one in zip(["", *parts], around, found, strict=False):
+        gaps.append(before or gap(last, text, one.text))
+        text += f"{gaps[-1]}{one.text}{after}"
     best = Alternative(
-        "".join(f"{before}{one.text}{after}" for (before, after), one in pairs),
+        text,
         fmean(one.score for one in found),
         sum(one.log_probability for one in found),
         any(one.cut for one in found),
     )
     aligned = any(one.alignment for one in found)
-    alignment = _one_alignment(around, found) if aligned else None
+    alignment = _one_alignment(around, gaps, found) if aligned else None
     return Translation(**vars(best), alternatives=[best], alignment=alignment)
 
 
@@ -81,12 +84,17 @@ def _around(part: str) -> tuple[str, str]:
     return part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
 
 
-def _one_alignment(around: Sequence[tuple[str, str]], found: Sequence[Translation]) -> Alignment:
-    """The parts' alignments, one below the other; they share one end of the sentence."""
+def _one_alignment(
+    around: Sequence[tuple[str, str]], gaps: Sequence[str], found: Sequence[Translation]
+) -> Alignment:
+    """The parts' alignments, one below the other; they share one end of the sentence.
+
+    In front of a part stands the first of what is around it, in front of its translation a gap.
+    """
     source, target, rows = [""], [""], list[tuple[int, list[float]]]()
-    for (before, after), one in zip(around, found, strict=True):
+    for (before, after), space, one in zip(around, gaps, found, strict=True):
         source[-1] += before
-        target[-1] += before
+        target[-1] += space
         if one.alignment is None:  # blank, and so the same on both sides
             source[-1] += one.text
             target[-1] += one.text

@@ -20,7 +20,7 @@ def places(
         _refuse_options(arguments, source)
         shard = Shard(*arguments.shard) if arguments.shard else None
         made = [shard.path(path) for path in paths] if shard else paths
-        if not _is_done(arguments, made, say):
+        if not _is_done(arguments, source, made, say):
             yield source, made
         return
     for path in paths or [None]:
@@ -29,27 +29,33 @@ def places(
                 f"{source}: expected another folder for what is made of this one, by -o and "
                 f"--health, found {path or 'none'}"
             )
-    inside = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()]
+    files = (file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file())
+    inside = [file for file in files if not any(part.startswith(".") for part in file.parts)]
     if not inside:
         raise UserError(f"{source}: expected a folder with at least one file, found none in it")
     for name in inside:
         _refuse_options(arguments, source / name)
     for name in inside:
         made = [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
-        if _is_done(arguments, made, say):
+        if _is_done(arguments, source / name, made, say):
             continue
         for path in made:
             path.parent.mkdir(parents=True, exist_ok=True)
         yield source / name, made
 
 
-def _is_done(arguments: Namespace, made: Sequence[Path], say: Callable[[str], None]) -> bool:
+def _is_done(
+    arguments: Namespace, source: Path | None, made: Sequence[Path], say: Callable[[str], None]
+) -> bool:
     """Whether `--resume` finds all that is to be made there, whole, and not begun anew since."""
     whole = all(path.exists() for path in made)
-    done = arguments.resume and whole and not journal_of(made[0]).exists()
-    if done:
-        say(f"{made[0]}: is there already")
-    return done
+    if not arguments.resume or not whole or journal_of(made[0]).exists():
+        return False
+    if source is not None and source.exists() and source.stat().st_mtime > made[0].stat().st_mtime:
+        say(f"{made[0]}: is older than {source}, which is translated again")
+        return False
+    say(f"{made[0]}: is there already")
+    return True
 
 
 def _refuse_options(arguments: Namespace, source: Path | None) -> None:

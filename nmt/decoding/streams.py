@@ -84,15 +84,20 @@ class Growing:
     def __init__(
         self, paths: Sequence[Path], made_with: Mapping[str, Any] | None, *, resume: bool = False
     ) -> None:
-        self.paths = paths
-        self.partials = [path.with_name(f".{path.name}.partial") for path in paths]
-        self.journal = journal_of(paths[0])
+        for path in paths:
+            if path.exists() and not path.is_file():
+                what = "a folder" if path.is_dir() else "no file but a device or a pipe"
+                raise UserError(f"{path}: expected the name of a file to write, found {what}")
+        # A link stays one: what it leads to is replaced.
+        self.paths = [path.resolve() if path.is_symlink() else path for path in paths]
+        self.partials = [path.with_name(f".{path.name}.partial") for path in self.paths]
+        self.journal = journal_of(self.paths[0])
         self.made_with = None if made_with is None else dict(made_with)
         self.lines, self.sizes, self.digest = 0, [0] * len(paths), ""
         self.tally: Counter[str] = Counter()
-        if resume and all(path.exists() for path in (self.journal, *self.partials)):
+        if resume and self.journal.exists():
             self._read_journal(self.made_with or {})
-        self.streams = list(map(self._open, paths, self.partials, self.sizes))
+        self.streams = list(map(self._open, self.paths, self.partials, self.sizes))
 
     def _open(self, path: Path, partial: Path, size: int) -> BinaryIO:
         try:
@@ -112,6 +117,12 @@ class Growing:
                 raise UserError(
                     f"{self.paths[0]}: expected --resume with {key} {was!r}, with which it was "
                     f"begun, found {now!r}; set it back, or leave --resume out to begin anew"
+                )
+        for path, partial in zip(self.paths, self.partials, strict=True):
+            if not partial.exists():
+                raise UserError(
+                    f"{path}: expected --resume with what was begun, found no {partial.name} "
+                    "beside it; name the files as before, or leave --resume out to begin anew"
                 )
         self.lines, self.sizes, self.digest = found["lines"], found["bytes"], found["digest"]
         self.tally.update(found["tally"])

@@ -1,5 +1,6 @@
 """Text in, text out: batches by length, order kept."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -138,6 +139,8 @@ class Translator:
             UserError: a setting out of range.
         """
         self.expect_source()
+        if isinstance(texts, str):
+            raise UserError(f"expected a list of texts, found one text: {texts[:40]!r}")
         decoding = self._settings(beam_size, length_penalty, n_best)
         ids = self.source.encode(texts)
         self._warn_of_long(texts, ids)
@@ -198,13 +201,12 @@ class Translator:
         return decoding
 
     def _warn_of_long(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
-        longest = self.max_source_length
-        for text, tokens in zip(texts, ids, strict=True):
-            if longest is not None and len(tokens) > longest:
-                self.say(
-                    f"'{text[:40]}...' has {len(tokens)} tokens, more than any sentence of the "
-                    f"training data ({longest}): check its translation, or split it"
-                )
+        longest = self.max_source_length or sys.maxsize
+        if long := [text for text, of in zip(texts, ids, strict=True) if len(of) > longest]:
+            self.say(
+                f"texts longer than any sentence of the training data ({longest} tokens): "
+                f"{len(long):,}, the first '{long[0][:40]}...'; check or split them (--paragraphs)"
+            )
 
     def _translate(
         self, sources: list[list[int]], decoding: Decoding, n_best: int, alignments: bool

@@ -69,8 +69,11 @@ class Marked:
 
         for source, result in zip(self.sources, results, strict=True):
             self.accept(source, result)
-        alone = self.tree.docinfo.standalone or None  # what is not said is not to be said
-        content: bytes = etree.tostring(self.tree, encoding="UTF-8", standalone=alone)
+        # "no", which lxml also tells where nothing is said, is the same as nothing.
+        alone = self.tree.docinfo.standalone or None
+        content: bytes = etree.tostring(
+            self.tree, encoding="UTF-8", xml_declaration=True, standalone=alone
+        )
         return content + b"\n"
 
 

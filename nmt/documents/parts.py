@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nmt.documents.masking import Masked, Unplaced
 from nmt.documents.placeholders import MARK
 from nmt.documents.segments import Piece, Result, Segment, Tag, partners
-from nmt.documents.sentences import split
+from nmt.documents.sentences import gap, split
 from nmt.documents.words import Aligned
 
 
@@ -57,7 +57,7 @@ def parts(segment: Segment, language: str, *, paragraphs: bool) -> list[Part]:
 def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Translated]) -> Result:
     """A segment's parts, translated, as one again, and whether its tags are what they were."""
     pieces: list[Piece] = []
-    plain: list[str] = []
+    plain = last = ""
     fault = None
     for part in parts:
         here, text = part.segment, part.segment.text.replace(MARK, "")
@@ -69,11 +69,13 @@ def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Transla
                 here = part.masked.put_back(text, aligned) if text.strip() else here
             except Unplaced as error:
                 fault = fault or f"expected {error}, found no place for that"
-        pieces += [part.before, *here.pieces(), part.after]
-        plain += [part.before, text, part.after]
+        before = part.before or gap(last, plain, text)
+        pieces += [before, *here.pieces(), part.after]
+        plain += f"{before}{text}{part.after}"
+        last = f"{part.segment.text}{part.after}"
     fault = fault or difference(segment, pieces)
     # Where tags are wrong, the words alone are what is left to be checked.
-    return Result(["".join(plain)] if fault else pieces, fault)
+    return Result([plain] if fault else pieces, fault)
 
 
 def difference(source: Segment, pieces: Iterable[Piece]) -> str | None:

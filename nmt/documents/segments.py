@@ -115,8 +115,16 @@ class Raw:
     say: Callable[[str], None]
     strict: bool = False
 
+    def expect_source(self, found: str) -> None:
+        """Tells of a file that says to be in another language than the run reads."""
+        if not same_language(found, self.languages[0]):
+            self.say(
+                f"{self.name}: expected the source language {self.languages[0]}, which the run "
+                f"reads, found {found}: check the translations"
+            )
+
     def expect_target(self, found: str) -> None:
-        """Tells of a file that says to be in another language than the run's."""
+        """Tells of a file that says to be in another language than the run writes."""
         if not same_language(found, self.languages[1]):
             self.say(
                 f"{self.name}: expected the target language {self.languages[1]}, which the run "

@@ -5,6 +5,7 @@ sure, two sentences stay one, which costs less than half a sentence on its own.
 """
 
 import re
+import unicodedata
 
 from nmt.documents.placeholders import MARK
 
@@ -13,6 +14,7 @@ _OPENING = rf"[\"'“„‘«‹(\[¿¡{MARK}–—-]"
 _END = re.compile(
     rf"(?<![.!?…؟।॥։])[.!?…؟।॥։]+{_CLOSING}*\s+|(?<![。！？])[。！？]+[」』”’）{MARK}]*\s*"
 )
+_WIDE_END = re.compile(rf"[。！？][」』”’）{MARK}]*\Z")
 _NEXT = re.compile(rf"(?:{_OPENING}|\s)*(\w?)")
 _LAST = re.compile(r"[\w.]*\w\Z")
 
@@ -29,6 +31,24 @@ before a name, a number or an example, in many languages."""
 _ORDINALS = "bs cs da de et fi hr hu is lt lv nb nn no pl sk sl sr tr"
 ORDINALS = frozenset(_ORDINALS.split())
 """Languages that write a full stop after an ordinal number: `am 3. Oktober`."""
+
+
+WIDE = frozenset("WF")
+"""Widths of characters, as Unicode tells them, of scripts without spaces between words."""
+
+
+def gap(sentence: str, said: str, following: str) -> str:
+    """The space between two translations of sentences that had none between them and needed none.
+
+    Args:
+        sentence: the first, in the source.
+        said: its translation, and what stands behind it.
+        following: the translation of the second.
+    """
+    needed_none = _WIDE_END.search(sentence) and said.strip() and not said[-1].isspace()
+    if not needed_none or not following.strip():
+        return ""
+    return "" if unicodedata.east_asian_width(said[-1]) in WIDE else " "
 
 
 def split(text: str, language: str) -> list[str]:

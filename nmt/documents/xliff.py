@@ -62,16 +62,18 @@ def read(raw: Raw) -> Document:
     )
 
 
-def _set_language(elements: Sequence["_Element"], attribute: str, raw: Raw) -> None:
-    for found in sorted({element.get(attribute) for element in elements} - {None}):
-        raw.expect_target(found)
+def _set_languages(elements: Sequence["_Element"], source: str, target: str, raw: Raw) -> None:
+    """Checks what the attributes of these names say, and says the target's where nothing does."""
+    for attribute, expect in ((source, raw.expect_source), (target, raw.expect_target)):
+        for found in sorted({element.get(attribute) for element in elements} - {None}):
+            expect(found)
     for element in elements:
-        element.set(attribute, element.get(attribute) or raw.languages[1])
+        element.set(target, element.get(target) or raw.languages[1])
 
 
 def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
     root = tree.getroot()
-    _set_language(children(root, "file"), "target-language", raw)
+    _set_languages(children(root, "file"), "source-language", "target-language", raw)
     sources = [
         source
         for unit in root.iter(like(root, "trans-unit"))
@@ -83,7 +85,7 @@ def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
 
 def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
     root = tree.getroot()
-    _set_language([root], "trgLang", raw)
+    _set_languages([root], "srcLang", "trgLang", raw)
     sources = [
         source
         for segment in root.iter(like(root, "segment"))

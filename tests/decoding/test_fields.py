@@ -56,3 +56,11 @@ def test_a_blank_line_stays_as_it_is(name: str, blank: str) -> None:
 def test_a_line_without_the_field_is_named(name: str, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         through(name, text)
+
+
+def test_half_a_character_is_no_text_and_stays_where_it_was() -> None:
+    line = '{"text": "a \\ud83d dog", "more": "\\udc00 \\u00e9"}'
+    written = through("text", line)
+    assert written.encode()
+    found = json.loads(written)
+    assert found == {**json.loads(line), "translation": "A \ufffd DOG"}

@@ -68,3 +68,19 @@ def test_a_long_line_is_cut_behind_white_space() -> None:
     assert "".join(parts) == text
     assert max(map(len, parts)) <= paragraphs.LONGEST
     assert parts[0] == "word " * 400
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "together"),
+    [
+        ("你好。我很好。", ["Hello.", "I am fine."], "Hello. I am fine."),
+        ("你好。 我很好。", ["Hello.", "I am fine."], "Hello. I am fine."),
+        ("你好。我很好。", ["こんにちは。", "元気です。"], "こんにちは。元気です。"),
+        ("你好。我很好。", ["", "I am fine."], "I am fine."),
+    ],
+)
+def test_sentences_without_space_between_get_one_where_the_translation_wants_it(
+    source: str, said: list[str], together: str
+) -> None:
+    (found,) = Paragraphs([source], "zh").joined([unchanged(text) for text in said])
+    assert found.text == together

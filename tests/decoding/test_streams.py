@@ -183,3 +183,33 @@ def test_files_that_grow_together_are_cut_and_gone_on_with_together(tmp_path: Pa
     assert (tmp_path / "a").read_bytes() == b"a" * 7
     assert (tmp_path / "b").read_bytes() == b"b" * 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_only_a_file_is_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, what in (("", "a folder"), ("pipe", "no file but a device or a pipe")):
+        with (
+            pytest.raises(UserError, match=f"expected the name of a file to write, found {what}"),
+            growing([tmp_path / name]),
+        ):
+            pass
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "file")
+    written(tmp_path / "link", TEXT)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "deep" / "file").read_text() == TEXT.upper()
+
+
+def test_other_files_than_were_begun_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "out", TEXT, stop=2)
+    begun = (tmp_path / ".out.partial").read_bytes()
+    with (
+        pytest.raises(UserError, match=r"ill: expected --resume with .* found no \.ill\.partial"),
+        growing([tmp_path / "out", tmp_path / "ill"], {}, resume=True),
+    ):
+        pass
+    assert (tmp_path / ".out.partial").read_bytes() == begun

@@ -218,7 +218,7 @@ def test_a_longer_line_than_the_model_saw_is_translated_with_a_warning() -> None
     assert found == tiny.translator().translate(["no", tiny.SENTENCES[-1]])
     (message,) = said
     assert "she said that" in message
-    assert "(9)" in message
+    assert "(9 tokens): 1, the first" in message
     with pytest.warns(UserWarning, match="tokens, more than any"):
         Translator(tiny.model(), vocabulary, vocabulary, max_source_length=1).translate(["a dog"])
 
@@ -235,7 +235,8 @@ def test_a_runs_folder_is_all_that_a_translator_needs(tmp_path: Path) -> None:
         assert one.alignment is not None
         assert other.alignment is not None
         assert one.alignment.target == other.alignment.target
-    assert len(said) == sum(len(ids) > 9 for ids in tiny.vocabulary().encode(tiny.SENTENCES))
+    long = sum(len(ids) > 9 for ids in tiny.vocabulary().encode(tiny.SENTENCES))
+    assert len(said) == 1 and f"(9 tokens): {long}, the first" in said[0]
     with pytest.raises(UserError, match="nothing: expected"):
         Translator.load(tmp_path / "nothing")
 
@@ -308,3 +309,8 @@ def test_models_of_other_vocabularies_are_refused(tmp_path: Path) -> None:
     checkpoint.write_manifest(tmp_path / "other", {})
     with pytest.raises(UserError, match=r"other: expected the vocabularies of .*one, found others"):
         Translator.load(tmp_path / "one", tmp_path / "other")
+
+
+def test_one_text_is_no_list_of_texts() -> None:
+    with pytest.raises(UserError, match="expected a list of texts, found one text: 'hello'"):
+        tiny.translator().translate("hello")

@@ -247,6 +247,26 @@ def test_a_language_that_is_there_is_kept_and_told() -> None:
     assert "expected the target language de" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (re.sub('source-language="[^"]*"', 'source-language="fr"', XLIFF_1), "a.xlf"),
+        (XLIFF_2.replace('srcLang="en"', 'srcLang="fr"'), "b.xliff"),
+    ],
+)
+def test_a_source_in_another_language_is_told(content: str, name: str) -> None:
+    said: list[str] = []
+    xliff.read(raw(content, name, said))
+    assert f"{name}: expected the source language en, which the run reads, found fr" in said[0]
+
+
+@pytest.mark.parametrize("alone", ["", " standalone='yes'"])
+def test_the_declaration_of_a_file_is_kept(alone: str) -> None:
+    body = re.sub(r"<\?xml.*?\?>", "", XLIFF_2).strip()
+    content = translated(xliff.read(raw(f"<?xml version='1.0'{alone}?>\n{body}", "b.xliff")))
+    assert content.startswith(f"<?xml version='1.0' encoding='UTF-8'{alone}?>\n".encode())
+
+
 def test_what_xml_cannot_hold_is_replaced() -> None:
     document = xliff.read(raw(XLIFF_2, "b.xliff"))
     content = translated(document, lambda text: Translated("a\x00\x1bb", echo(text).aligned))

@@ -1,0 +1,43 @@
+"""How far a long translation is, told in lines where no terminal shows a bar."""
+
+import time
+from collections.abc import Callable
+
+EVERY = 60.0
+"""Seconds between two lines."""
+
+
+class Pulse:
+    """Tells how much is done and what is left, at most once a minute.
+
+    Args:
+        name: of what is translated.
+        say: takes a line.
+    """
+
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self.name, self.say = name, say
+        self.begin(0, None)
+
+    def begin(self, done: int, total: int | None) -> None:
+        """Starts the clock, with so many lines done before it and so many in all, if known."""
+        self.before, self.total = done, total
+        self.started = self.told = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """So many lines are done."""
+        now = time.monotonic()
+        if now - self.told < EVERY or done <= self.before:
+            return
+        self.told = now
+        rate = (done - self.before) / (now - self.started)
+        of, left = "", ""
+        if self.total:
+            of = f" of {self.total:,}"
+            left = f", {_clock((self.total - done) / rate)} left"
+        self.say(f"{self.name}: {done:,}{of} lines, {rate:,.1f} lines/s{left}")
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02} h" if minutes >= 60 else f"{minutes} min"
