@@ -133,10 +133,10 @@ def distill(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt evaluate`."""
-    from nmt.wiring import run_evaluation
+    from nmt.evaluation import systems
 
     _use_machine(arguments.threads, arguments.device)
-    run_evaluation(arguments, print, say)
+    systems.evaluate(arguments, print, say)
 
 
 def generate(arguments: argparse.Namespace, overrides: Overrides) -> None:

@@ -38,8 +38,11 @@ def synthesize(arguments: Namespace, say: Say) -> None:
         )
     tag = arguments.tag if arguments.tag is not None else TAG if arguments.back else ""
     pairs = Pairs(_languages(arguments.runs[0]), back=arguments.back, tag=tag)
-    work = Work(Job.of(arguments))
-    with growing([arguments.output]) as out:
+    job = Job.of(arguments)
+    work = Work(job)
+    made_with = {**job.described(), "back": arguments.back, "tag": tag}
+    with growing([arguments.output], made_with, resume=arguments.resume) as out:
+        pairs.counts = out.tally
         stream_translations(work, arguments, out, say, pairs, Whole())
     say(f"{arguments.output}: {pairs.told()}")
 
@@ -91,14 +94,14 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
 def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
     """Writes the teachers' translations of the training sources, if that is still to be done."""
     from nmt.data.datamodule import open_dataset
-    from nmt.decoding.files import write_translations
+    from nmt.decoding.files import write_pairs
 
     if path.exists():
         say(f"{path}: the teachers' translations are there already")
         return
     sources = list(dict.fromkeys(open_dataset(prepared)["train"]["source"]))
     pairs = Pairs(_languages(job.runs[0]))
-    write_translations(job, sources, path, say, pairs)
+    write_pairs(job, sources, path, say, pairs)
     say(f"{path}: {pairs.told()}")
 
 

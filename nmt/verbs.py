@@ -69,11 +69,7 @@ def add_translate(parser: Parser) -> None:
         help="where to write, a folder if the input is one; .gz packs it (default: standard "
         "output)",
     )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with an output file that was cut short, after its last whole block of lines",
-    )
+    _add_resume(parser)
     parser.add_argument(
         "--field",
         metavar="F",
@@ -89,6 +85,14 @@ def add_translate(parser: Parser) -> None:
     )
     _add_segments(parser)
     add_format(parser)
+
+
+def _add_resume(parser: Parser) -> None:
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an output file that was cut short, after its last whole block of lines",
+    )
 
 
 def _add_segments(parser: Parser) -> None:
@@ -124,6 +128,7 @@ def add_synthesize(parser: Parser) -> None:
         metavar="FILE.jsonl",
         help="the pairs, to be named under data.synthetic",
     )
+    _add_resume(parser)
     parser.add_argument(
         "--back",
         action="store_true",
@@ -176,7 +181,8 @@ def add_evaluate(parser: Parser) -> None:
         nargs="+",
         action="extend",
         metavar="FILE",
-        help="translations by any system, detokenised",
+        help="translations by any system, detokenised; they come before the runs, and p-values are "
+        "against the first",
     )
     parser.add_argument(
         "--ensemble", action="store_true", help="the runs translate together, as one system"

@@ -7,32 +7,20 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from sacrebleu.metrics.bleu import BLEU
 from tqdm import tqdm
 
 from nmt import checkpoint, processes
 from nmt.batch import Batch
 from nmt.config import Config
 from nmt.decoding.engine import Engine
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation import metrics, report
-from nmt.evaluation.metrics import References
+from nmt.evaluation import metrics
 from nmt.files import read_json
-from nmt.lines import read_parallel, read_texts
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
-
     from nmt.model.seq2seq import Seq2Seq
 
 Say = Callable[[str], None]
-
-ENSEMBLE = "ensemble"
-"""The name under which several runs are evaluated as one."""
-
-SIGNIFICANT = 0.05
-"""A difference that chance alone makes less often than this is taken to be one."""
 
 SHORTLIST_BATCH_TOKENS = 4000
 """Of a forced pass over the training data: it keeps no gradients, so batches may be large."""
@@ -98,124 +86,6 @@ def train_seeds(
     return folders
 
 
-def run_evaluation(arguments: Namespace, show: Say, say: Say) -> None:
-    """Translates where there is a model, scores, compares, prints and writes reports."""
-    _check_evaluation(arguments)
-    hypotheses = {str(path): read_texts(path) for path in arguments.hyp or []}
-    sources, references = _test_set(arguments)
-    translators = {}
-    for name, folders in _systems(arguments).items():
-        assert sources is not None
-        translator = Translator.load(
-            *folders, device=arguments.device, precision=arguments.precision, say=say
-        )
-        translator.expect_source()
-        say(f"translating {len(sources):,} sentences with {name}")
-        with tqdm(total=len(sources), unit=" sentences", disable=None) as bar:
-            found = translator.translate(
-                sources,
-                beam_size=arguments.beam_size,
-                length_penalty=arguments.length_penalty,
-                progress=bar.update,
-            )
-        translators[name] = translator
-        hypotheses[name] = [one.text for one in found]
-    systems = metrics.compare(
-        hypotheses, references, lowercase=arguments.lowercase, tokenize=arguments.tokenize
-    )
-    _show(systems, show)
-    for name in hypotheses:
-        folder = _report_folder(arguments.report, list(hypotheses), name, name in translators)
-        if folder:
-            examples = report.examples_of(sources, references, hypotheses[name])
-            align = _aligner(translators[name]) if name in translators else None
-            report.write_report(folder, name, systems[name], examples, align)
-            say(f"report: {folder / 'report.md'}")
-
-
-def _check_evaluation(arguments: Namespace) -> None:
-    if not arguments.hyp and not arguments.runs:
-        raise UserError(
-            "expected the folder of a run, before --ref and --hyp, or --hyp FILE; found neither"
-        )
-    if arguments.ensemble and len(arguments.runs) < 2:
-        raise UserError(f"--ensemble: expected two runs or more, found {len(arguments.runs)}")
-    if arguments.src and not arguments.ref:
-        raise UserError("--src: expected --ref FILE beside it, found none")
-    if arguments.runs and arguments.ref and not arguments.src:
-        raise UserError("--ref: expected --src FILE beside it, to be translated; found none")
-    if arguments.hyp and not arguments.ref:
-        raise UserError("--hyp: expected --ref FILE beside it, found none")
-    if arguments.tokenize not in BLEU.TOKENIZERS:
-        raise UserError(
-            f"--tokenize: expected one of {', '.join(BLEU.TOKENIZERS)}, "
-            f"found {arguments.tokenize!r}"
-        )
-    try:
-        BLEU(tokenize=arguments.tokenize)
-    except (RuntimeError, ImportError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"--tokenize {arguments.tokenize}: {reason}") from None
-
-
-def _systems(arguments: Namespace) -> dict[str, list[Path]]:
-    """What is to translate, by name: each run by itself, or all as one."""
-    if arguments.ensemble:
-        return {ENSEMBLE: arguments.runs} if arguments.runs else {}
-    return {str(run): [run] for run in arguments.runs}
-
-
-def _show(systems: dict[str, metrics.Scores], show: Say) -> None:
-    if len(systems) > 1:
-        show(report.scores_table(systems))
-        show("p: paired bootstrap against the first system")
-        for name, scores in systems.items():
-            if (p := scores.bleu.p_value) is not None and p >= SIGNIFICANT:
-                show(f"{name}: its BLEU differs from the first system's by no more than the noise")
-    for name, scores in systems.items():
-        show(f"{name}: {scores.sentences:,} sentences")
-        for score in scores.all():
-            show(f"  {score}")
-
-
-def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
-    """Sources, if there are any, and references: of the named files or of the run's own data."""
-    if arguments.ref:
-        if arguments.src is None:
-            return None, list(zip(*read_parallel(*arguments.ref), strict=True))
-        *texts, sources = read_parallel(*arguments.ref, arguments.src)
-        return sources, list(zip(*texts, strict=True))
-    return _own_test_set(arguments.runs)
-
-
-def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
-    test = _own_data(runs)["test"]
-    return test["source"][:], test["references"][:]
-
-
-def _own_data(runs: Sequence[Path]) -> "DatasetDict":
-    """The data set that all these runs were trained on."""
-    from nmt.data.datamodule import open_dataset
-
-    found = set()
-    for run in runs:
-        manifest = checkpoint.read_manifest(run)
-        config = checkpoint.read_config(run)
-        found.add((config.data.folder, manifest["data_hash"]))
-    if len(found) > 1:
-        raise UserError(
-            "these runs were trained on different data: name a test set by --src, --ref"
-        )
-    folder, data_hash = found.pop()
-    dataset = open_dataset(Path(folder))
-    if read_json(Path(folder) / checkpoint.MANIFEST)["data_hash"] != data_hash:
-        raise UserError(
-            f"{folder}: its data has changed since {runs[0]} was trained, so its test split may "
-            "hold sentences that the run has learnt; name a test set by --src and --ref"
-        )
-    return dataset
-
-
 def run_export(arguments: Namespace, say: Say) -> None:
     """Writes a bundle; a shortlist needs the run's own training data."""
     from nmt.decoding.export import check_export, export
@@ -237,25 +107,11 @@ def run_export(arguments: Namespace, say: Say) -> None:
 
 def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
     from nmt.data.datamodule import TranslationData, encoded_for
+    from nmt.evaluation.systems import own_data
 
     folder = Path(checkpoint.read_config(run).data.folder)
-    dataset = encoded_for(run, folder, _own_data([run]), say)
+    dataset = encoded_for(run, folder, own_data([run]), say)
     return TranslationData(dataset, SHORTLIST_BATCH_TOKENS, seed=1).train_dataloader()
-
-
-def _report_folder(given: Path | None, names: list[str], name: str, is_run: bool) -> Path | None:
-    if given:
-        if len(names) == 1:
-            return given
-        # Two systems may have the same base name: the report of the second gets a number.
-        same = [other for other in names if Path(other).name == Path(name).name]
-        number = same.index(name)
-        return given / (Path(name).name + (f"-{number + 1}" if number else ""))
-    return Path(name) / "evaluation" if is_run and name != ENSEMBLE else None
-
-
-def _aligner(translator: Translator) -> report.Align:
-    return lambda sources: [one.alignment for one in translator.translate(sources, alignments=True)]
 
 
 def describe(folder: Path) -> Iterator[str]:

@@ -241,7 +241,12 @@ def test_evaluate_on_the_own_test_split(trained: Toy, nmt: Run, tmp_path: Path) 
     assert f"BLEU {scores['bleu']['value']:.1f} " in out
     report = (run / "evaluation" / "report.md").read_text()
     assert scores["bleu"]["signature"] in report
+    assert f"- test split: {trained.prepared}" in report and "- beam size: 1" in report
     assert list((run / "evaluation").glob("*.png"))
+    before = (run / "evaluation" / "hypotheses.txt").read_bytes()
+    test = [trained.prepared / f"test.{language}" for language in ("xx", "yy")]
+    assert nmt("evaluate", run, "--beam-size", 1, "--src", test[0], "--ref", test[1]) == out
+    assert (run / "evaluation-test.xx" / "hypotheses.txt").read_bytes() == before
 
 
 def test_evaluate_with_two_references(trained: Toy, nmt: Run, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nmt.decoding import health
 from nmt.decoding.documents import translate_document
 from nmt.decoding.fields import Field, field_of
 from nmt.decoding.jobs import Job, Translated, Work
+from nmt.decoding.pairs import Pairs
 from nmt.decoding.places import places
 from nmt.decoding.progress import Pulse
 from nmt.decoding.shards import Shard
@@ -170,20 +171,24 @@ def _translated(
     return found
 
 
-def write_translations(
-    job: Job, texts: Sequence[str], path: Path, say: Say, render: Render
-) -> None:
-    """Writes what `render` makes of each text and its translation to a file that is then whole."""
+def write_pairs(job: Job, texts: Sequence[str], path: Path, say: Say, pairs: Pairs) -> None:
+    """Writes the pairs of texts and their translations to a file that is then whole.
+
+    What an earlier call has left of it is gone on with.
+    """
     blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
     with (
         tqdm(total=len(texts), unit=" sentences", disable=None) as bar,
-        growing([path]) as out,
+        growing([path], job.described(), resume=True) as out,
     ):
+        pairs.counts = out.tally
+        out.go_on(blocks)
+        bar.update(out.lines)
         work = Work(job)
         work.bar = bar
         pulse = Pulse(str(path), (lambda line: None) if sys.stderr.isatty() else say)
         pulse.begin(out.lines, len(texts))
-        _write(_shared(work, iter(blocks), None, bar), blocks, out, say, render, pulse)
+        _write(_shared(work, iter(blocks), None, bar), blocks, out, say, pairs, pulse)
 
 
 def _write(

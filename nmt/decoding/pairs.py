@@ -23,6 +23,8 @@ class Pairs:
         tag: stands before the source, with a space.
     """
 
+    FLAWS = ("blank", "a copy", "cut at the length limit")
+
     def __init__(self, languages: Sequence[str], *, back: bool = False, tag: str = "") -> None:
         self.languages = languages
         self.back = back
@@ -41,7 +43,7 @@ class Pairs:
 
     def told(self) -> str:
         """How many pairs were written, and how many left out for which reason."""
-        left_out = [f"{reason} {n:,}" for reason, n in self.counts.items() if reason != "written"]
+        left_out = [f"{flaw} {self.counts[flaw]:,}" for flaw in self.FLAWS if self.counts[flaw]]
         return f"{self.counts['written']:,} pairs; left out: {', '.join(left_out) or 'none'}"
 
 
@@ -50,4 +52,4 @@ def _flaw(text: str, translation: Translation) -> str:
         return "blank"
     if translation.cut:
         return "cut at the length limit"
-    return "copied" if text == translation.text else ""
+    return "a copy" if text == translation.text else ""

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from nmt.decoding.translation import Alignment
@@ -63,8 +64,11 @@ def write_report(
     scores: Scores,
     examples: Sequence[Example],
     align: Align | None = None,
+    setting: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes report.md, report.json and attention pictures; the same input gives the same report.
+    """Writes report.md, report.json, all translations as hypotheses.txt, and attention pictures.
+
+    The same input gives the same report.
 
     Args:
         folder: made if missing; other files in it are left alone.
@@ -72,10 +76,13 @@ def write_report(
         scores: of the whole test set.
         examples: all sentences of the test set, by `examples_of`; a few are shown.
         align: gives alignments for the pictures; without it there are none.
+        setting: what was scored and how it was made, by name.
     """
     shown = _choose(examples)
     pictures = _pictures(folder, shown["Random"], align) if align else []
     sections = [f"# {title}", f"{scores.sentences} sentences.", scores_table({"": scores})]
+    if setting:
+        sections += ["\n".join(f"- {name}: {value}" for name, value in setting.items())]
     sections += ["\n".join(f"- {score.name}: `{score.signature}`" for score in scores.all())]
     for name, chosen in shown.items():
         sections += [f"## {name} examples", _examples_table(chosen)]
@@ -83,12 +90,18 @@ def write_report(
         sections += ["## Attention", "A row for each target token; dark is much.", *pictures]
     data = {
         "title": title,
+        "setting": dict(setting or {}),
         "scores": scores.as_dict(),
         "examples": {name.lower(): [asdict(one) for one in some] for name, some in shown.items()},
     }
     write_json(folder / "report.json", data)
-    text = "\n\n".join(sections) + "\n"
-    write_atomically(folder / "report.md", lambda file: file.write_text(text, encoding="utf-8"))
+    lines = "".join(f"{example.hypothesis}\n" for example in examples)
+    for name, text in (("report.md", "\n\n".join(sections) + "\n"), ("hypotheses.txt", lines)):
+        write_atomically(folder / name, partial(_write_text, text))
+
+
+def _write_text(text: str, file: Path) -> None:
+    file.write_bytes(text.encode())
 
 
 def scores_table(systems: Mapping[str, Scores]) -> str:

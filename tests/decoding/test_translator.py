@@ -219,7 +219,7 @@ def test_a_longer_line_than_the_model_saw_is_translated_with_a_warning() -> None
     (message,) = said
     assert "she said that" in message
     assert "(9 tokens): 1, the first" in message
-    with pytest.warns(UserWarning, match="tokens, more than any"):
+    with pytest.warns(UserWarning, match="longer than any"):
         Translator(tiny.model(), vocabulary, vocabulary, max_source_length=1).translate(["a dog"])
 
 

@@ -45,7 +45,9 @@ def test_a_report_has_scores_examples_and_pictures(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "new" / "report").iterdir())
     pictures = [name for name in names if name.endswith(".png")]
     assert len(pictures) == report.PICTURES
-    assert len(names) == report.PICTURES + 2
+    assert {"report.md", "report.json", "hypotheses.txt"} == set(names) - set(pictures)
+    lines = (tmp_path / "new" / "report" / "hypotheses.txt").read_text().splitlines()
+    assert lines == HYPOTHESES
     for name in pictures:
         assert f"]({name})" in text
         assert (tmp_path / "new" / "report" / name).read_bytes().startswith(PNG)
