@@ -31,10 +31,10 @@ def synthesize(arguments: Namespace, say: Say) -> None:
     from nmt.decoding.jobs import Job, Work
     from nmt.decoding.streams import growing
 
-    if arguments.output.suffix != ".jsonl":
+    if not arguments.output.name.endswith((".jsonl", ".jsonl.gz")):
         raise UserError(
-            f"--output: expected a name that ends in .jsonl, found {arguments.output}; "
-            "`nmt prepare` knows what a file holds by its name"
+            "--output: expected a name that ends in .jsonl or .jsonl.gz, found "
+            f"{arguments.output}; `nmt prepare` knows what a file holds by its name"
         )
     tag = arguments.tag if arguments.tag is not None else TAG if arguments.back else ""
     pairs = Pairs(_languages(arguments.runs[0]), back=arguments.back, tag=tag)

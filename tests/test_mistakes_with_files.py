@@ -155,4 +155,4 @@ def test_the_own_test_split_has_gone_or_changed(
     contains(answer("evaluate", run), data, "has changed", "--src", "--ref")
     contains(answer("evaluate", run, trained.run), "different data", "--src", "--ref")
     shutil.rmtree(data)
-    contains(answer("evaluate", run), data, "nmt prepare")
+    contains(answer("evaluate", run), data, "from where you are", "--src", "--ref")

@@ -127,7 +127,10 @@ def test_teaching_goes_on_where_it_was_cut(
 
 
 def test_the_output_must_be_named_as_what_it_is(trained: Toy, answer: Answer) -> None:
-    contains(answer("synthesize", trained.run, "-o", "made.txt"), "ends in .jsonl, found made.txt")
+    contains(
+        answer("synthesize", trained.run, "-o", "made.txt"),
+        "ends in .jsonl or .jsonl.gz, found made.txt",
+    )
 
 
 def _student(trained: Toy, folder: Path) -> Path:

@@ -98,7 +98,7 @@ def compare(
         UserError: unequal numbers of lines, none at all, or a sentence without a reference.
     """
     for name, hypotheses in systems.items():
-        _check(hypotheses, references, name or "the hypotheses")
+        check(hypotheses, references, name or "the hypotheses")
     metrics: dict[str, Metric] = {
         "BLEU": BLEU(lowercase=lowercase, tokenize=tokenize),
         "chrF": CHRF(lowercase=lowercase),
@@ -126,7 +126,7 @@ def bleu(hypotheses: Sequence[str], references: References) -> Score:
     Raises:
         UserError: unequal numbers of lines, none at all, or a sentence without a reference.
     """
-    _check(hypotheses, references, "the hypotheses")
+    check(hypotheses, references, "the hypotheses")
     metric = BLEU()
     value = metric.corpus_score(hypotheses, by_stream(references)).score
     return Score("BLEU", value, str(metric.get_signature()))
@@ -150,7 +150,12 @@ def by_stream(references: References) -> list[list[Any]]:
     return [list(stream) for stream in zip_longest(*references)]
 
 
-def _check(hypotheses: Sequence[str], references: References, name: str) -> None:
+def check(hypotheses: Sequence[str], references: References, name: str) -> None:
+    """Refuses what cannot be scored.
+
+    Raises:
+        UserError: unequal numbers of lines, none at all, or a sentence without a reference.
+    """
     if len(hypotheses) != len(references):
         raise UserError(
             f"{name}: expected as many lines as the references have ({len(references)}), "

@@ -33,6 +33,8 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
     _check_evaluation(arguments)
     hypotheses = {str(path): read_texts(path) for path in arguments.hyp or []}
     sources, references = _test_set(arguments)
+    for name, lines in hypotheses.items():
+        metrics.check(lines, references, name)  # before others take minutes
     translators = {}
     for name, folders in _systems(arguments).items():
         assert sources is not None
@@ -139,6 +141,11 @@ def own_data(runs: Sequence[Path]) -> "DatasetDict":
             "these runs were trained on different data: name a test set by --src, --ref"
         )
     folder, data_hash = found.pop()
+    if not Path(folder).exists():
+        raise UserError(
+            f"{folder}: expected the data of {runs[0]} here (data.folder, from where you are), "
+            "found none; go to the project's folder, or name a test set by --src and --ref"
+        )
     dataset = open_dataset(Path(folder))
     if read_json(Path(folder) / checkpoint.MANIFEST)["data_hash"] != data_hash:
         raise UserError(
