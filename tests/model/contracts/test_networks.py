@@ -32,6 +32,28 @@ def test_every_parameter_learns(settings: Settings, mixed: bool) -> None:
 
 
 @over(Seq2Seq)
+def test_every_tensor_is_made_where_the_others_are(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU a tensor that is made on the processor is an error; so it is on `meta`."""
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)  # it has none
+    model = build(settings).to("meta")
+    # Which tokens are padding cannot be asked there.
+    batch = Batch.of([[5, 6], [7, 8]], [[5], [6]]).to(torch.device("meta"))
+    features, weights = model(batch.source, batch.source_lengths, batch.target_input)
+    model.output(features).sum().backward()
+    assert {one.grad.device for one in model.parameters() if one.grad is not None} == {
+        weights.device
+    }
+    with torch.no_grad():
+        source = model.eval().encode(batch.source, batch.source_lengths)
+        state = model.start(source)
+        for tokens in batch.target_input.unbind(dim=1):
+            feature, state, _ = model.step(tokens, source, state)
+    assert feature.device == weights.device
+
+
+@over(Seq2Seq)
 def test_a_whole_target_is_the_same_as_word_by_word(settings: Settings) -> None:
     model = build(settings).double().eval()
     features, weights = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
