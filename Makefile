@@ -32,7 +32,7 @@ demo: $(READY)
 	$(BIN)/nmt evaluate $(RUN)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -19,6 +19,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: a thread for each process
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
