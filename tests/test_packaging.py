@@ -1,8 +1,12 @@
 """The built wheel holds every module, and git hides what is made, never what is written."""
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -48,6 +52,31 @@ def test_the_wheel_holds_every_module(tmp_path: Path) -> None:
         assert "nmt = nmt.cli:main" in archive.read(entry_points).decode()
     assert {"nmt/data/__init__.py", "nmt/py.typed", *sources()} <= held
     assert not [name for name in held if name.split("/")[0] in ("tests", "benchmarks", "configs")]
+
+
+def imports() -> set[str]:
+    """The packages of others that ours import, at once or late."""
+    found = set()
+    for path in sources():
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - set(PACKAGES)
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = [
+        *project["dependencies"],
+        *(one for name in extras if name != "dev" for one in extras[name]),
+    ]
+    names = {re.split(r"[<>=\[]", one)[0].lower() for one in asked}
+    brought_by = packages_distributions()
+    for package in imports():
+        assert {name.lower().replace("_", "-") for name in brought_by[package]} & names, package
 
 
 def test_git_hides_no_source(tmp_path: Path) -> None:

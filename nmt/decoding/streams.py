@@ -86,7 +86,7 @@ class Growing:
     ) -> None:
         for path in paths:
             if path.exists() and not path.is_file():
-                what = "a folder" if path.is_dir() else "no file but a device or a pipe"
+                what = "a folder" if path.is_dir() else "a device or a pipe (-o may be left out)"
                 raise UserError(f"{path}: expected the name of a file to write, found {what}")
         # A link stays one: what it leads to is replaced.
         self.paths = [path.resolve() if path.is_symlink() else path for path in paths]

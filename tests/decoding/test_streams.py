@@ -187,7 +187,7 @@ def test_files_that_grow_together_are_cut_and_gone_on_with_together(tmp_path: Pa
 
 def test_only_a_file_is_written(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for name, what in (("", "a folder"), ("pipe", "no file but a device or a pipe")):
+    for name, what in (("", "a folder"), ("pipe", "a device or a pipe")):
         with (
             pytest.raises(UserError, match=f"expected the name of a file to write, found {what}"),
             growing([tmp_path / name]),
