@@ -77,6 +77,24 @@ class RunFolder(Callback):
         write_json(self.folder / METRICS, content)
         write_manifest(self.folder, {**self.facts, "best_step": self.best["step"]})
 
+    def overflowed(self, size: float) -> UserError:
+        """What to tell when a GPU's memory runs out within a run, which goes on with batches cut.
+
+        The widest batch had fitted when the run began: something else has taken the rest.
+
+        Args:
+            size: bytes that the widest batch takes.
+        """
+        self.facts["choices"]["memory"] = size / 2
+        if self.best:
+            self.write()
+        elif processes.rank() == 0:
+            write_manifest(self.folder, self.facts)
+        return UserError(
+            f"{self.folder}: the GPU's memory ran out; the same command goes on from the state "
+            "that was saved last, in batches of half the size"
+        )
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:

@@ -117,7 +117,10 @@ def train(
     run = RunFolder(folder, facts, validation.metrics)
     objective = options.build(OBJECTIVES, config.training.objective)
     risk = make_risk(target) if isinstance(objective, MinimumRisk) else None
-    _fit(Job(config, model, data, every, run, validation, risk, state), say)
+    try:
+        _fit(Job(config, model, data, every, run, validation, risk, state), say)
+    except torch.OutOfMemoryError:
+        raise run.overflowed(data.plan.bytes_of(data.plan.widest)) from None
     return folder
 
 

@@ -157,3 +157,25 @@ def test_on_a_gpu_what_overflows_is_halved(toy: Toy, monkeypatch: pytest.MonkeyP
     data = plan_batches(module, dataset, config.training, float("inf"))
     assert data.widest_batch().source.numel() <= most.source.numel() / 3
     assert len(data.plan) > data.plan.wished
+
+
+@pytest.mark.parametrize("update", [2, 7])  # before the first validation, and after it
+def test_a_run_whose_gpu_overflows_goes_on_in_smaller_batches(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: int
+) -> None:
+    config = settings(toy, tmp_path / "run")
+    clip = TranslationModule.on_before_optimizer_step
+
+    def full(module: TranslationModule, optimizer: torch.optim.Optimizer) -> None:
+        if module.global_step == update:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        clip(module, optimizer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TranslationModule, "on_before_optimizer_step", full)
+        with pytest.raises(UserError, match="the GPU's memory ran out; the same command goes on"):
+            Script().run(config)
+    script = Script()
+    run = script.run(config)
+    assert any("more batches an epoch" in line for line in script.said)
+    assert checkpoint.read_manifest(run)["finished"]["step"] > update
