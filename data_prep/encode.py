@@ -60,11 +60,12 @@ def encode_splits(
         columns = {"source": part.sources, "target": part.targets, "references": part.references}
         table = pa.table(columns, schema=TEXTS)
         texts[name] = (len(table), iter([table]))
+    encoders = [WordEncoder(vocabulary) for vocabulary in load_vocabularies(folder)]
     result = datasets.DatasetDict()
     measures = {}
     for name, (size, blocks) in texts.items():
         place = folder / f"{name}.arrow"
-        measures[name] = _encode(load_vocabularies(folder), blocks, size, place)
+        measures[name] = _encode(encoders, blocks, size, place)
         with pa.memory_map(str(place)) as file:
             table = pa.ipc.open_stream(file).read_all()
         result[name] = datasets.Dataset(table, fingerprint=_fingerprint(table))
@@ -93,10 +94,9 @@ def _without_references(table: pa.Table) -> pa.Table:
 
 
 def _encode(
-    vocabularies: Sequence[Vocabulary], blocks: Iterable[pa.Table], size: int, place: Path
+    encoders: Sequence["WordEncoder"], blocks: Iterable[pa.Table], size: int, place: Path
 ) -> Measures:
     """Writes texts with their ids to a file, block by block."""
-    encoders = [WordEncoder(vocabulary) for vocabulary in vocabularies]
     measures = {side: dict.fromkeys(("words", "tokens", "longest"), 0) for side in SIDES}
     with (
         pa.OSFile(str(place), "wb") as file,

@@ -83,9 +83,8 @@ class Marks:
     @classmethod
     def joined(cls, some: Iterable["Marks"]) -> "Marks":
         """Those of all pairs of several parts."""
-        return cls(
-            *map(np.concatenate, zip(*map(_arrays, [cls.of([], {}, 0), *some]), strict=True))
-        )
+        arrays = (vars(marks).values() for marks in (cls.of([], {}, 0), *some))
+        return cls(*map(np.concatenate, zip(*arrays, strict=True)))
 
     def shared_with(self, parts: Sequence[HeldOut], seed: int) -> Mask:
         """Which pairs have a folded side in common with the held-out parts."""
@@ -93,10 +92,6 @@ class Marks:
         rows = [row for part in parts for row in part.references]
         targets = numbers((fold(text) for row in rows for text in row if text is not None), seed)
         return np.isin(self.source, sources) | np.isin(self.target, targets)
-
-
-def _arrays(marks: Marks) -> tuple[NDArray[np.generic], ...]:
-    return marks.source, marks.target, marks.sentence, marks.pair, marks.filtered
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save
 from nmt import __version__, options
 from nmt.config import Config, from_dict, read_yaml
 from nmt.errors import UserError
-from nmt.files import read_json, sha256, write_atomically, write_json
+from nmt.files import read_json, sha256, write_atomically, write_json, write_text
 from nmt.model.packed import expect_int8
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
 def write_config(folder: Path, config: Config) -> None:
     """Writes all settings, defaults included, as YAML."""
     text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
-    write_atomically(folder / CONFIG, lambda file: file.write_text(text, encoding="utf-8"))
+    write_text(folder / CONFIG, text)
 
 
 def write_weights(folder: Path, model: Seq2Seq) -> None:

@@ -37,10 +37,14 @@ def errors_named(path: Path | None) -> Iterator[None]:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically, with the line ends that the text has."""
+    write_atomically(path, lambda file: file.write_bytes(text.encode()))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file atomically."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

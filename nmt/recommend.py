@@ -10,7 +10,7 @@ import datasets
 from nmt import checkpoint, config, recipes
 from nmt.data.datamodule import TranslationData, open_dataset
 from nmt.errors import UserError
-from nmt.files import read_json, write_atomically
+from nmt.files import read_json, write_text
 from nmt.recipes import Facts, Recipe
 from nmt.training.speed import seconds_an_update
 from nmt.vocab import load_vocabularies
@@ -51,7 +51,7 @@ def recommend(arguments: Namespace, show: Say, say: Say) -> None:
     if output is None:
         show(text.rstrip("\n"))
         return
-    write_atomically(output, lambda file: file.write_text(text, encoding="utf-8"))
+    write_text(output, text)
     say(f"wrote {output}; next: nmt prepare {output} && nmt train {output}")
 
 

@@ -3,10 +3,14 @@
 import os
 import tempfile
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.toy import Answer, Toy, command, make
+
+if TYPE_CHECKING:
+    from tests.patience import Cut
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,3 +73,11 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Answer:
         return lines[0]
 
     return run
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> "Cut":
+    """Lets the user lose patience after so many blocks: `cut(2)`."""
+    from tests.patience import Cut
+
+    return Cut(monkeypatch)

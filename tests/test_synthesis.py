@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from nmt.cli import main
-from nmt.decoding.jobs import Job, Progress, Translate, Translated
+from nmt.decoding import files
 from nmt.decoding.pairs import Pairs
 from nmt.decoding.translation import Translation, unchanged
 from nmt.lines import Line
 from nmt.vocab import load_vocabularies
+from tests.patience import Cut
 from tests.toy import Answer, Toy, contains, sentences, translated, write_lines
 
 
@@ -64,34 +65,14 @@ def test_flawed_pairs_are_left_out_and_counted(translation: Translation, reason:
     assert pairs.told() == f"1 pairs; left out: {reason} 1"
 
 
-class Cut:
-    """Stops the machine after so many blocks."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.left = 99
-        whole = Job.__call__
-
-        def job(one: Job, progress: Progress | None = None) -> Translate:
-            work = whole(one, progress)
-
-            def translate(block: list[Line]) -> Translated:
-                self.left -= 1
-                if self.left < 0:
-                    raise KeyboardInterrupt
-                return work(block)
-
-            return translate
-
-        monkeypatch.setattr(Job, "__call__", job)
-        monkeypatch.setattr("nmt.decoding.files.BLOCK", 40)
-
-
 def test_synthesis_goes_on_where_it_was_cut(
     trained: Toy,
     tmp_path: Path,
+    cut: Cut,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(files, "BLOCK", 40)
     lines = write_lines(tmp_path / "mono.xx", [*sentences(100, seed=3), "", ""])
     made = tmp_path / "made.jsonl"
     words = ["synthesize", str(trained.run), "-i", str(lines), "-o", str(made), "--workers", "1"]
@@ -99,26 +80,26 @@ def test_synthesis_goes_on_where_it_was_cut(
     whole, told = made.read_bytes(), capsys.readouterr().err.splitlines()[-1]
     assert "blank 2" in told
     made.unlink()
-    cut = Cut(monkeypatch)
-    for cut.left in (1, 1):
+    for blocks in (1, 1):
+        cut(blocks)
         assert main([*words, "--resume"]) == 130
         assert not made.exists()
     capsys.readouterr()
-    cut.left = 99
+    cut(99)
     assert main([*words, "--resume"]) == 0
     assert made.read_bytes() == whole and capsys.readouterr().err.splitlines()[-1] == told
     assert cut.left == 98  # one block was left
 
 
 def test_teaching_goes_on_where_it_was_cut(
-    trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Toy, tmp_path: Path, cut: Cut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut = Cut(monkeypatch)
+    monkeypatch.setattr(files, "BLOCK", 40)
     words = ["distill", str(_student(trained, tmp_path)), str(trained.run), "--threads", "1"]
-    cut.left = 4
+    cut(4)
     assert main(words) == 130
     assert not list(tmp_path.glob("prepared-distilled.*.jsonl"))
-    cut.left = 99
+    cut(99)
     assert main(words) == 0
     done = 99 - cut.left
     [made] = tmp_path.glob("prepared-distilled.*.jsonl")

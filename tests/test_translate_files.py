@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from nmt.decoding import files, jobs
 from nmt.decoding.translation import unchanged
 from nmt.errors import UserError
 from nmt.lines import Line
+from tests.patience import Cut
 from tests.toy import Answer, Toy, sentences, write_lines
 
 NEW = sentences(40, seed=7)
@@ -32,36 +32,13 @@ def translate(trained: Toy, source: Path, out: Path, *options: object) -> int:
     return main([str(word) for word in words])
 
 
-@pytest.fixture
-def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets the user lose patience after so many blocks."""
-    whole = jobs.Job.__call__
-
-    def after(blocks: int) -> None:
-        def job(self: jobs.Job, progress: jobs.Progress | None = None) -> jobs.Translate:
-            work, left = whole(self, progress), blocks
-
-            def translate(block: list[Line]) -> jobs.Translated:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    raise KeyboardInterrupt
-                return work(block)
-
-            return translate
-
-        monkeypatch.setattr(jobs.Job, "__call__", job)
-
-    return after
-
-
 @pytest.mark.parametrize("name", ["out", "out.gz"])
 @pytest.mark.parametrize("options", [[], ["--format", "jsonl", "--n-best", "2"]])
 def test_cut_short_and_resumed_is_as_if_never_cut(
     options: list[str],
     name: str,
     trained: Toy,
-    cut: Callable[[int], None],
+    cut: Cut,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -80,7 +57,7 @@ def test_cut_short_and_resumed_is_as_if_never_cut(
 
 def test_what_is_whole_is_left_but_not_what_was_begun_anew_since(
     trained: Toy,
-    cut: Callable[[int], None],
+    cut: Cut,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -104,7 +81,7 @@ def test_what_is_whole_is_left_but_not_what_was_begun_anew_since(
 
 def test_resume_with_other_options_or_another_run_is_refused(
     trained: Toy,
-    cut: Callable[[int], None],
+    cut: Cut,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -218,7 +195,7 @@ def test_parts_that_are_joined_are_the_whole(
     count: int,
     name: str,
     trained: Toy,
-    cut: Callable[[int], None],
+    cut: Cut,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -382,7 +359,7 @@ def looping(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("looping")
 def test_what_looks_wrong_is_counted_and_listed_also_of_a_run_that_was_cut_short(
     trained: Toy,
-    cut: Callable[[int], None],
+    cut: Cut,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

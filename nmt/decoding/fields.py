@@ -92,8 +92,11 @@ class Key:
             return line.whole + line.ending
         content = {**json.loads(line.whole), KEY: translation.text}
         written = json.dumps(content, ensure_ascii=False)
-        halves = any("\ud800" <= character <= "\udfff" for character in written)
-        return (json.dumps(content) if halves else written) + line.ending
+        try:
+            written.encode()
+        except UnicodeEncodeError:  # half a character, as above, in another key
+            written = json.dumps(content)
+        return written + line.ending
 
 
 def field_of(name: str | None) -> Field:

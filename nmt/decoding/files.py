@@ -121,7 +121,6 @@ def stream_translations(
     interactive = path is None and sys.stdin.isatty()
     name, invalid = str(path or "standard input"), Invalid()
     hidden = interactive or processes.rank() > 0  # else it shows where there is a terminal
-    pulse = Pulse(name, (lambda line: None) if hidden or sys.stderr.isatty() else say)
     with (
         tqdm(unit=" lines", disable=hidden or None) as bar,
         reading(path) as stream,
@@ -133,7 +132,7 @@ def stream_translations(
         _enter(blocks, arguments, bar)
         out.go_on(blocks)
         bar.update(out.lines)
-        pulse.begin(out.lines, bar.total)
+        pulse = Pulse(name, None if hidden else say, out.lines, bar.total)
         # Who types a line waits for its translation: no other is collected first.
         rest, wanted = iter(blocks), arguments.workers
         found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
@@ -186,8 +185,7 @@ def write_pairs(job: Job, texts: Sequence[str], path: Path, say: Say, pairs: Pai
         bar.update(out.lines)
         work = Work(job)
         work.bar = bar
-        pulse = Pulse(str(path), (lambda line: None) if sys.stderr.isatty() else say)
-        pulse.begin(out.lines, len(texts))
+        pulse = Pulse(str(path), say, out.lines, len(texts))
         _write(_shared(work, iter(blocks), None, bar), blocks, out, say, pairs, pulse)
 
 

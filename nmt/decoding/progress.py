@@ -1,7 +1,10 @@
 """How far a long translation is, told in lines where no terminal shows a bar."""
 
+import sys
 import time
 from collections.abc import Callable
+
+Say = Callable[[str], None]
 
 EVERY = 60.0
 """Seconds between two lines."""
@@ -12,22 +15,20 @@ class Pulse:
 
     Args:
         name: of what is translated.
-        say: takes a line.
+        say: takes a line; None where nothing is to be told.
+        done: lines that were there before.
+        total: lines in all, if known.
     """
 
-    def __init__(self, name: str, say: Callable[[str], None]) -> None:
-        self.name, self.say = name, say
-        self.begin(0, None)
-
-    def begin(self, done: int, total: int | None) -> None:
-        """Starts the clock, with so many lines done before it and so many in all, if known."""
-        self.before, self.total = done, total
+    def __init__(self, name: str, say: Say | None, done: int, total: int | None) -> None:
+        self.name, self.before, self.total = name, done, total
+        self.say = None if sys.stderr.isatty() else say
         self.started = self.told = time.monotonic()
 
     def __call__(self, done: int) -> None:
         """So many lines are done."""
         now = time.monotonic()
-        if now - self.told < EVERY or done <= self.before:
+        if self.say is None or now - self.told < EVERY or done <= self.before:
             return
         self.told = now
         rate = (done - self.before) / (now - self.started)

@@ -3,14 +3,13 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 from nmt.decoding.translation import Alignment
 from nmt.errors import UserError
 from nmt.evaluation import plots
 from nmt.evaluation.metrics import References, Score, Scores, sentence_chrf
-from nmt.files import write_atomically, write_json
+from nmt.files import write_json, write_text
 
 EXAMPLES = 10
 PICTURES = 4
@@ -96,12 +95,8 @@ def write_report(
     }
     write_json(folder / "report.json", data)
     lines = "".join(f"{example.hypothesis}\n" for example in examples)
-    for name, text in (("report.md", "\n\n".join(sections) + "\n"), ("hypotheses.txt", lines)):
-        write_atomically(folder / name, partial(_write_text, text))
-
-
-def _write_text(text: str, file: Path) -> None:
-    file.write_bytes(text.encode())
+    write_text(folder / "report.md", "\n\n".join(sections) + "\n")
+    write_text(folder / "hypotheses.txt", lines)
 
 
 def scores_table(systems: Mapping[str, Scores]) -> str:

@@ -10,8 +10,7 @@ def test_a_line_a_minute_with_the_rate_and_what_is_left(monkeypatch: pytest.Monk
     clock = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     said: list[str] = []
-    pulse = Pulse("in.txt", said.append)
-    pulse.begin(2000, 12_000)
+    pulse = Pulse("in.txt", said.append, 2000, 12_000)
     for clock[0], done in ((1030.0, 2300), (1065.0, 3300), (1100.0, 3600), (1130.0, 4600)):
         pulse(done)
     assert said == [
@@ -24,7 +23,7 @@ def test_where_the_end_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     said: list[str] = []
-    pulse = Pulse("standard input", said.append)
+    pulse = Pulse("standard input", said.append, 0, None)
     clock[0] = 100.0
     pulse(0)
     pulse(50)
