@@ -8,20 +8,24 @@ RUN := checkpoints/tatoeba-en-es
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test test-slow check clean
+.PHONY: help install demo test test-slow check clean
 .DEFAULT_GOAL := help
 
 help:
+	@echo 'make install     make .venv with the package and all that it needs'
 	@echo 'make demo        prepare data, train an English-Spanish translator, translate, evaluate'
 	@echo 'make test        check, then every fast test'
 	@echo 'make test-slow   the tests that take minutes'
 	@echo 'make check       lint, format and types'
 	@echo 'make clean       remove .venv, caches and builds; data/ and checkpoints/ stay'
 	@echo
-	@echo 'Each makes .venv first when it is missing or out of date.'
+	@echo 'Each makes .venv first when it is missing or out of date. Then, in each terminal:'
+	@echo '    . .venv/bin/activate'
 	@echo 'PYTHON=python3.12    the interpreter to make it with (3.11 or newer)'
-	@echo 'PIP_ARGS="..."       handed to pip, for instance --extra-index-url and the address that'
+	@echo 'PIP_ARGS="..."       handed to pip when .venv is made: --extra-index-url and the address that'
 	@echo '                     the installation page of PyTorch gives for your CPU or GPU'
+
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/nmt prepare $(CONFIG)

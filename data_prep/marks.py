@@ -26,16 +26,25 @@ _NOT_ALPHANUMERIC = re.compile(r"[\W_]")
 def fold(text: str) -> str:
     """What two sentences must have in common to count as the same.
 
-    NFKC and case folding, then only letters and digits; a text without any is itself. Signs that
-    combine with a letter go too, so in scripts that write vowels with them more sentences count as
-    the same than are: on the safe side.
+    NFKC and case folding, then only letters and digits, and the vowel signs and tone marks of
+    scripts that write them so; a text without any is itself.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Most of what goes is ASCII, and this is five times as fast as searching for it.
     folded = folded.encode().translate(None, _ASCII_SIGNS).decode()
     if not folded.isalnum():
-        folded = _NOT_ALPHANUMERIC.sub("", folded)
+        folded = _NOT_ALPHANUMERIC.sub(_if_letter, folded)
     return folded or text
+
+
+def _if_letter(found: re.Match[str]) -> str:
+    """The sign, if to leave it out would make another word: in Khmer, not in pointed Hebrew."""
+    sign = found.group()
+    # Classes 10 to 36 are points of Hebrew, Arabic and Syriac, those from 200 on accents.
+    optional = 10 <= unicodedata.combining(sign) <= 36 or unicodedata.combining(sign) >= 200
+    if unicodedata.category(sign) not in {"Mn", "Mc"} or optional:
+        return ""
+    return "" if "VARIATION SELECTOR" in unicodedata.name(sign, "") else sign
 
 
 def digest(text: str, seed: int) -> bytes:

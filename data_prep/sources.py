@@ -12,7 +12,7 @@ import huggingface_hub
 
 from data_prep.corpus import Corpus, HeldOut, Pair
 from data_prep.tables import TABLES, Column, Row, ending
-from data_prep.tatoeba import read_tatoeba, tatoeba_inputs
+from data_prep.tatoeba import INSTEAD, read_tatoeba, tatoeba_inputs
 from nmt.config import Data
 from nmt.corpora import CORPORA, Files, Hub, Tatoeba, Text
 from nmt.errors import UserError
@@ -24,7 +24,6 @@ Say = Callable[[str], None]
 PROBE_SECONDS = 5.0
 BLOCK = 1000
 """Rows of a hub data set that are asked for at once."""
-INSTEAD = "use your own files with `--data.corpus.kind files --data.corpus.train [FILE, FILE]`"
 
 
 def read(data: Data, say: Say) -> Corpus:

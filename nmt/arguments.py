@@ -1,4 +1,4 @@
-"""Command-line words: parsers that fail in one sentence, options of several verbs, overrides."""
+"""Command-line words: parsers that fail in one sentence, options of several commands, overrides."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -112,7 +112,7 @@ def add_input(parser: Parser) -> None:
         action="store_true",
         help="refuse a line that is not UTF-8; else its wrong bytes are read as U+FFFD and counted",
     )
-    # All of the input, and no list of what looks wrong, where a verb has no option for that.
+    # All of the input, and no list of what looks wrong, where a command has no option for that.
     parser.set_defaults(shard=None, health=None)
     add_search(parser)
 
@@ -138,7 +138,7 @@ def add_search(parser: Parser) -> None:
 def add_threads(parser: Parser) -> None:
     """How many threads."""
     parser.add_argument(
-        "--threads", type=at_least(1), metavar="N", help="processor threads (default: all)"
+        "--threads", type=at_least(1), metavar="N", help="CPU threads (default: all)"
     )
 
 

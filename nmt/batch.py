@@ -63,6 +63,17 @@ class Batch:
         none = torch.zeros_like(self.target_lengths)
         return Batch(self.source, self.source_lengths, target, none)
 
+    def longest(self) -> "Batch":
+        """The same sources with targets of the most tokens that drawn ones may have: 2 T."""
+        words = self.target[:, 1:].masked_fill(~self.target_mask, EOS)
+        target = torch.cat([self.target[:, :1], words, words], dim=1)
+        return Batch(
+            self.source,
+            self.source_lengths,
+            target,
+            torch.full_like(self.target_lengths, target.shape[1] - 1),
+        )
+
     def repeated(self, count: int) -> "Batch":
         """Each row so many times."""
         return Batch(*(tensor.repeat_interleave(count, dim=0) for tensor in self.tensors()))

@@ -175,7 +175,9 @@ def _whole(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{path}: expected the model's weights here, found none") from None
     except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+        raise UserError(
+            f"{path}: not a whole safetensors file ({error}); copy the run's folder again"
+        ) from None
 
 
 def load_weights(model: Seq2Seq, path: Path) -> None:
@@ -198,7 +200,10 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
             raise UserError(f"{path}: {name}: expected {tuple(tensor.shape)}, found {found}")
         tensor.copy_(stored)
     if tensors:
-        raise UserError(f"{path}: unexpected tensor {next(iter(tensors))}")
+        raise UserError(
+            f"{path}: expected the tensors of the model in {CONFIG}, found {next(iter(tensors))} "
+            "too; copy the run's folder again"
+        )
 
 
 def _check_size(config: Config, source: Vocabulary, target: Vocabulary, path: Path) -> None:

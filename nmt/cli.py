@@ -1,6 +1,6 @@
-"""The command line: one verb for each job. It parses, wires the parts together, and prints.
+"""The command line: one command for each job. It parses, wires the parts together, and prints.
 
-Only the verb that runs imports what it needs, so that `nmt --help` answers at once.
+Only the command that runs imports what it needs, so that `nmt --help` answers at once.
 """
 
 import argparse
@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from nmt import __version__, processes
 from nmt.arguments import Formatter, Overrides, Parser, read_overrides, settings_help
+from nmt.commands import COMMANDS
 from nmt.errors import UserError
 from nmt.memory import keep_freed_memory
-from nmt.verbs import VERBS
 
 
 def say(line: str) -> None:
@@ -92,19 +92,26 @@ def _is_one_file(arguments: argparse.Namespace) -> bool:
 
 def _check_translation(arguments: argparse.Namespace) -> None:
     if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
-        raise UserError("--n-best and --alignments do not fit on a line: add --format jsonl")
+        raise UserError(
+            "--n-best, --alignments: expected --format jsonl beside them, found text, a line each"
+        )
     if arguments.format == "jsonl" and arguments.field is not None:
-        raise UserError("--field keeps each line as it is and adds to it: leave --format jsonl out")
+        raise UserError(
+            "--field: expected no --format jsonl beside it; each line keeps the format that it has"
+        )
     if arguments.paragraphs and arguments.n_best > 1:
-        raise UserError("--paragraphs puts the best of each sentence together: leave --n-best out")
+        raise UserError(
+            f"--paragraphs: expected no --n-best, found {arguments.n_best}; the best translations "
+            "of a line's sentences are put together"
+        )
     if arguments.resume and arguments.output is None:
-        raise UserError("--resume goes on with a file: name it by -o")
+        raise UserError("--resume: expected -o FILE beside it, found standard output")
     if arguments.health and arguments.output is None:
-        raise UserError("--health tells of the lines of a file: name it by -o")
+        raise UserError("--health: expected -o FILE beside it, found standard output")
     if arguments.health and arguments.health.resolve() == arguments.output.resolve():
         raise UserError(f"--health: expected another file than -o, found {arguments.health} twice")
     if arguments.shard and not _is_one_file(arguments):
-        raise UserError("--shard is a part of one file: name it by -i, and all of its output by -o")
+        raise UserError("--shard: expected one file by -i, and -o FILE for all of its output")
 
 
 def join(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -204,31 +211,31 @@ SECTIONS = ("--data.", "--model.", "--training.", "--decoding.")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
-    verb = words[0] if words and words[0] in VERBS else ""
+    command = words[0] if words and words[0] in COMMANDS else ""
     try:
-        if not verb:
+        if not command:
             _top_level(words)
             return 0
-        summary, add_options = VERBS[verb]
+        summary, add_options = COMMANDS[command]
         parser = Parser(
-            prog=f"nmt {verb}",
+            prog=f"nmt {command}",
             description=summary,
             formatter_class=Formatter,
             allow_abbrev=False,
         )
         add_options(parser)
-        if verb in CONFIGURABLE and {"-h", "--help"} & set(words):
+        if command in CONFIGURABLE and {"-h", "--help"} & set(words):
             keys = "\n".join(settings_help(words))
             parser.print_help()
             print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
             return 0
-        RUN[verb](*_parsed(parser, words))
+        RUN[command](*_parsed(parser, words))
     except UserError as error:
         if processes.is_first_to_say(str(error)):
-            say(f"nmt {verb}: {error}" if verb else f"nmt: {error}")
+            say(f"nmt {command}: {error}" if command else f"nmt: {error}")
         return processes.LOST_STATUS if isinstance(error, processes.Lost) else 2
     except KeyboardInterrupt:
-        _voice()(f"nmt {verb}: interrupted")
+        _voice()(f"nmt {command}: interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
@@ -236,35 +243,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder that may not be written to
         if error.filename is None:
             raise
-        say(f"nmt {verb}: {error.filename}: {error.strerror}")
+        say(f"nmt {command}: {error.filename}: {error.strerror}")
         return 2
     return 0
 
 
 def _parsed(parser: Parser, words: list[str]) -> tuple[argparse.Namespace, Overrides]:
-    """The options of a verb, and the settings given beside its YAML."""
-    verb, *others = words
-    if verb in CONFIGURABLE and others and others[0].startswith(SECTIONS):
+    """The options of a command, and the settings given beside its YAML."""
+    command, *others = words
+    if command in CONFIGURABLE and others and others[0].startswith(SECTIONS):
         raise UserError(f"expected the YAML file before the settings, found {others[0]}")
     arguments, rest = parser.parse_known_args(others)
     arguments.words = words
-    if rest and verb not in CONFIGURABLE:
+    if rest and command not in CONFIGURABLE:
         parser.error(f"unexpected {rest[0]!r}")
     return arguments, read_overrides(rest)
 
 
 def _top_level(words: list[str]) -> None:
-    table = "\n".join(f"  {verb:<12}{summary}" for verb, (summary, _) in VERBS.items())
+    table = "\n".join(f"  {command:<12}{summary}" for command, (summary, _) in COMMANDS.items())
     parser = Parser(
         prog="nmt",
-        usage="nmt VERB ...",
+        usage="nmt COMMAND ...",
         description="Recurrent neural machine translation with attention.",
-        epilog=f"verbs:\n{table}\n\n`nmt VERB --help` lists a verb's options.",
+        epilog=f"commands:\n{table}\n\n`nmt COMMAND --help` lists its options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nmt {__version__}")
     if words and not words[0].startswith("-"):
-        raise UserError(f"unknown verb {words[0]!r}; expected one of {', '.join(VERBS)}")
+        raise UserError(f"unknown command {words[0]!r}; expected one of {', '.join(COMMANDS)}")
     parser.parse_args(words or ["--help"])
 
 

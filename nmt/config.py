@@ -45,7 +45,7 @@ class Split:
     Args:
         validation_size: distinct source sentences for validation.
         test_size: distinct source sentences for test.
-        seed: which of them; the same data and seed give the same split.
+        seed: random seed of the split; the same data and seed give the same one.
     """
 
     validation_size: PositiveInt = 1000
@@ -81,8 +81,8 @@ class Data:
         clean: what drops a training pair.
         split: the leak-free split.
         tokenizer: subword units.
-        synthetic: tables of pairs of which a machine made one side, as `nmt synthesize` writes
-            them: for training alone, less what shares a side with validation or test.
+        synthetic: files of synthetic pairs, as `nmt synthesize` writes them: for training alone,
+            less what shares a side with validation or test.
     """
 
     folder: str
@@ -102,17 +102,17 @@ class Training:
     Args:
         folder: the run's folder, which `nmt translate` reads.
         max_epochs: stop after this many passes over the training data.
-        max_steps: stop after this many updates, if that comes first; rounded up to a whole number
-            of validations, so that the last update is validated too.
+        max_steps: stop after this many updates, if that comes first. Either is rounded up to a
+            whole number of validations, so that the last update is validated too.
         patience: stop after this many validations without a better BLEU (of a language model:
             loss).
         validate_every: updates between validations; null validates once an epoch.
         validation_beam: beam size for validation BLEU; 1 is greedy.
-        batch_tokens: the most padded positions of a batch: its sentences times the longest sentence
-            of either side, its end mark counted.
+        batch_tokens: the most tokens of a batch, padding included: its sentences times the longest
+            sentence of either side, its end mark counted.
         max_length: the most tokens of a training sentence; null leaves all as long as they are.
-        longer: what happens to longer ones: truncate, or chunk (cut both sides into as many
-            pieces).
+        longer: what happens to longer ones: truncate, or chunk (cut both sides into the same
+            number of pieces).
         learning_rate: peak rate of Adam (Kingma and Ba 2015).
         warmup_steps: updates over which the rate rises linearly to its peak.
         schedule: what follows the warm-up: linear or cosine decay to `final_rate` at the last
@@ -123,16 +123,16 @@ class Training:
         objective: what is made small: the cross-entropy of the true words (likelihood), or the
             expected loss of sentence BLEU (risk).
         clip_norm: largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.
-        clip_value: largest size of each number of the gradient, clipped before its norm; 0 does
-            not clip.
+        clip_value: largest absolute value of each element of the gradient, clipped before its
+            norm; 0 does not clip.
         weight_decay: decoupled decay of matrices (Loshchilov and Hutter 2019).
         average_decay: decay of the exponential moving average of the weights, which is what is
             validated and saved; shorter at first; 0 does not average.
         precision: fp32, bf16 (mixed), or auto: the faster by a short measurement at the start.
-        seed: of initialisation, order and dropout.
-        threads: processor threads of each process; null leaves the choice to torch.
-        processes: on this machine, each with a part of every batch; torchrun sets their number
-            itself, over several machines.
+        seed: random seed of initialisation, data order and dropout.
+        threads: CPU threads of each process; null leaves the choice to torch.
+        processes: training processes on this machine, each takes a part of every batch; torchrun
+            sets their number itself, over several machines.
         log_every: updates between rows of the CSV and TensorBoard logs.
     """
 
@@ -156,14 +156,14 @@ class Training:
     weight_decay: NonNegative = 0.0
     average_decay: Fraction = 0.998
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: int = 1
+    seed: Count = 1
     threads: PositiveInt | None = None
     processes: PositiveInt = 1
     log_every: PositiveInt = 50
 
 
 Precision = Literal["fp32", "bf16", "int8"]
-"""Of the products of decoding."""
+"""Of the matrix products of decoding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,10 +176,10 @@ class Decoding:
             their constant); 0 is the bare log probability.
         max_length_ratio: a translation has at most this many tokens for each source token.
         max_length_extra: and this many more.
-        batch_tokens: padded source positions of a batch, times the beam.
-        precision: of the decoder's products: fp32, bf16, or int8 (weights of 8 bits, inputs scaled
-            row by row). On a processor with units for them bf16 and int8 are faster.
-        health: from where on a translation looks wrong.
+        batch_tokens: source tokens of a batch, padding included, times the beam.
+        precision: of the decoder's matrix products: fp32, bf16, or int8 (weights and inputs
+            quantised row by row). On a CPU with instructions for them bf16 and int8 are faster.
+        health: from where on a translation is suspicious.
     """
 
     beam_size: PositiveInt = 5
@@ -210,8 +210,9 @@ class Config:
     def __post_init__(self) -> None:
         objective = self.training.objective
         weight = objective.get("coverage_weight") if isinstance(objective, dict) else 0
-        decoder = self.model.get("decoder") or {}
-        if weight and not decoder.get("attention", {}).get("coverage"):
+        attention = (self.model.get("decoder") or {}).get("attention", {})
+        readers = (attention, attention.get("source") or {})  # a Turing machine's own reader
+        if weight and not any(reader.get("coverage") for reader in readers):
             raise UserError(
                 f"training.objective.coverage_weight: {weight} needs "
                 "model.decoder.attention.coverage: true"

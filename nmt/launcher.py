@@ -39,7 +39,8 @@ def in_processes(count: int, words: Sequence[str], work: Callable[[], object]) -
     """
     if (world := processes.world()) > 1 and count not in (1, world):
         raise UserError(
-            f"training.processes: expected 1, or {world} as torchrun has started, found {count}"
+            f"training.processes: expected 1, or {world} as torchrun has started, found {count}; "
+            "leave it out"
         )
     if count == 1 or world > 1:
         with processes.together():

@@ -134,7 +134,8 @@ def read_parallel(first: Path, *others: Path) -> list[list[str]]:
     for path, found in zip(others, texts[1:], strict=True):
         if len(found) != len(texts[0]):
             raise UserError(
-                f"{path}: expected {len(texts[0])} lines as in {first}, found {len(found)}"
+                f"{path}: expected {len(texts[0])} lines as in {first}, found {len(found)}; "
+                "line n of one must belong to line n of the other"
             )
     return texts
 

@@ -111,7 +111,9 @@ def check(target: Any, settings: Any, where: str) -> Settings:
 def _check_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings:
     settings = {"kind": settings} if isinstance(settings, str) else settings
     if not isinstance(settings, Mapping) or "kind" not in settings:
-        raise UserError(f"{where}: expected a key 'kind', one of {', '.join(table)}")
+        raise UserError(
+            f"{where}: expected a key 'kind', one of {', '.join(table)}, found {settings!r}"
+        )
     kind = settings["kind"]
     if not isinstance(kind, str) or kind not in table:
         raise UserError(f"{where}.kind: unknown value {kind!r}; {_allowed(str(kind), table)}")
@@ -136,10 +138,15 @@ def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any
     except ValidationError as error:
         problem = error.errors()[0]
         what = problem["msg"][0].lower() + problem["msg"][1:]
-        raise UserError(f"{where}: {what}, found {value!r}") from None
+        raise UserError(f"{where}: {what}, found {value!r}{_hint(value)}") from None
     if isinstance(value, bool) and not isinstance(checked, bool):
         raise UserError(f"{where}: expected a number, found {value!r}")
     return checked
+
+
+def _hint(value: Any) -> str:
+    # Norway's code is YAML's word for false.
+    return '; yes, no, on and off are words only in quotes ("no")' if value is False else ""
 
 
 @cache

@@ -25,6 +25,8 @@ Say = Callable[[str], None]
 SHORTLIST_BATCH_TOKENS = 4000
 """Of a forced pass over the training data: it keeps no gradients, so batches may be large."""
 
+NO_SHORTLIST = "leave --shortlist out, which is learnt from it"
+
 
 def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) -> Path:
     """Trains with validation BLEU wired in, then draws the curves."""
@@ -37,13 +39,14 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     from nmt.vocab import Vocabulary
 
     decoding = replace(config.decoding, beam_size=config.training.validation_beam)
+    tokenize = metrics.tokenizer_for(config.data.target_language)
 
     def validation(split: datasets.Dataset, source: Vocabulary, target: Vocabulary) -> Validation:
         if config.model["encoder"]["kind"] == "none":
             perplexity = ValidationPerplexity(say)
             return Validation(perplexity, perplexity.metrics)
         callback = ValidationBleu(
-            split["source"][:], split["references"][:], (source, target), decoding, say
+            split["source"][:], split["references"][:], (source, target), decoding, say, tokenize
         )
         return Validation(callback, callback.metrics)
 
@@ -53,7 +56,7 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
 
         def reward(translations: Sequence[list[int]], reference: list[int]) -> list[float]:
             *texts, right = target.decode([*translations, reference])
-            return [metrics.sentence_bleu(text, right) / 100 for text in texts]
+            return [metrics.sentence_bleu(text, right, tokenize) / 100 for text in texts]
 
         return Risk(drawn, reward)
 
@@ -110,7 +113,7 @@ def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
     from nmt.evaluation.systems import own_data
 
     folder = Path(checkpoint.read_config(run).data.folder)
-    dataset = encoded_for(run, folder, own_data([run]), say)
+    dataset = encoded_for(run, folder, own_data([run], NO_SHORTLIST), say)
     return TranslationData(dataset, SHORTLIST_BATCH_TOKENS, seed=1).train_dataloader()
 
 

@@ -27,12 +27,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_threads() -> None:
+@pytest.fixture(scope="session")
+def threads() -> int:
     """Tiny tensors gain nothing from many threads, and timings stay alike on every machine."""
     import torch
 
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+    return min(2, torch.get_num_threads())
+
+
+@pytest.fixture(autouse=True)
+def few_threads(threads: int) -> None:
+    """However many the test before has left."""
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

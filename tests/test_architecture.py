@@ -25,7 +25,7 @@ FOUNDATION = {
     "nmt.recipes",
     "nmt.schema",
     "nmt.state",
-    "nmt.verbs",
+    "nmt.commands",
     "nmt.vocab",
 }
 # What each room may import besides itself. Imports run from later stages to earlier ones; what

@@ -4,7 +4,6 @@ import json
 import pickle
 import random
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,12 +71,24 @@ def test_a_harmed_file_is_refused_by_name(
     assert "\n" not in str(refused.value)
 
 
-TRACE = Path(tempfile.gettempdir()) / "nmt-has-run-foreign-code"
-
-
 class Evil:
+    """Leaves a file behind if it is unpickled.
+
+    Args:
+        trace: the file.
+    """
+
+    trace = Path()
+
     def __reduce__(self) -> Any:
-        return Path.touch, (TRACE,)
+        return Path.touch, (Evil.trace,)
+
+
+@pytest.fixture(autouse=True)
+def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What foreign code would leave behind."""
+    monkeypatch.setattr(Evil, "trace", tmp_path / "foreign-code-has-run")
+    return Evil.trace
 
 
 def resealed(run: Path, **changes: Any) -> None:
@@ -154,7 +165,7 @@ def test_a_bundle_that_means_harm_runs_nothing_and_takes_no_memory(
     assert main(["info", str(run)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("nmt info: ")
-    assert not TRACE.exists()
+    assert not Evil.trace.exists()
 
 
 def test_no_path_outside_the_bundle_is_read(trained: Toy, tmp_path: Path) -> None:
@@ -190,4 +201,4 @@ def test_training_goes_on_from_no_state_that_would_run_code(trained: Toy, tmp_pa
         torch.save({"state_dict": Evil(), "global_step": 1}, run / name)
     words = ["train", str(trained.config), "--training.folder", str(run)]
     assert main([*words, "--training.max_steps", "120"]) == 2
-    assert not TRACE.exists()
+    assert not Evil.trace.exists()

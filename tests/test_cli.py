@@ -1,4 +1,4 @@
-"""Every verb, as a user calls it, over a small project that is prepared and trained for real."""
+"""Every command, as a user calls it, over a small project that is prepared and trained for real."""
 
 import io
 import json
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from nmt import Translator
 from nmt.cli import main
@@ -305,6 +307,30 @@ def test_evaluate_can_fold_case(nmt: Run, tmp_path: Path) -> None:
     assert "BLEU 100.0" not in nmt("evaluate", "--hyp", small, "--ref", large)
     folded = nmt("evaluate", "--hyp", small, "--ref", large, "--lowercase", "--tokenize", "char")
     assert "BLEU 100.0" in folded and "case:lc" in folded and "tok:char" in folded
+
+
+# export
+
+
+def test_an_exported_run_translates_with_its_words_alone(
+    nmt: Run, trained: Toy, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "in", NEW[:8])
+    bundle = tmp_path / "bundle"
+    nmt("export", trained.run, "--int8", "--shortlist", 5, "-o", bundle)
+    weights = load_file(bundle / "model.safetensors")
+    assert any(tensor.dtype == torch.int8 for tensor in weights.values())
+    assert (bundle / "shortlist.safetensors").exists()
+    nmt("translate", bundle, "-i", source, "-o", tmp_path / "out")
+    assert (tmp_path / "out").read_text().count("\n") == 8
+    scores = {}
+    for precision in ("fp32", "int8"):
+        out = tmp_path / precision
+        options = ["--format", "jsonl", "--precision", precision]
+        nmt("translate", trained.run, "-i", source, "-o", out, *options)
+        scores[precision] = [json.loads(line)["score"] for line in out.read_text().splitlines()]
+    assert scores["int8"] == pytest.approx(scores["fp32"], abs=0.3)
+    assert scores["int8"] != scores["fp32"]
 
 
 # score and info

@@ -9,7 +9,7 @@ import pytest
 from nmt import config, options
 from nmt.arguments import Parser
 from nmt.cli import CONFIGURABLE, main
-from nmt.verbs import VERBS
+from nmt.commands import COMMANDS
 from tests.toy import Toy
 
 
@@ -20,11 +20,11 @@ def leave(words: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
-def test_help_lists_the_verbs(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     leave(words)
     out = capsys.readouterr().out
-    for verb, (summary, _) in VERBS.items():
-        assert re.search(rf"^  {verb} +{re.escape(summary)}$", out, re.MULTILINE)
+    for command, (summary, _) in COMMANDS.items():
+        assert re.search(rf"^  {command} +{re.escape(summary)}$", out, re.MULTILINE)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,17 +32,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"nmt \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_of_a_verb_lists_each_option_with_its_default(
-    verb: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_lists_each_option_with_its_default(
+    command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if verb in CONFIGURABLE:
-        assert main([verb, "--help"]) == 0
+    if command in CONFIGURABLE:
+        assert main([command, "--help"]) == 0
     else:
-        leave([verb, "--help"])
+        leave([command, "--help"])
     text = " ".join(capsys.readouterr().out.split())
     parser = Parser()
-    VERBS[verb][1](parser)
+    COMMANDS[command][1](parser)
     for action in parser._actions:
         assert all(name in text for name in action.option_strings)
         assert action.help and " ".join(action.help.split()) in text
@@ -50,9 +50,11 @@ def test_help_of_a_verb_lists_each_option_with_its_default(
             assert f"(default: {action.default})" in text
 
 
-@pytest.mark.parametrize("verb", CONFIGURABLE)
-def test_help_lists_each_key_of_the_settings(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([verb, "--help"]) == 0
+@pytest.mark.parametrize("command", CONFIGURABLE)
+def test_help_lists_each_key_of_the_settings(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     known = list(options.walk(config.Config, config.EXAMPLE))
     assert {"model.decoder.cell.kind", "training.learning_rate"} <= {one.key for one in known}

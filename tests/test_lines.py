@@ -49,6 +49,11 @@ def test_read_texts_unpacks_gzip(tmp_path: Path) -> None:
     assert read_texts(tmp_path / "a.gz") == read_texts(tmp_path / "a.txt") == ["één", "twee"]
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\n\r\ntwo\r\n")
+    assert read_texts(tmp_path / "a.txt") == ["one", "", "two"]
+
+
 def test_files_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "plain.gz").write_bytes(b"not packed")
     (tmp_path / "torn.gz").write_bytes(gzip.compress(b"words " * 100)[:-9])

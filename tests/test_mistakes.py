@@ -14,7 +14,7 @@ from tests.toy import Answer, Toy, contains, write_lines
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["transalte", "x"], ["unknown verb 'transalte'", "translate"]),
+        (["transalte", "x"], ["unknown command 'transalte'", "translate"]),
         (["--fast"], ["--fast", "nmt --help"]),
         (["translate"], ["RUN", "nmt translate --help"]),
         (["translate", "RUN", "--fast"], ["--fast", "nmt translate --help"]),

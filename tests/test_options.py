@@ -170,7 +170,7 @@ def test_an_emptied_section_takes_its_defaults() -> None:
         ({"handle": "rund"}, "cup.handle.kind: unknown value 'rund'; did you mean 'round'? "),
         ({"handle": {"kind": "x"}}, "cup.handle.kind: unknown value 'x'; allowed: round, square"),
         ({"handle": {"kind": ["a"]}}, "cup.handle.kind: unknown value ['a']; allowed: round"),
-        ({"handle": 7}, "cup.handle: expected a key 'kind', one of round, square"),
+        ({"handle": 7}, "cup.handle: expected a key 'kind', one of round, square, found 7"),
         ({"handle": {"kind": "square", "radius": 3}}, "cup.handle.radius: unknown key"),
         ({"handle": {"kind": "round", "radius": 0}}, "cup.handle.radius: input should be greater"),
         ("blue", "cup: expected keys and values, found 'blue'"),

@@ -1,9 +1,42 @@
-"""The README's file tree is true: it names every module and every recipe, and nothing else."""
+"""What README and docs say is true: the file tree, every command line, every YAML."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+import yaml
+
+from benchmarks.ablation import merged
+from nmt import cli, config
+from nmt.arguments import Parser
+from nmt.commands import COMMANDS
+
 ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def blocks(kind: str) -> list[tuple[str, str]]:
+    """Pages and their blocks of code of a language; "" is a terminal's."""
+    found = re.compile(rf"^```{kind}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    # A block's end would begin a block where the language is none: cut out those of others first.
+    others = re.compile(r"^```\w+\n.*?^```$" if not kind else r"(?!)", re.MULTILINE | re.DOTALL)
+    return [
+        (page.name, block)
+        for page in PAGES
+        for block in found.findall(others.sub("", page.read_text(encoding="utf-8")))
+    ]
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Pages and what stands behind `nmt` on each line of their terminals."""
+    for page, block in blocks(""):
+        for line in re.sub(r"\\\n", " ", block).splitlines():
+            found = re.match(r"(?:nmt|torchrun .* -m nmt\.cli) (.*)", line)
+            if found and "COMMAND" not in line:
+                # Comments, and what may be left out or given several times.
+                yield page, re.sub(r"\s#.*|\[.*?\]", "", found.group(1))
 
 
 def named() -> set[str]:
@@ -32,3 +65,22 @@ def test_the_file_tree_names_every_module_and_recipe() -> None:
     ]
     assert sorted(name for name in named() if "/" in name) == sorted(modules)
     assert [name for name in named() if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(("page", "line"), list(commands()))
+def test_every_command_line_is_understood(page: str, line: str) -> None:
+    name, *words = shlex.split(line)
+    parser = Parser()
+    COMMANDS[name][1](parser)
+    arguments, overrides = cli._parsed(parser, [name, *words])
+    if overrides:
+        path = ROOT / arguments.config
+        config.load(path if path.exists() else ROOT / "configs/tatoeba-en-es.yaml", overrides)
+
+
+@pytest.mark.parametrize(("page", "block"), blocks("yaml"))
+def test_every_yaml_is_understood(page: str, block: str) -> None:
+    settings = yaml.safe_load(block)
+    if not settings.keys() & {"data", "model", "training", "decoding"}:
+        settings = {"model": settings}
+    config.from_dict(merged(config.EXAMPLE, settings), page)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nmt import config, recipes
+from nmt import config, recipes, recommend
 from nmt.cli import main
 from nmt.recipes import Choice, Facts
 from tests.toy import Answer, Toy, contains
@@ -86,6 +86,17 @@ def test_it_shows_the_yaml_where_no_file_is_named(
     assert main(["recommend", str(toy.prepared), "--minutes", "1", "--threads", "1"]) == 0
     settings = config.from_dict(yaml.safe_load(capsys.readouterr().out), "what was shown")
     assert settings.training.folder == "checkpoints/prepared-recommended"
+
+
+@pytest.mark.parametrize("minutes", [1, 2])
+def test_the_updates_fill_the_minutes(
+    minutes: int, toy: Toy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommend, "seconds_an_update", lambda *_: 5.0)
+    words = ["recommend", str(toy.prepared), "--minutes", str(minutes), "--threads", "1"]
+    assert main(words) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["training"]["max_steps"] == 12 * minutes
 
 
 def test_mistakes_are_told(toy: Toy, tmp_path: Path, answer: Answer) -> None:

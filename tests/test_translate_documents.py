@@ -257,6 +257,16 @@ def test_each_sentence_is_translated_on_its_own(
     assert PARAGRAPH in sentences_read
 
 
+def test_a_long_line_is_translated_in_parts_and_stays_a_line(
+    sentences_read: list[str], trained: Toy, tmp_path: Path
+) -> None:
+    line = "one two " * 700
+    (tmp_path / "in").write_text(f"{line}\nshort\n")
+    assert translate(trained, tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert max(map(len, sentences_read)) <= 2000
+    assert (tmp_path / "out").read_text() == f"{line.upper()}\nSHORT\n"
+
+
 def test_resuming_without_paragraphs_is_refused(
     trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -356,7 +366,7 @@ def test_what_looks_wrong_is_told_of_segments_and_of_sentences(
     run = tmp_path / "run"
     shutil.copytree(trained.run, run)
     settings = yaml.safe_load((run / CONFIG).read_text())
-    settings["decoding"]["health"] = {"ratio": 1.0}
+    settings["decoding"]["health"] = {"ratio": 1.0, "unreached": 1000.0}
     checkpoint.write_config(run, config.from_dict(settings, "the test"))
     checkpoint.write_manifest(run, checkpoint.read_manifest(run))
     (tmp_path / "in").mkdir()
@@ -365,8 +375,11 @@ def test_what_looks_wrong_is_told_of_segments_and_of_sentences(
     words = ["-i", tmp_path / "in", "-o", tmp_path / "out", "--health", tmp_path / "ill"]
     assert main(["translate", str(run), *map(str, words), "--paragraphs"]) == 0
     said = capsys.readouterr().err
-    assert "a.po: 3 of 3 translations look wrong: ratio 3" in said
-    assert "b.txt: 2 of 3 translations look wrong: ratio 2" in said
+    assert "a.po: 3 of 3 translations look wrong: ratio 3, unreached 3" in said
+    assert "b.txt: 2 of 3 translations look wrong: ratio 2, unreached 2" in said
     for name, lines in (("a.po", [1, 2, 3]), ("b.txt", [1, 3])):
         found = map(json.loads, (tmp_path / f"ill/{name}.jsonl").read_text().splitlines())
-        assert list(found) == [{"line": line, "reasons": ["ratio"]} for line in lines]
+        reasons = ["ratio", "unreached"]
+        assert list(found) == [{"line": line, "reasons": reasons} for line in lines]
+    assert main(["translate", str(run), "-i", str(tmp_path / "in/b.txt")]) == 0
+    assert "2 of 3 translations look wrong: ratio 2 (--health" in capsys.readouterr().err

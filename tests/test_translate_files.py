@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -139,14 +140,19 @@ def test_a_pipe_is_read_but_once(trained: Toy, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text().count("\n") == 3
 
 
-def test_an_output_older_than_its_input_is_made_again(
-    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("newer", ["in", "run/model.safetensors"])
+def test_an_output_older_than_what_it_is_made_of_is_made_again(
+    newer: str, trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = write_lines(tmp_path / "in", NEW[:2])
+    shutil.copytree(trained.run, tmp_path / "run")
     (tmp_path / "out").write_text("of another input\n")
+    for name in ("in", "run/model.safetensors"):
+        os.utime(tmp_path / name, (2, 2) if name == newer else (0, 0))
     os.utime(tmp_path / "out", (1, 1))
-    assert translate(trained, source, tmp_path / "out", "--resume") == 0
-    assert "is older than" in capsys.readouterr().err
+    words = ["-i", source, "-o", tmp_path / "out", "--workers", 1, "--resume"]
+    assert main(["translate", str(tmp_path / "run"), *map(str, words)]) == 0
+    assert f"is older than {tmp_path / newer}" in capsys.readouterr().err
     assert (tmp_path / "out").read_text().count("\n") == 2
 
 

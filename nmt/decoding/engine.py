@@ -27,8 +27,10 @@ class Engine:
         self.shortlist = shortlist
 
     @torch.inference_mode()
-    def search(self, batch: Batch, decoding: Decoding) -> list[list[Hypothesis]]:
-        """The best hypotheses of each source sentence of a batch, best first."""
+    def search(
+        self, batch: Batch, decoding: Decoding, count: int | None = None
+    ) -> list[list[Hypothesis]]:
+        """So many hypotheses of each source sentence of a batch, all K by default, best first."""
         source = self.model.encode(batch.source, batch.source_lengths)
         start = self.model.start(source)
         step, ids = self._step(), None
@@ -43,7 +45,7 @@ class Engine:
             _limits(batch, decoding),
             beam_size=decoding.beam_size,
             length_penalty=decoding.length_penalty,
-            n_best=decoding.beam_size,
+            n_best=count or decoding.beam_size,
         )
         return found if ids is None else _renamed(found, ids.tolist())
 

@@ -26,12 +26,12 @@ class Health:
     `decoding.max_length_ratio` and `decoding.max_length_extra`.
 
     Args:
-        loop: a piece of one to six words stands so many times in a row, and not in the source.
+        loop: a phrase of one to six words stands so many times in a row, and not in the source.
         copied: a translation that is its source has so many words that begin with a letter, and
             not with a capital one: names may stay as they are.
         ratio: one text has so many times as many characters as the other (ten are added to each
             first, so that short lines are not hit).
-        unreached: all steps together gave a word of the source less attention than this.
+        unreached: a word of the source got less attention than this from all steps together.
     """
 
     loop: PositiveInt = 3

@@ -116,7 +116,19 @@ def _one_alignment(
         [*[0.0] * start, *row[:-1], *[0.0] * (width - start - len(row) + 1), row[-1]]
         for start, row in rows
     ]
-    return Alignment([*source[:-1], end], target[: len(rows)], weights)
+    return Alignment([*source[:-1], end], target[: len(rows)], weights, _one_table(found))
+
+
+def _one_table(found: Sequence[Translation]) -> dict[str, list[list[float]]] | None:
+    """Where the heads of a Turing machine looked, without the ends of parts in the middle."""
+    aligned = [one for one in found if one.alignment is not None]
+    tables: dict[str, list[list[float]]] = {}
+    for one in aligned:
+        assert one.alignment is not None
+        whole = one.cut or one is aligned[-1]
+        for name, rows in (one.alignment.heads or {}).items():
+            tables.setdefault(name, []).extend(rows if whole else rows[:-1])
+    return tables or None
 
 
 def _led(done: Sequence[str], pieces: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from nmt.checkpoint import WEIGHTS
 from nmt.decoding.shards import Shard
 from nmt.decoding.streams import journal_of
 from nmt.documents.formats import is_document
@@ -51,9 +52,11 @@ def _is_done(
     whole = all(path.exists() for path in made)
     if not arguments.resume or not whole or journal_of(made[0]).exists():
         return False
-    if source is not None and source.exists() and source.stat().st_mtime > made[0].stat().st_mtime:
-        say(f"{made[0]}: is older than {source}, which is translated again")
-        return False
+    origins = [source, *(run / WEIGHTS for run in arguments.runs)]
+    for origin in (path for path in origins if path is not None and path.exists()):
+        if origin.stat().st_mtime > made[0].stat().st_mtime:
+            say(f"{made[0]}: is older than {origin}, and is made again")
+            return False
     say(f"{made[0]}: is there already")
     return True
 

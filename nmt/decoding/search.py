@@ -154,39 +154,41 @@ def _extend(live: _Beam, logits: Tensor, beam_size: int) -> _Candidates:
     """The best 2K extensions: at most K of them are EOS, so at least K are words."""
     batch_size = len(live.totals)
     # Faster than logsumexp, whose exponential takes twenty times as long where logits are -inf.
-    gains = logits.log_softmax(1, dtype=torch.float32)
-    end = gains[:, EOS, None].clone()
-    gains[:, :FIRST_WORD] = NEVER
-    words, ids = _top(gains, min(beam_size, gains.shape[1] - FIRST_WORD))
-    gains = torch.cat([end, words], dim=1).double()
+    log_probs = logits.log_softmax(1, dtype=torch.float32)
+    end = log_probs[:, EOS, None].clone()
+    log_probs[:, :FIRST_WORD] = NEVER
+    words, ids = _top(log_probs, min(beam_size, log_probs.shape[1] - FIRST_WORD))
+    log_probs = torch.cat([end, words], dim=1).double()
     tokens = functional.pad(ids, (1, 0), value=EOS).view(batch_size, -1)
-    totals = (live.totals.view(-1, 1) + gains).view(batch_size, -1)
+    totals = (live.totals.view(-1, 1) + log_probs).view(batch_size, -1)
     best = totals.topk(min(2 * beam_size, totals.shape[1]))
-    return _Candidates(best.values, best.indices // gains.shape[1], tokens.gather(1, best.indices))
+    return _Candidates(
+        best.values, best.indices // log_probs.shape[1], tokens.gather(1, best.indices)
+    )
 
 
 GROUP = 32
 """Numbers in a group: the best of a row are found among its best groups."""
 
 
-def _top(gains: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`gains.topk(count)`, several times faster on a wide row.
+def _top(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`log_probs.topk(count)`, several times faster on a wide row.
 
     The largest `count` numbers lie in the `count` groups with the largest maxima: torch's own
     topk then only sees the maxima and those groups' members.
     """
-    rows, width = gains.shape
+    rows, width = log_probs.shape
     groups = width // GROUP
     if groups <= 2 * count:
-        return gains.topk(count)
+        return log_probs.topk(count)
     even = groups * GROUP
     # Group g holds the numbers g, g + groups, g + 2 groups, ...: the maximum runs over whole rows.
-    maxima = gains[:, :even].view(rows, GROUP, groups).amax(dim=1)
+    maxima = log_probs[:, :even].view(rows, GROUP, groups).amax(dim=1)
     chosen = maxima.topk(count).indices.unsqueeze(2)  # (R, N, 1)
-    members = chosen + groups * torch.arange(GROUP, device=gains.device)
-    rest = torch.arange(even, width, device=gains.device).expand(rows, -1)
+    members = chosen + groups * torch.arange(GROUP, device=log_probs.device)
+    rest = torch.arange(even, width, device=log_probs.device).expand(rows, -1)
     places = torch.cat([members.flatten(1), rest], dim=1)
-    best = gains.gather(1, places).topk(count)
+    best = log_probs.gather(1, places).topk(count)
     return best.values, places.gather(1, best.indices)
 
 

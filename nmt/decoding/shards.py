@@ -66,7 +66,9 @@ def _join(whole: Path, count: int, say: Callable[[str], None]) -> list[Path]:
     paths = [Shard(number, count).path(whole) for number in range(1, count + 1)]
     for path in paths:
         if not path.exists():
-            raise UserError(f"{path}: expected this part of {whole.name}, found none")
+            raise UserError(
+                f"{path}: expected this part of {whole.name}, found none; translate it with --shard"
+            )
 
     def write(file: Path) -> None:
         with file.open("wb") as out:

@@ -196,7 +196,7 @@ class Translator:
         if not 1 <= n_best <= decoding.beam_size:
             raise UserError(
                 f"n_best: expected 1 to {decoding.beam_size} (the beam size), found {n_best}; "
-                "a larger beam gives more"
+                "choose a larger beam size"
             )
         return decoding
 
@@ -211,18 +211,17 @@ class Translator:
     def _translate(
         self, sources: list[list[int]], decoding: Decoding, n_best: int, alignments: bool
     ) -> list[Translation]:
-        found = self.engine.search(self._batch(sources, [[] for _ in sources]), decoding)
+        batch = self._batch(sources, [[] for _ in sources])
+        found = self.engine.search(batch, decoding, count=1 if n_best == 1 else None)
         best = [hypotheses[0] for hypotheses in found]
         aligned = self._align(sources, best) if alignments else [None] * len(best)
         return [
-            Translation(
-                **vars(candidates[0]), alternatives=candidates[:n_best], alignment=alignment
-            )
-            for candidates, alignment in zip(map(self._read, found), aligned, strict=True)
+            Translation(**vars(read[0]), alternatives=read[:n_best], alignment=alignment)
+            for read, alignment in zip(map(self._read, found), aligned, strict=True)
         ]
 
     def _read(self, hypotheses: Sequence[Hypothesis]) -> list[Alternative]:
-        """Candidates whose texts differ: the same text can be cut into tokens in several ways."""
+        """Candidates whose texts differ: tokens that differ may spell the same."""
         texts = map(one_line, self.target.decode([one.tokens for one in hypotheses]))
         candidates: dict[str, Alternative] = {}
         for text, one in zip(texts, hypotheses, strict=True):

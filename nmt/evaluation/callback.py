@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 
 from nmt.config import Decoding
 from nmt.decoding.translator import Translator
-from nmt.evaluation.metrics import References, Score, bleu
+from nmt.evaluation.metrics import DEFAULT_TOKENIZER, References, Score, bleu
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import Vocabulary
 
@@ -28,6 +28,7 @@ class ValidationBleu(pl.Callback):
         vocabularies: the source language's and the target language's.
         decoding: how translations are searched for.
         say: takes what a reader of the log wants to see: one line of numbers, two samples.
+        tokenize: BLEU's tokenizer, by sacreBLEU's name.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class ValidationBleu(pl.Callback):
         vocabularies: tuple[Vocabulary, Vocabulary],
         decoding: Decoding,
         say: Callable[[str], None],
+        tokenize: str = DEFAULT_TOKENIZER,
     ) -> None:
         self.sources = sources
         self.references = references
         self.vocabularies = vocabularies
         self.decoding = decoding
+        self.tokenize = tokenize
         self.say = say
         self.samples = sorted({len(sources) // 3, 2 * len(sources) // 3})
         self.hypotheses: list[str] = []
@@ -56,7 +59,7 @@ class ValidationBleu(pl.Callback):
         translator = Translator(model, *self.vocabularies, self.decoding)
         count = CHECKED if trainer.sanity_checking else len(self.sources)
         hypotheses = [one.text for one in translator.translate(self.sources[:count])]
-        score = bleu(hypotheses, self.references[:count])
+        score = bleu(hypotheses, self.references[:count], self.tokenize)
         if not trainer.sanity_checking:
             self.hypotheses, self.last = hypotheses, score
             self.loss = float(trainer.callback_metrics["val_loss"])

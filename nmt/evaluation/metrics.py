@@ -4,8 +4,10 @@ Every number comes with sacreBLEU's signature (Post 2018) and a 95 % bootstrap i
 2004); several systems are compared by paired bootstrap.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
@@ -21,6 +23,22 @@ References = Sequence[Sequence[str | None]]
 """For each sentence its references; None where one is missing (an empty text is a reference)."""
 
 RESAMPLES = 1000
+
+DEFAULT_TOKENIZER = "13a"
+UNSPACED = {
+    **dict.fromkeys(("zh", "zho", "cmn", "yue"), "zh"),
+    **dict.fromkeys(
+        ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod", "dz", "dzo"),
+        "char",
+    ),
+}
+"""sacreBLEU's tokenizer for languages that write no spaces between words, by ISO 639 code: for 13a,
+which cuts at spaces, a whole sentence would be a single word."""
+
+
+def tokenizer_for(language: str) -> str:
+    """sacreBLEU's tokenizer for a target language: `km`, `zh-TW`, `zho_Hans`, ..."""
+    return UNSPACED.get(re.split("[-_]", language.lower())[0], DEFAULT_TOKENIZER)
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,7 @@ def evaluate(
     references: References,
     *,
     lowercase: bool = False,
-    tokenize: str = "13a",
+    tokenize: str = DEFAULT_TOKENIZER,
 ) -> Scores:
     """One system's scores.
 
@@ -90,7 +108,7 @@ def compare(
     references: References,
     *,
     lowercase: bool = False,
-    tokenize: str = "13a",
+    tokenize: str = DEFAULT_TOKENIZER,
 ) -> dict[str, Scores]:
     """Several systems side by side: the p-values are of a paired bootstrap against the first.
 
@@ -120,14 +138,16 @@ def compare(
     return {name: Scores(len(references), *scores) for name, scores in rows}
 
 
-def bleu(hypotheses: Sequence[str], references: References) -> Score:
+def bleu(
+    hypotheses: Sequence[str], references: References, tokenize: str = DEFAULT_TOKENIZER
+) -> Score:
     """BLEU alone and without its interval: what validation needs.
 
     Raises:
         UserError: unequal numbers of lines, none at all, or a sentence without a reference.
     """
     check(hypotheses, references, "the hypotheses")
-    metric = BLEU()
+    metric = BLEU(tokenize=tokenize)
     value = metric.corpus_score(hypotheses, by_stream(references)).score
     return Score("BLEU", value, str(metric.get_signature()))
 
@@ -159,7 +179,7 @@ def check(hypotheses: Sequence[str], references: References, name: str) -> None:
     if len(hypotheses) != len(references):
         raise UserError(
             f"{name}: expected as many lines as the references have ({len(references)}), "
-            f"found {len(hypotheses)}"
+            f"found {len(hypotheses)}; line n of one must belong to line n of the other"
         )
     if not hypotheses:
         raise UserError(f"{name}: expected at least one line, found none")
@@ -178,12 +198,14 @@ def _score(name: str, signature: str, result: str | Result, first: str | Result)
     return Score(name, result.score, signature, float(result.ci or 0.0), p_value)
 
 
-def sentence_bleu(hypothesis: str, reference: str) -> float:
+def sentence_bleu(hypothesis: str, reference: str, tokenize: str = DEFAULT_TOKENIZER) -> float:
     """BLEU of a single sentence, 0 to 100, over the orders of n-grams that it is long enough for.
 
     As a reward: smoothed, and no number to report.
     """
-    return float(_SENTENCE.sentence_score(hypothesis, [reference]).score)
+    return float(_sentence_metric(tokenize).sentence_score(hypothesis, [reference]).score)
 
 
-_SENTENCE = BLEU(effective_order=True)
+@cache
+def _sentence_metric(tokenize: str) -> BLEU:
+    return BLEU(tokenize=tokenize, effective_order=True)

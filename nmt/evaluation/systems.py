@@ -53,7 +53,7 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
         translators[name] = translator
         hypotheses[name] = [one.text for one in found]
     systems = metrics.compare(
-        hypotheses, references, lowercase=arguments.lowercase, tokenize=arguments.tokenize
+        hypotheses, references, lowercase=arguments.lowercase, tokenize=_tokenizer(arguments)
     )
     _show(systems, show)
     for name in hypotheses:
@@ -80,16 +80,26 @@ def _check_evaluation(arguments: Namespace) -> None:
         raise UserError("--ref: expected --src FILE beside it, to be translated; found none")
     if arguments.hyp and not arguments.ref:
         raise UserError("--hyp: expected --ref FILE beside it, found none")
-    if arguments.tokenize not in BLEU.TOKENIZERS:
-        raise UserError(
-            f"--tokenize: expected one of {', '.join(BLEU.TOKENIZERS)}, "
-            f"found {arguments.tokenize!r}"
-        )
+    if arguments.tokenize:
+        _check_tokenizer(arguments.tokenize)
+
+
+def _tokenizer(arguments: Namespace) -> str:
+    """The one that was asked for, or that of the first run's target language."""
+    given: str | None = arguments.tokenize
+    if given or not arguments.runs:
+        return given or metrics.DEFAULT_TOKENIZER
+    return metrics.tokenizer_for(checkpoint.read_config(arguments.runs[0]).data.target_language)
+
+
+def _check_tokenizer(name: str) -> None:
+    if name not in BLEU.TOKENIZERS:
+        raise UserError(f"--tokenize: expected one of {', '.join(BLEU.TOKENIZERS)}, found {name!r}")
     try:
-        BLEU(tokenize=arguments.tokenize)
+        BLEU(tokenize=name)
     except (RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"--tokenize {arguments.tokenize}: {reason}") from None
+        raise UserError(f"--tokenize {name}: {reason}") from None
 
 
 def _systems(arguments: Namespace) -> dict[str, list[Path]]:
@@ -127,30 +137,41 @@ def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
     return test["source"][:], test["references"][:]
 
 
-def own_data(runs: Sequence[Path]) -> "DatasetDict":
-    """The data set that all these runs were trained on."""
+def own_data(
+    runs: Sequence[Path], otherwise: str = "name a test set by --src and --ref"
+) -> "DatasetDict":
+    """The data set that all these runs were trained on.
+
+    Args:
+        runs: their folders.
+        otherwise: what a user can do where it is not there.
+
+    Raises:
+        UserError: they were trained on different data; it is not there, or has changed.
+    """
     from nmt.data.datamodule import open_dataset
 
-    found = set()
+    found = {}
     for run in runs:
         manifest = checkpoint.read_manifest(run)
-        config = checkpoint.read_config(run)
-        found.add((config.data.folder, manifest["data_hash"]))
+        folder = checkpoint.read_config(run).data.folder
+        found[folder, manifest["data_hash"]] = f"{run} on {folder}"
     if len(found) > 1:
         raise UserError(
-            "these runs were trained on different data: name a test set by --src, --ref"
+            f"expected runs that were trained on the same data, found {', '.join(found.values())}, "
+            f"of different content; {otherwise}"
         )
-    folder, data_hash = found.pop()
+    [(folder, data_hash)] = found
     if not Path(folder).exists():
         raise UserError(
             f"{folder}: expected the data of {runs[0]} here (data.folder, from where you are), "
-            "found none; go to the project's folder, or name a test set by --src and --ref"
+            f"found none; go to the project's folder, or {otherwise}"
         )
     dataset = open_dataset(Path(folder))
     if read_json(Path(folder) / checkpoint.MANIFEST)["data_hash"] != data_hash:
         raise UserError(
-            f"{folder}: its data has changed since {runs[0]} was trained, so its test split may "
-            "hold sentences that the run has learnt; name a test set by --src and --ref"
+            f"{folder}: expected the data that {runs[0]} was trained on, found other data (its "
+            f"test split may hold sentences that the run has learnt); {otherwise}"
         )
     return dataset
 

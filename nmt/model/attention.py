@@ -15,7 +15,7 @@ from nmt.schema import PositiveInt
 from nmt.state import State
 
 
-def mean_of(memory: Tensor, energies: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def attend(memory: Tensor, energies: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """c = sum_j a_j h_j with a = softmax(e) over real positions only.
 
     Args:
@@ -61,12 +61,12 @@ class _Attention(nn.Module):
         keys, memory, mask = prepared
         assert isinstance(keys, Tensor) and isinstance(memory, Tensor) and isinstance(mask, Tensor)
         energies = self.energies(query.view(len(memory), -1, query.shape[1]), keys, mask, state)
-        context, weights = mean_of(memory, energies, mask)
+        context, weights = attend(memory, energies, mask)
         return context, weights, self.follow(state, weights)
 
 
 class NoAttention(_Attention):
-    """The fixed vector that attention replaced (Cho et al. 2014): always c_i = mean_j h_j."""
+    """No attention: a fixed vector, c_i = mean_j h_j (Cho et al. 2014 take the last state)."""
 
     reads_source = False
 
@@ -214,12 +214,14 @@ class LocalAttention(GeneralAttention):
     def start(self, prepared: State) -> State:
         keys = prepared[0]
         assert isinstance(keys, Tensor)
-        return keys.new_zeros(len(keys), 1)  # i (R, 1)
+        # In bf16 there is nothing between 256 and 258.
+        exact = torch.promote_types(keys.dtype, torch.float32)
+        return keys.new_zeros(len(keys), 1, dtype=exact)  # i (R, 1)
 
     def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
         assert isinstance(state, Tensor)
         energies = super().energies(query, keys, mask, state)
-        last = mask.sum(dim=1).sub(1).to(keys.dtype).view(-1, 1, 1)  # (B, 1, 1)
+        last = mask.sum(dim=1).sub(1).to(state.dtype).view(-1, 1, 1)  # (B, 1, 1)
         step = state.view(*query.shape[:2], 1)
         if self.place is None:
             centre = torch.minimum(step, last)

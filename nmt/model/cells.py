@@ -123,7 +123,7 @@ class GRU(_Cell):
         if reset_after:
             nn.init.zeros_(self.recurrent.bias)
         elif layer_norm:
-            raise ValueError("layer_norm needs reset_after: true")
+            raise ValueError("layer_norm: true needs reset_after: true, found false")
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         assert isinstance(state, Tensor)

@@ -55,6 +55,8 @@ class Encoder(Protocol):
     """Of the memory's last numbers that are a word's own vector; 0 where there are none."""
     reads_source: bool
     """Whether there is a source at all; without one the decoder is a language model."""
+    scales_words: bool
+    """Whether it multiplies words' vectors by itself."""
 
     def fused(self) -> bool:
         """Whether all its recurrences have a whole-sequence path."""

@@ -39,7 +39,7 @@ class Decoder(nn.Module):
             Barone et al. 2017).
         residual: add to each layer but the first what it has read (He et al. 2016).
         layer_norm: normalise what each layer says (Ba et al. 2016).
-        dropout: share of values dropped between layers.
+        dropout: share of values dropped from what each layer reads of the one below.
     """
 
     def __init__(
@@ -103,7 +103,8 @@ class Decoder(nn.Module):
         past = self.past.start(output)
         if not self.attends_after:
             return output, cell_state, attention_state, past
-        context, _, attention_state = self.attention(output, prepared, attention_state)
+        # The first word is the first that is read for: c_0 leaves no trace in attention's state.
+        context, _, _ = self.attention(output, prepared, attention_state)
         return context, cell_state, attention_state, past
 
     def step(self, embedded: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:

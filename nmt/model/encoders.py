@@ -39,6 +39,7 @@ class RecurrentEncoder(nn.Module):
     """
 
     reads_source = True
+    scales_words = False
 
     def __init__(
         self,
@@ -85,12 +86,13 @@ class RecurrentEncoder(nn.Module):
         # Within its length each sentence is reversed; padding stays on the right of both
         # directions, so no state ever passes through it and no step needs a mask.
         mirror = torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)
-        memory = embedded
+        states = embedded
         for place, (cells, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             assert isinstance(cells, nn.ModuleList)
-            said = _bidirectional(list(cells), memory, mirror)
-            memory = self.dropout(norm(said + memory if self.residual and place else said))
-        return _encoded(memory, embedded if self.shortcut else None, mask)
+            read = self.dropout(states) if place else states
+            said = _bidirectional(list(cells), read, mirror)
+            states = norm(said + states if self.residual and place else said)
+        return _encoded(self.dropout(states), embedded if self.shortcut else None, mask)
 
 
 class Sinusoids(nn.Module):
@@ -101,6 +103,7 @@ class Sinusoids(nn.Module):
 
     words_size = 0
     reads_source = True
+    scales_words = True
 
     def __init__(self, embedding_size: int, /) -> None:
         super().__init__()
@@ -158,6 +161,7 @@ class SelfAttentionEncoder(nn.Module):
         self.words_size = embedding_size if shortcut else 0
         self.memory_size = width + self.words_size
         self.order = options.build(ORDERS, order, embedding_size, where="model.encoder.order")
+        self.scales_words: bool = self.order.scales_words
         self.enter = nn.Linear(self.order.memory_size, width)
         self.layers = nn.ModuleList(
             SelfAttentionLayer(width, heads, head_size, feed_forward_size, dropout)
@@ -186,6 +190,7 @@ class NoEncoder(nn.Module):
     words_size = 0
     memory_size = 1
     reads_source = False
+    scales_words = False
     one: Tensor
 
     def __init__(self, embedding_size: int, /) -> None:

@@ -106,16 +106,16 @@ class Heads(nn.Module):
 
     def forward(self, query: Tensor, memory: Tensor, before: Tensor) -> Tensor:
         """(R, Q), slots (R, N, W) and the weights before (R, P, N) -> the weights (R, P, N)."""
-        # In bf16 a sharp weight would lose its neighbours: the places are reckoned in full.
         said = self.interface(query).to(memory.dtype).view(len(query), self.heads, -1)
-        key, strength, gate, sharpness, shift = said.split(self.sizes, dim=2)
+        key, strength, gate, sharpness, shift = torch.split(said, self.sizes, dim=2)
         alike = functional.normalize(key, dim=2) @ functional.normalize(memory, dim=2).mT
         content = torch.softmax(functional.softplus(strength) * alike, dim=2)
         weights = torch.lerp(before, content, torch.sigmoid(gate))
         shift = torch.softmax(shift, dim=2)  # (R, P, 2D + 1), of -D to D
         moves = range(-self.shifts, self.shifts + 1)
         rolled = torch.stack([weights.roll(move, dims=2) for move in moves], dim=3)
-        shifted = (rolled @ shift.unsqueeze(3)).squeeze(3)
+        # No matrix product, which autocast rounds: a sharp weight would lose its neighbours.
+        shifted = (rolled * shift.unsqueeze(2)).sum(dim=3)
         # A weight of exactly 0 has no logarithm, which the sharpness's gradient asks for.
         powers = shifted.clamp_min(1e-12) ** (1 + functional.softplus(sharpness))
         return powers / powers.sum(dim=2, keepdim=True)
@@ -167,7 +167,7 @@ class TuringMachine(nn.Module):
         self.read = Heads(query_size, read_heads, slot_size, shifts)
         self.write = Heads(query_size, write_heads, slot_size, shifts)
         self.change = nn.Linear(query_size, write_heads * 2 * slot_size)  # e, a
-        nn.init.xavier_uniform_(self.slots)
+        nn.init.xavier_uniform_(self.slots)  # within a network its `initialization` decides
         nn.init.zeros_(self.change.bias)
 
     def prepare(self, memory: Tensor, mask: Tensor) -> State:

@@ -40,6 +40,24 @@ def _expect_ties(kind: str, embedding_size: int, readout_size: int) -> None:
         )
 
 
+def _expect_joint(ties: str, source_vocabulary: int, target_vocabulary: int) -> None:
+    """Refuses to tie the embeddings of different vocabularies."""
+    if ties == "all" and source_vocabulary != target_vocabulary:
+        raise ValueError(
+            "tie_embeddings: all needs one vocabulary for both languages, found two; set "
+            "data.tokenizer.joint: true and prepare again, or tie_embeddings: target"
+        )
+
+
+def _expect_unscaled(scales_words: bool, scale: float) -> None:
+    """Refuses to multiply words twice."""
+    if scales_words and scale != 1:
+        raise ValueError(
+            f"embedding_scale: expected 1 with order: sinusoids, which multiplies words by "
+            f"sqrt(E) itself, found {scale}; leave it out"
+        )
+
+
 def _expect_no_source(attention_reads: bool, ties: str) -> None:
     """Refuses what asks for the source that a language model does not have."""
     if attention_reads:
@@ -54,15 +72,15 @@ class Seq2Seq(nn.Module):
     """An encoder-decoder with attention; this signature is the schema of a YAML's `model:`.
 
     Args:
-        embedding_size: the size E of a word's vector on both sides.
-        embedding_scale: what a word's vector, of unit length at first, is multiplied by on its way
-            in; sqrt(E) makes the first epoch teach more, and later ones less.
+        embedding_size: the size E of the embeddings on both sides.
+        embedding_scale: factor of embeddings on their way in, which are of unit length at first;
+            sqrt(E) makes the first epoch teach more, and later ones less.
         encoder: how the source is read.
         decoder: how the target is written.
         readout_size: the size of the deep output layer; null is the embedding's.
-        readout_shortcut: what attention has found is added to it, past its tanh: words (the part
-            that is their own vectors, by the encoder's shortcut; all where it has none, or where
-            attention mixes them); context (all); none.
+        readout_shortcut: what of the context is added to it, past its tanh: words (the embeddings
+            in it, by the encoder's shortcut; all of it where it has none, or where attention mixes
+            them); context (all of it); none.
         tie_embeddings: none; target (the output layer is the target embedding); all (the source
             embedding too: needs a joint vocabulary).
         dropout: share of values dropped from embeddings (one mask for all time steps) and from
@@ -93,9 +111,9 @@ class Seq2Seq(nn.Module):
         super().__init__()
         readout_size = readout_size or embedding_size
         _expect_ties(tie_embeddings, embedding_size, readout_size)
-        if tie_embeddings == "all" and source_vocabulary != target_vocabulary:
-            raise ValueError("tie_embeddings: all needs a joint vocabulary (data.tokenizer.joint)")
+        _expect_joint(tie_embeddings, source_vocabulary, target_vocabulary)
         built = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
+        _expect_unscaled(built.scales_words, embedding_scale)
         self.reads_source: bool = built.reads_source
         self.source_embedding: Any = None  # of a language model; else an Embedding
         if self.reads_source:
@@ -213,5 +231,5 @@ class Ensemble(nn.Module):
     def output(self, features: Tensor) -> Tensor:
         """(..., F) -> log p (..., V), up to a constant."""
         parts = zip(self._each(), torch.split(features, self.sizes, dim=-1), strict=True)
-        gains = [model.output(own).log_softmax(-1, dtype=torch.float32) for model, own in parts]
-        return torch.stack(gains).logsumexp(dim=0)
+        log_probs = [model.output(own).log_softmax(-1, dtype=torch.float32) for model, own in parts]
+        return torch.stack(log_probs).logsumexp(dim=0)

@@ -83,9 +83,8 @@ class Stack(_Cells):
         output, lowest = first.step(projected, state[0])
         output, states = norm(output), [lowest]
         for cell, norm, below in zip(others, norms, state[1:], strict=True):
-            read = self.dropout(output)
-            said, after = cell(read, below)
-            output = norm(said + read if self.residual else said)
+            said, after = cell(self.dropout(output), below)
+            output = norm(said + output if self.residual else said)
             states.append(after)
         return output, tuple(states)
 
@@ -98,7 +97,7 @@ def expect_layers(layers: int, **wanted: object) -> None:
     """
     for name, value in wanted.items():
         if value and layers == 1:
-            raise ValueError(f"{name}: {str(value).lower()} needs layers: 2 or more")
+            raise ValueError(f"{name}: {str(value).lower()} needs layers: 2 or more, found 1")
 
 
 def layer_norms(wanted: bool, size: int, count: int) -> list[nn.Module]:

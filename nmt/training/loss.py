@@ -33,8 +33,10 @@ def smoothed_cross_entropy(
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         hidden, weight, bias = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
+    # Within an autograd.Function gradients always look switched off.
+    wanted = torch.is_grad_enabled() and any(one.requires_grad for one in (hidden, weight, bias))
     loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, bias, labels, smoothing
+        hidden, weight, bias, labels, smoothing, wanted
     )
     return loss, nll.detach()
 
@@ -63,13 +65,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, smoothing: float
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        labels: Tensor,
+        smoothing: float,
+        wanted: bool,
     ) -> tuple[Tensor, Tensor]:
-        wanted = any(ctx.needs_input_grad)
         vocabulary = weight.shape[0]
         wide = torch.promote_types(hidden.dtype, torch.float32)
         grad_hidden = torch.empty_like(hidden) if wanted else hidden
-        grad_weight = torch.zeros_like(weight)
+        # In bf16 a sum over many chunks would stop growing: sums are kept in full.
+        grad_weight = torch.zeros(weight.shape if wanted else (), dtype=wide, device=weight.device)
         grad_bias = torch.zeros(vocabulary, dtype=wide, device=weight.device)
         loss = torch.zeros((), dtype=wide, device=hidden.device)
         nll = torch.zeros_like(loss)
@@ -81,20 +89,23 @@ class _LinearCrossEntropy(torch.autograd.Function):
             label = labels[part].unsqueeze(1)
             count = len(label)
             logits = torch.addmm(bias, hidden[part], weight.T, out=products[:count])
-            gains = torch.log_softmax(logits, 1, dtype=wide, out=space[:count])  # (rows, V)
-            true = gains.gather(1, label)
+            log_probs = torch.log_softmax(logits, 1, dtype=wide, out=space[:count])  # (rows, V)
+            true = log_probs.gather(1, label)
             nll -= true.sum()
             loss -= (1 - smoothing) * true.sum()
             if smoothing:
-                loss -= smoothing / vocabulary * gains.sum()
+                loss -= smoothing / vocabulary * log_probs.sum()
             if wanted:
-                grad = gains.exp_().sub_(smoothing / vocabulary)
+                grad = log_probs.exp_().sub_(smoothing / vocabulary)
                 grad.scatter_add_(1, label, torch.full_like(true, smoothing - 1.0))
                 narrow = grad.to(hidden.dtype)
                 torch.mm(narrow, weight, out=grad_hidden[part])
-                grad_weight.addmm_(narrow.T, hidden[part])
+                _add_product(grad_weight, narrow.T, hidden[part])
                 grad_bias += grad.sum(dim=0)
-        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias.to(bias.dtype))
+        if wanted:
+            ctx.save_for_backward(
+                grad_hidden, grad_weight.to(weight.dtype), grad_bias.to(bias.dtype)
+            )
         ctx.mark_non_differentiable(nll)
         return loss, nll
 
@@ -102,4 +113,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grads = (saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
-        return (*grads, None, None)
+        return (*grads, None, None, None)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right

@@ -12,9 +12,9 @@ from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import coverage_loss, smoothed_cross_entropy
 from nmt.training.objectives import OBJECTIVES, Likelihood, MinimumRisk
-from nmt.training.optim import clip_gradients, make_optimizer, make_schedule
+from nmt.training.optim import apply_rates, clip_gradients, make_optimizer, make_schedule
 from nmt.training.risk import Risk, expected_risk, log_probabilities
-from nmt.training.sampling import mixed_input, own_share
+from nmt.training.sampling import mixed_input, sampling_rate
 
 
 class TranslationModule(pl.LightningModule):
@@ -62,8 +62,12 @@ class TranslationModule(pl.LightningModule):
         """A loss that takes as much memory as the objective's can: () before any training."""
         if not isinstance(self.objective, MinimumRisk):
             return self.loss(batch, smoothing=0.1)[0]
-        candidates = batch.repeated(self.objective.samples + 1)  # with the reference
+        candidates = batch.longest().repeated(self.objective.samples + 1)  # with the reference
         return log_probabilities(self.model, candidates).sum()
+
+    def on_train_start(self) -> None:
+        schedule: Any = self.lr_schedulers()
+        apply_rates(self.trainer.optimizers[0], schedule, self.training_settings, self.steps)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Dropout is a function of seed and step alone, so a resumed run draws the same masks;
@@ -76,8 +80,8 @@ class TranslationModule(pl.LightningModule):
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         if isinstance(self.objective, MinimumRisk):
             return self._risk(batch, self.objective)
-        share = own_share(self.objective, self.global_step / self.steps)
-        given = mixed_input(self.model, batch, share) if share > 0 else None
+        rate = sampling_rate(self.objective, self.global_step / self.steps)
+        given = mixed_input(self.model, batch, rate) if rate > 0 else None
         loss, nll, tokens = self.loss(batch, training.label_smoothing, given)
         return self._mean(loss, nll, tokens, tokens)
 

@@ -62,6 +62,17 @@ def make_schedule(optimizer: torch.optim.Optimizer, training: Training, steps: i
     return LambdaLR(optimizer, lambda step: rate_factor(step, training, steps))
 
 
+def apply_rates(
+    optimizer: torch.optim.Optimizer, schedule: LambdaLR, training: Training, steps: int
+) -> None:
+    """Puts the settings' rates in place of those that a loaded state was saved with."""
+    rate = training.learning_rate
+    schedule.base_lrs = [rate for _ in optimizer.param_groups]
+    now = rate * rate_factor(schedule.last_epoch, training, steps)
+    for group, decay in zip(optimizer.param_groups, (training.weight_decay, 0.0), strict=True):
+        group.update(initial_lr=rate, lr=now, weight_decay=decay)
+
+
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Moves averages towards weights after an update (Polyak and Juditsky 1992), in place.
 

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nmt import checkpoint, processes
+from nmt import checkpoint, options, processes
 from nmt.config import Config
 from nmt.errors import UserError
 from nmt.files import read_json
 from nmt.options import flat
+from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.vocab import tokenizer_files
 
 # Keys that may change between the start of a run and its resumption: they alter neither the
@@ -53,6 +54,20 @@ def check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
             )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"training.folder: expected {folder} to be a folder, found a file")
+
+
+def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None:
+    """Keeps minimum risk training from beginning with random weights.
+
+    Raises:
+        UserError: no trained run is named, and none is to be gone on with.
+    """
+    objective = options.build(OBJECTIVES, config.training.objective)
+    resumed = not fresh and (Path(config.training.folder) / checkpoint.LAST).exists()
+    if isinstance(objective, MinimumRisk) and not init_from and not resumed:
+        raise UserError(
+            "training.objective: risk tunes a trained run, expected --init-from RUN, found none"
+        )
 
 
 def start_over(folder: Path) -> None:

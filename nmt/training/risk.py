@@ -45,15 +45,19 @@ def expected_risk(
         model: in training; translations are drawn without dropout.
         batch: sentence pairs; one with nothing to say does not count.
         risk: sampler and reward.
-        settings: how many are drawn for each sentence (equal ones count once), and a.
+        settings: how many are drawn for each sentence (equal ones count once), and a. They are cut
+            at twice the length of the batch's longest reference.
     """
     model.eval()
     drawn = risk.sample(model, batch, settings.samples)
     model.train()
+    torch.clear_autocast_cache()  # older torch keeps casts without gradients, and uses them below
+    longest = 2 * batch.labels.shape[1] - 1  # beside EOS; a runaway would take all memory
     groups, costs = [], []
     references = _words(batch.target[:, 1:], batch.target_lengths)
     for reference, own in zip(references, drawn, strict=True):
-        group = [list(ids) for ids in dict.fromkeys(map(tuple, [reference, *own]))]
+        cut = [ids[:longest] for ids in own]
+        group = [list(ids) for ids in dict.fromkeys(map(tuple, [reference, *cut]))]
         groups.append(group)
         costs.append([1.0 - reward for reward in risk.reward(group, reference)])
     sizes = [len(group) for group in groups]

@@ -27,6 +27,7 @@ from nmt.training.precision import choose_precision, device
 from nmt.training.resumption import (
     already_finished,
     check_folder,
+    check_objective,
     check_prepared,
     facts_to_resume,
     other_machine,
@@ -87,6 +88,7 @@ def train(
     """
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
     check_folder(folder, prepared, init_from)
+    check_objective(config, init_from, fresh)
     dataset = open_dataset(prepared)
     data_hash = check_prepared(prepared, config)
     parent = checkpoint.load_run(init_from) if init_from else None

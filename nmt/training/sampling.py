@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nmt.batch import Batch
 from nmt.training.objectives import Likelihood
+from nmt.vocab import RESERVED
 
 if TYPE_CHECKING:
     from nmt.model.seq2seq import Seq2Seq
@@ -25,7 +26,7 @@ CHUNK = 1024
 """Tokens whose logits are in memory at once."""
 
 
-def own_share(objective: Likelihood, progress: float) -> float:
+def sampling_rate(objective: Likelihood, progress: float) -> float:
     """The share of words that the decoder reads from itself, after a share of all updates.
 
     With p the progress, s the final share: linear s p; exponential 1 - (1 - s)^p; inverse sigmoid
@@ -45,20 +46,24 @@ def own_share(objective: Likelihood, progress: float) -> float:
 
 
 @torch.no_grad()
-def own_words(model: "Seq2Seq", batch: Batch) -> Tensor:
-    """What the model says at each place when it has read the true words before it: (B, T)."""
-    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-    said = [model.output(part).argmax(dim=1) for part in features.flatten(0, 1).split(CHUNK)]
-    return torch.cat(said).view(features.shape[:2])
-
-
-def mixed_input(model: "Seq2Seq", batch: Batch, share: float) -> Tensor:
+def mixed_input(model: "Seq2Seq", batch: Batch, rate: float) -> Tensor:
     """The decoder's input (B, T) with about this share of its words replaced by its own.
 
-    BOS stays, and so does the padding; a word is replaced by what the model says in its place.
+    BOS stays, and so does the padding; a word is replaced by the likeliest one in its place, given
+    the true words before it.
     """
-    given = batch.target_input
-    own = own_words(model, batch)[:, :-1]  # of the places 1 to T - 1 of the input
-    chosen = torch.rand(own.shape, device=own.device) < share
-    chosen &= batch.target_mask[:, 1:]
-    return torch.cat([given[:, :1], torch.where(chosen, own, given[:, 1:])], dim=1)
+    mixed = batch.target_input.clone()
+    chosen = torch.rand(mixed.shape, device=mixed.device) < rate
+    chosen &= batch.target_mask
+    chosen[:, 0] = False  # BOS
+    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+    before = features[:, :-1][chosen[:, 1:]]  # (N, F): input t is what was said at t - 1
+    mixed[chosen] = torch.cat([_likeliest(model, part) for part in before.split(CHUNK)])
+    torch.clear_autocast_cache()  # older torch keeps casts without gradients, and trains with them
+    return mixed
+
+
+def _likeliest(model: "Seq2Seq", features: Tensor) -> Tensor:
+    """The words that search could say: (N, F) -> (N,)."""
+    words: Tensor = model.output(features)[:, len(RESERVED) :].argmax(dim=1)
+    return words + len(RESERVED)

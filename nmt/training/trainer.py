@@ -89,7 +89,10 @@ def rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> 
     module.to(device())
     loss = module.rehearsal(data.widest_batch().to(module.device))
     if not torch.isfinite(loss):
-        raise UserError(f"model: the loss of the untrained model is {loss.item()}")
+        raise UserError(
+            f"model: expected a finite loss before training, found {loss.item()}; try a smaller "
+            "model.embedding_scale, or training.precision: fp32"
+        )
     loss.backward()  # type: ignore[no-untyped-call]
     module.zero_grad()
     try:

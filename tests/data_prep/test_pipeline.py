@@ -11,8 +11,10 @@ import pytest
 
 from data_prep import pipeline
 from data_prep.marks import fold
+from data_prep.pairs import Pairs
 from data_prep.pipeline import prepare
-from nmt.config import Data
+from data_prep.tokenizer import train_tokenizers
+from nmt.config import Data, Tokenizer
 from nmt.errors import UserError
 from nmt.vocab import load_vocabularies
 
@@ -56,6 +58,21 @@ def test_prepared_folder_holds_what_training_reads(data: Data) -> None:
     assert (folder / "test.de").read_text().splitlines() == splits["test"]["target"][:]
     for part in ("read: train 80", "dropped from training: empty 0", "tokens a word", "sample: "):
         assert any(line.startswith(part) or part in line for line in said), part
+
+
+def test_tokenizers_see_the_training_split_alone(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def spied(folder: Path, pairs: Pairs, settings: Tokenizer) -> dict[str, int]:
+        seen.extend(pairs)
+        return train_tokenizers(folder, pairs, settings)
+
+    monkeypatch.setattr(pipeline, "train_tokenizers", spied)
+    folder, _ = _prepare(data)
+    train = datasets.load_from_disk(str(folder / "dataset"))["train"]
+    assert seen == list(zip(train["source"], train["target"], strict=True))
 
 
 def test_manifest_says_what_went_in_and_what_came_out(data: Data, corpus_files: list[str]) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from data_prep.tables import TABLES, ending, read_jsonl, read_parquet, read_tsv
 from nmt.errors import UserError
-from nmt.lines import read_texts
 
 NASTY = [
     "NA",
@@ -67,41 +66,11 @@ def test_tables_give_back_every_character(
     assert list(TABLES[name](path, columns)) == list(zip(NASTY, NASTY[::-1], strict=True))
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.en.gz"])
-@pytest.mark.parametrize("end", ["\n", ""])
-def test_plain_lines_give_back_every_character(tmp_path: Path, name: str, end: str) -> None:
-    path = _write(tmp_path / name, ("\n".join(NASTY) + end).encode())
-    assert read_texts(path) == NASTY
-
-
-def test_windows_line_ends_and_byte_order_mark_are_not_text(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.txt", b"\xef\xbb\xbfone\r\n\r\ntwo\r\n")
-    assert read_texts(path) == ["one", "", "two"]
-
-
 def test_null_is_the_empty_text(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.jsonl", b'{"en": null, "de": "x"}\n')
     assert list(read_jsonl(path, ["en", "de"])) == [("", "x")]
     _parquet(tmp_path / "a.parquet", {"en": [None], "de": ["x"]})  # type: ignore[list-item]
     assert list(read_parquet(tmp_path / "a.parquet", ["en", "de"])) == [("", "x")]
-
-
-def test_broken_utf8_is_named_by_file_and_line(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.txt", b"good\ngood\nbad \xff byte\n")
-    with pytest.raises(UserError, match=r"a\.txt, line 3: expected UTF-8, found the byte 0xff"):
-        read_texts(path)
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.txt: expected a text file here \(no such file"):
-        read_texts(tmp_path / "none.txt")
-
-
-@pytest.mark.parametrize("content", [b"plain text", gzip.compress(b"some text" * 99, mtime=0)[:-9]])
-def test_damaged_gzip(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.gz").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.gz: expected a whole gzip file"):
-        read_texts(tmp_path / "a.gz")
 
 
 def test_short_tsv_line_is_named_by_file_and_line(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from nmt.batch import Batch, pad
 from nmt.decoding import scoring
-from nmt.decoding.search import Hypothesis, Step, beam_search
+from nmt.decoding.search import NEVER, Hypothesis, Step, _top, beam_search
 from nmt.state import State
 from nmt.vocab import BOS, EOS, PAD, UNK
 from tests.decoding import tiny
@@ -107,6 +109,27 @@ def test_the_length_penalty_divides_by_a_power_of_the_length(
     assert found[0].tokens == best
     assert found[0].score == pytest.approx(score)
     assert [one.score for one in found] == sorted([one.score for one in found], reverse=True)
+
+
+def test_two_poor_ends_do_not_stop_a_search_that_has_better_to_come() -> None:
+    # After two steps the beam is full of ends, 0.1 and 0.01; "A A" is on its way with 0.88.
+    rules: Table = {(): {A: 0.89, EOS: 0.1, B: 0.01}, (A,): {A: 0.99, EOS: 0.01}, (A, A): {A: 1.0}}
+    (found,) = search(table(rules), [9], beam_size=2)
+    assert [one.tokens for one in found] == [[A, A, A], []]
+    assert math.exp(found[0].log_probability) == pytest.approx(0.89 * 0.99)
+
+
+@given(st.integers(65, 5000), st.integers(1, 20), st.integers(0, 9))
+@settings(max_examples=100, deadline=None)
+def test_the_best_words_of_a_wide_vocabulary_are_those_of_topk(
+    width: int, count: int, seed: int
+) -> None:
+    table = torch.randn(3, width, generator=torch.Generator().manual_seed(seed))
+    table[:, : width // 2] = NEVER
+    values, places = _top(table, count)
+    assert torch.equal(values, table.topk(count).values)
+    assert torch.equal(table.gather(1, places), values)
+    assert all(len(set(row)) == count for row in places.tolist())
 
 
 def test_an_empty_translation_is_possible() -> None:

@@ -260,6 +260,34 @@ def test_a_source_in_another_language_is_told(content: str, name: str) -> None:
     assert f"{name}: expected the source language en, which the run reads, found fr" in said[0]
 
 
+STATES = """<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">
+  <file original="a" source-language="en" target-language="de" datatype="plaintext"><body>
+    <trans-unit id="1" approved="yes"><source>one</source><target state="new"/></trans-unit>
+    <trans-unit id="2"><source>two</source><target state="needs-translation">two</target>
+    </trans-unit>
+    <trans-unit id="3"><source>three</source><seg-source><mrk mtype="seg" mid="1">three</mrk>
+    </seg-source><note>n</note></trans-unit>
+    <trans-unit id="4"><source>four</source><target state="signed-off">vier</target></trans-unit>
+  </body></file>
+</xliff>"""
+
+
+def test_what_is_approved_stays_and_what_has_no_translation_yet_gets_one() -> None:
+    root = etree.fromstring(translated(xliff.read(raw(STATES, "a.xlf"))))
+    units = {unit.get("id"): unit for unit in root.iter("{*}trans-unit")}
+    found = {number: unit.findtext("{*}target") for number, unit in units.items()}
+    assert found == {"1": "", "2": "TWO", "3": "THREE", "4": "vier"}
+    # The schema wants the target between the segmented source and all notes.
+    assert [local(one) for one in units["3"]] == ["source", "seg-source", "target", "note"]
+
+
+def test_a_state_that_was_told_more_exactly_is_told_so_no_more() -> None:
+    content = XLIFF_2.replace('id="s1"', 'id="s1" state="initial" subState="my:empty"')
+    root = etree.fromstring(translated(xliff.read(raw(content, "b.xliff"))))
+    segment = next(root.iter("{*}segment"))
+    assert segment.attrib == {"id": "s1", "state": "translated"}
+
+
 @pytest.mark.parametrize("alone", ["", " standalone='yes'"])
 def test_the_declaration_of_a_file_is_kept(alone: str) -> None:
     body = re.sub(r"<\?xml.*?\?>", "", XLIFF_2).strip()

@@ -92,7 +92,9 @@ def test_before_training_a_handful_is_translated_and_nothing_said(
 ) -> None:
     translated: list[int] = []
 
-    def count(hypotheses: list[str], references: metrics.References) -> metrics.Score:
+    def count(
+        hypotheses: list[str], references: metrics.References, tokenize: str
+    ) -> metrics.Score:
         assert len(hypotheses) == len(references)
         translated.append(len(hypotheses))
         return metrics.bleu(hypotheses, references)

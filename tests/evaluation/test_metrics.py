@@ -25,6 +25,26 @@ REFERENCES: list[list[str | None]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("language", "tokenizer"),
+    [("de", "13a"), ("ko", "13a"), ("zh", "zh"), ("zh-TW", "zh"), ("km", "char"), ("JA", "char")],
+)
+def test_languages_without_spaces_are_not_scored_sentence_by_sentence(
+    language: str, tokenizer: str
+) -> None:
+    assert metrics.tokenizer_for(language) == tokenizer
+    score = metrics.bleu(["ខ្ញុំស្រឡាញ់អ្នក"], [["ខ្ញុំស្រឡាញ់គាត់"]], metrics.tokenizer_for("km"))
+    assert 30 < score.value < 100 and "tok:char" in score.signature
+
+
+def test_a_sentence_that_is_its_reference_has_all_of_bleu() -> None:
+    right, half, wrong = "a cat sat on the mat", "a cat sat on a rug", "dogs bark"
+    worth = [metrics.sentence_bleu(text, right) for text in (right, half, wrong)]
+    assert worth[0] == pytest.approx(100)
+    assert 100 > worth[1] > worth[2] > 0 or worth[2] == 0
+    assert metrics.sentence_bleu("ab", "abc", "char") > metrics.sentence_bleu("ab", "abc") == 0
+
+
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_scores_and_signatures_are_those_of_sacrebleu(lowercase: bool) -> None:
     scores = metrics.evaluate(HYPOTHESES, REFERENCES, lowercase=lowercase)

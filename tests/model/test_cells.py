@@ -182,7 +182,7 @@ def test_an_lstm_starts_by_remembering(layer_norm: bool) -> None:
 
 
 def test_a_textbook_gru_with_layer_norm_is_refused() -> None:
-    with pytest.raises(UserError, match="layer_norm needs reset_after: true"):
+    with pytest.raises(UserError, match="layer_norm: true needs reset_after: true, found false"):
         build(
             cells.CELLS,
             {"kind": "gru", "reset_after": False, "layer_norm": True},

@@ -147,9 +147,14 @@ def test_the_readout_shortcut_takes_its_part_of_the_context(
             r"^model: tie_embeddings: target needs readout_size = embedding_size \(8\), found 9$",
         ),
         (
+            {"encoder": "self_attention", "embedding_scale": 16.0},
+            WORDS,
+            "^model: embedding_scale: expected 1 with order: sinusoids, .* found 16.0; leave",
+        ),
+        (
             {"tie_embeddings": "all"},
             WORDS + 1,
-            r"^model: tie_embeddings: all needs a joint vocabulary \(data\.tokenizer\.joint\)$",
+            "^model: tie_embeddings: all needs one vocabulary for both languages, found two; set",
         ),
         (
             {
@@ -159,7 +164,7 @@ def test_the_readout_shortcut_takes_its_part_of_the_context(
                 }
             },
             WORDS,
-            "layer_norm needs reset_after: true",
+            "layer_norm: true needs reset_after: true, found false",
         ),
     ],
 )
@@ -179,8 +184,10 @@ def test_an_untied_readout_may_have_any_size() -> None:
         {"dropout": 0.5},
         {"word_dropout": 0.5},
         {"encoder": {"kind": "recurrent", "hidden_size": 8, "dropout": 0.5}},
+        {"encoder": {"kind": "self_attention", "heads": 2, "head_size": 4, "dropout": 0.5}},
+        {"decoder": {"hidden_size": 8, "layers": 2, "dropout": 0.5}},
     ],
-    ids=["dropout", "word_dropout", "encoder"],
+    ids=["dropout", "word_dropout", "encoder", "self-attention", "decoder"],
 )
 def test_dropout_acts_in_training_only(settings: Settings) -> None:
     model, batch = network(**settings), batch_of(3, 5)

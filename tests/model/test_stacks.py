@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nmt.errors import UserError
 from nmt.model.cells import CELLS, build_cell
 from nmt.model.decoder import Decoder
+from nmt.model.dropout import VariationalDropout
 from nmt.model.encoders import RecurrentEncoder
 from nmt.model.stacks import DeepTransition, Stack
 from nmt.options import build
@@ -72,6 +73,27 @@ def test_layers_drop_what_they_read_in_training_only() -> None:
     assert torch.equal(stack(x, state)[0], stack(x, state)[0])
 
 
+def test_a_residual_connection_passes_dropout_by() -> None:
+    cells = [build(CELLS, "rnn", SIZE, SIZE) for _ in range(2)]
+    stack = Stack(cells, residual=True, layer_norm=False, dropout=0.9).double()
+    for parameter in cells[1].parameters():
+        nn.init.zeros_(parameter)  # the second layer says nothing: what is left is the first's
+    x, state = random(BATCH, SIZE), stack.start(torch.zeros(BATCH, SIZE, dtype=torch.double))
+    assert_same(stack(x, state)[0], cells[0](x, state[0])[0])
+    encoder = RecurrentEncoder(5, hidden_size=SIZE, layers=2, residual=True, shortcut=False)
+    encoder.double()
+    for parameter in encoder.layers[1].parameters():
+        nn.init.zeros_(parameter)
+    dropped = encoder.dropout
+    encoder.dropout = VariationalDropout(0.0)
+    words, lengths = random(1, 3, 5), torch.tensor([3])
+    expected = encoder(words, lengths).memory
+    encoder.dropout = dropped
+    found = encoder(words, lengths).memory
+    kept = found != 0  # the memory itself is dropped from once, as with one layer
+    assert_same(found[kept] * (1 - dropped.rate), expected[kept])
+
+
 def test_an_encoders_residual_layers_add_what_they_read() -> None:
     torch.manual_seed(7)
     encoder = RecurrentEncoder(5, hidden_size=SIZE, layers=2, residual=True, shortcut=False)
@@ -83,6 +105,21 @@ def test_an_encoders_residual_layers_add_what_they_read() -> None:
     below = RecurrentEncoder(5, hidden_size=SIZE, layers=1, shortcut=False).double().eval()
     below.layers = encoder.layers[:1]
     assert_same(whole, second + below(words, lengths).memory)
+
+
+def test_an_encoders_layers_are_normalised_after_the_residual_sum() -> None:
+    torch.manual_seed(7)
+    options: Settings = {"hidden_size": SIZE, "layers": 2, "layer_norm": True, "shortcut": False}
+    encoder = RecurrentEncoder(5, residual=True, **options).double().eval()
+    for norm in encoder.norms:
+        nn.init.normal_(norm.get_parameter("weight"))
+    words, lengths = random(1, 3, 5), torch.tensor([3])
+    whole, last = encoder(words, lengths).memory, encoder.norms[1]
+    encoder.residual, encoder.norms[1] = False, nn.Identity()
+    second = encoder(words, lengths).memory
+    below = RecurrentEncoder(5, hidden_size=SIZE, shortcut=False).double().eval()
+    below.layers, below.norms = encoder.layers[:1], encoder.norms[:1]
+    assert_same(whole, last(second + below(words, lengths).memory))
 
 
 @pytest.mark.parametrize("option", [{"residual": True}, {"dropout": 0.25}], ids=str)

@@ -20,6 +20,9 @@ NEEDS: dict[str, Settings] = {
     "RecurrentEncoder.residual": {"layers": 2},
     "Decoder.residual": {"layers": 2},
     "Decoder.dropout": {"layers": 2},
+    "Decoder.attend=before": {
+        "self_attention": {"kind": "multihead", "heads": 2, "head_size": SIZE}
+    },
     "Seq2Seq.encoder=none": {"decoder": {"hidden_size": SIZE, "attention": "none"}},
 }
 """What an option is tried with, where it would be refused alone."""

@@ -14,7 +14,13 @@ from nmt.errors import UserError
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
 from nmt.training import footprint
-from nmt.training.footprint import PEAK, Footprint, kept_bytes, plan_batches
+from nmt.training.footprint import (
+    PEAK,
+    Footprint,
+    free_for_batches,
+    kept_bytes,
+    plan_batches,
+)
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import MinimumRisk
 from nmt.training.trainer import rehearse
@@ -50,8 +56,19 @@ def test_minimum_risk_takes_what_all_its_candidates_take() -> None:
     many = module_of(model)
     many.objective = MinimumRisk(samples=4)
     few, more = (kept_bytes(module, 3, 20, 15) for module in (one, many))
-    assert 4.5 * few < more < 7 * few  # the logits of all words are kept besides
+    assert 4.5 * few < more < 10 * few  # targets of twice the length; all words' logits are kept
     assert 3 * Footprint.of(many).row(20, 15) / PEAK == pytest.approx(more, rel=0.25)
+
+
+def test_processes_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = module_of(PARTS[next(iter(PARTS))])
+    monkeypatch.setattr(memory, "free", lambda device: 1e9)
+    alone = free_for_batches(module)
+    model = 0.9e9 - alone
+    assert 0 < model < 0.01e9
+    monkeypatch.setattr("nmt.processes.here", lambda: 2)  # of four, two on each of two machines
+    monkeypatch.setattr("nmt.processes.world", lambda: 4)
+    assert free_for_batches(module) == pytest.approx(4 * (0.9e9 / 2 - model))
 
 
 def test_batches_are_taken_where_the_model_is(

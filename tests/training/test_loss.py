@@ -96,6 +96,30 @@ def test_in_bf16_the_loss_is_summed_in_fp32() -> None:
         assert (found - single).norm() < 0.02 * single.norm()
 
 
+def test_in_bf16_the_weights_gradient_is_summed_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = 1000
+    monkeypatch.setattr(module, "CHUNK_ELEMENTS", WORDS)  # a chunk a row
+    hidden, bias = torch.ones(rows, FEATURES, requires_grad=True), torch.zeros(WORDS)
+    weight = torch.zeros(WORDS, FEATURES, requires_grad=True)
+    labels = torch.zeros(rows, dtype=torch.long)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = smoothed_cross_entropy(hidden, weight, bias, labels, 0.0)
+    [found] = torch.autograd.grad(loss, [weight])
+    assert found[1].tolist() == pytest.approx([rows / WORDS] * FEATURES, rel=0.01)
+
+
+def test_nothing_is_kept_for_a_gradient_that_nobody_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    added = []
+    monkeypatch.setattr(module, "_add_product", lambda *_: added.append(1))
+    with torch.no_grad():
+        smoothed_cross_entropy(*inputs(), 0.1)
+    assert not added
+    smoothed_cross_entropy(*inputs(), 0.1)
+    assert added
+
+
 def test_the_loss_of_sure_and_right_predictions_is_nothing() -> None:
     labels = torch.tensor([0, 2])
     hidden = 50 * functional.one_hot(labels, 3).double()

@@ -22,6 +22,21 @@ def module(coverage_weight: float) -> TranslationModule:
     return TranslationModule(model.eval(), training, steps=1)
 
 
+def test_the_gradient_is_that_of_the_mean_over_all_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DDP takes the mean of two gradients, each of which is twice its share of the whole."""
+    logged: dict[str, float] = {}
+    one = module(0.0)
+    monkeypatch.setattr(one, "log", lambda name, value, **_: logged.update({name: float(value)}))
+    assert one._mean(torch.tensor(6.0), 5.0, 3, 4).item() == 2.0
+    assert logged == {"tokens": 4, "loss": pytest.approx(5 / 3)}
+    monkeypatch.setattr("nmt.processes.world", lambda: 2)
+    monkeypatch.setattr("nmt.processes.added", lambda *values: [value + 1 for value in values])
+    assert one._mean(torch.tensor(6.0), 5.0, 3, 4).item() == 2 * 6.0 / 4
+    assert logged == {"tokens": 5, "loss": pytest.approx(6 / 4)}
+
+
 def test_coverage_is_added_to_the_loss_with_its_weight_and_its_gradient() -> None:
     plain, covered = module(0.0), module(2.0)
     without, nll, tokens = plain.loss(BATCH, smoothing=0.1)

@@ -129,6 +129,10 @@ def test_more_patience_goes_on_from_a_finished_run(toy: Toy, tmp_path: Path) -> 
         ("training.seed", 7, "1"),
         ("training.average_decay", 0.5, "0.4"),
         ("training.precision", "bf16", "'fp32'"),
+        ("training.batch_tokens", 77, "300"),
+        ("training.max_length", 5, "None"),
+        ("training.longer", "chunk", "'truncate'"),
+        ("training.objective.sampling", 0.1, "0.0"),
     ],
 )
 def test_a_changed_key_is_refused_by_name(
@@ -138,6 +142,22 @@ def test_a_changed_key_is_refused_by_name(
     changed = settings(toy, run, **{key.replace(".", "__"): value})
     with pytest.raises(UserError, match=rf"run: {key} was {old} .* is now .*--fresh"):
         Script().run(changed)
+
+
+def test_changed_rates_hold_from_the_next_update_on(toy: Toy, tmp_path: Path) -> None:
+    started = settings(toy, tmp_path / "run", training__schedule="constant")
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 6)).run(started)
+    changes = {"training__learning_rate": 1e-9, "training__schedule": "constant"}
+    script = Script()
+    script.run(settings(toy, tmp_path / "run", **changes))
+    before, after = (script.updated[step] for step in (5, 12))
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6, msg=name)
+    state = torch.load(tmp_path / "run/last.ckpt", weights_only=True)
+    [optimizer], [schedule] = state["optimizer_states"], state["lr_schedulers"]
+    assert {group["initial_lr"] for group in optimizer["param_groups"]} == {1e-9}
+    assert set(schedule["base_lrs"]) == {1e-9}
 
 
 @pytest.mark.parametrize(

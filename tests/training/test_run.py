@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from nmt import checkpoint
+from nmt.batch import Batch
 from nmt.data.datamodule import TranslationData, open_dataset
 from nmt.errors import UserError
 from nmt.files import sha256
@@ -135,6 +136,33 @@ def test_a_loaded_model_gives_the_same_numbers(session: tuple[Path, Script], toy
     mean = sum(float(nll) for _, nll, _ in losses) / sum(tokens for _, _, tokens in losses)
     best = json.loads((folder / "metrics.json").read_text())["validation"]
     assert mean == pytest.approx(best["loss"], abs=1e-6)
+
+
+def test_validation_loss_is_the_mean_over_tokens_of_several_batches(
+    toy: Toy, tmp_path: Path
+) -> None:
+    changes = {"training__batch_tokens": 24, "training__max_steps": 1}
+    run = Script().run(settings(toy, tmp_path / "run", training__validate_every=1, **changes))
+    loaded = checkpoint.load_run(run)
+    module = TranslationModule(loaded.model, loaded.config.training, 1)
+    rows = open_dataset(toy.prepared)["validation"]
+    total = count = 0.0
+    for source, target in zip(rows["source_ids"], rows["target_ids"], strict=True):
+        _, nll, tokens = module.loss(Batch.of([source], [target]), smoothing=0.0)
+        total, count = total + float(nll), count + tokens
+    best = json.loads((run / "metrics.json").read_text())["validation"]
+    assert total / count == pytest.approx(best["loss"], abs=1e-4)
+
+
+def test_labels_are_smoothed_as_the_settings_say(toy: Toy, tmp_path: Path) -> None:
+    updated = []
+    for smoothing in (0.0, 0.3):
+        script = Script()
+        folder = tmp_path / str(smoothing)
+        few = {"training__max_steps": 1, "training__validate_every": 1}
+        script.run(settings(toy, folder, training__label_smoothing=smoothing, **few))
+        updated.append(script.updated[1])
+    assert not same(*updated)
 
 
 def test_tied_weights_are_written_once(toy: Toy, tmp_path: Path) -> None:

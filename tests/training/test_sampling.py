@@ -12,8 +12,8 @@ from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import Likelihood
-from nmt.training.sampling import mixed_input, own_share, own_words
-from nmt.vocab import BOS, EOS, PAD
+from nmt.training.sampling import mixed_input, sampling_rate
+from nmt.vocab import BOS, EOS, PAD, RESERVED
 from tests.toy import Toy
 from tests.training.scripted import Script, settings
 
@@ -35,23 +35,25 @@ def test_the_share_grows_from_none_to_the_one_asked_for(
     schedule: Literal["linear", "exponential", "inverse_sigmoid"], middle: float
 ) -> None:
     objective = Likelihood(sampling=0.5, sampling_schedule=schedule)
-    shares = [own_share(objective, progress) for progress in (-1.0, 0.0, 0.5, 1.0, 2.0)]
+    shares = [sampling_rate(objective, progress) for progress in (-1.0, 0.0, 0.5, 1.0, 2.0)]
     assert shares == pytest.approx([0.0, 0.0, middle, 0.5, 0.5])
-    growth = [own_share(objective, step / 20) for step in range(21)]
+    growth = [sampling_rate(objective, step / 20) for step in range(21)]
     assert growth == sorted(growth)
 
 
 def test_an_inverse_sigmoid_changes_most_in_the_middle() -> None:
     objective = Likelihood(sampling=0.5, sampling_schedule="inverse_sigmoid")
-    assert own_share(objective, 0.2) < 0.05
-    assert own_share(objective, 0.8) > 0.45
+    assert sampling_rate(objective, 0.2) < 0.05
+    assert sampling_rate(objective, 0.8) > 0.45
 
 
 def test_about_that_share_of_the_words_are_the_models_own() -> None:
     network = model()
-    own = own_words(network, BATCH)
+    with torch.no_grad():
+        network.output.projection.bias[EOS] = 100.0  # search would end there, and read no further
     features, _ = network(BATCH.source, BATCH.source_lengths, BATCH.target_input)
-    assert torch.equal(own, network.output(features).argmax(dim=2))
+    logits = network.output(features)[:, :, len(RESERVED) :]
+    own = logits.argmax(dim=2) + len(RESERVED)
     differs = own[:, :-1] != BATCH.target_input[:, 1:]  # where a replacement shows
     mixed = mixed_input(network, BATCH, 0.3)
     replaced = mixed != BATCH.target_input
@@ -73,6 +75,16 @@ def test_a_share_of_none_is_teacher_forcing_and_no_pass_leaves_a_gradient() -> N
     same, _, _ = module.loss(BATCH, 0.1, mixed)
     assert torch.equal(loss, same)
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:In CPU autocast")
+def test_in_bf16_a_second_pass_leaves_every_gradient_where_it_was() -> None:
+    network = model().train()
+    module = TranslationModule(network, Training(folder=""), steps=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _, _ = module.loss(BATCH, 0.1, mixed_input(network, BATCH, 0.5))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert [name for name, one in network.named_parameters() if one.grad is None] == []
 
 
 def test_a_run_that_samples_trains_on_other_input_from_the_second_update_on(

@@ -1,4 +1,4 @@
-"""The verbs of the command line and their options; what runs them is in `nmt.cli`."""
+"""The commands of the command line and their options; what runs them is in `nmt.cli`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -188,7 +188,8 @@ def add_evaluate(parser: Parser) -> None:
         "--ensemble", action="store_true", help="the runs translate together, as one system"
     )
     parser.add_argument("--lowercase", action="store_true", help="score without regard to case")
-    parser.add_argument("--tokenize", default="13a", help="sacreBLEU's tokenizer for BLEU")
+    tokenize = "sacreBLEU's tokenizer for BLEU (default: 13a, zh or char, by the target language)"
+    parser.add_argument("--tokenize", metavar="NAME", help=tokenize)
     parser.add_argument(
         "--report",
         type=Path,
@@ -279,7 +280,7 @@ def add_info(parser: Parser) -> None:
     parser.add_argument("run", type=Path, help="a run's folder")
 
 
-VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
+COMMANDS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "prepare": ("raw corpora -> a prepared folder", add_prepare),
     "recommend": ("a prepared folder -> a commented YAML for it", add_recommend),
     "train": ("a prepared folder -> a run's folder; again: resume", add_train),
@@ -294,4 +295,4 @@ VERBS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "diagnose": ("how far back gradients reach: numbers and a picture", add_diagnose),
     "info": ("what a run's folder holds", add_info),
 }
-"""What each verb does, and who adds its options."""
+"""What each command does, and who adds its options."""
