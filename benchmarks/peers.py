@@ -1,7 +1,8 @@
-"""Ours beside other toolkits: the same model, data, threads and batches, on the same machine.
+r"""Ours beside other toolkits: the same model, data, threads and batches, on the same machine.
 
     nmt prepare benchmarks/matched.yaml
-    python -m benchmarks.peers --peers joeynmt opennmt fairseq marian --rounds 3 --out peers.json
+    python -m benchmarks.peers --data data/benchmark --peers joeynmt opennmt fairseq marian \
+        --rounds 3 --out peers.json
 
 Each toolkit is installed into an environment of its own below `--work`, where everything else of
 this benchmark lies too. All read the same pieces. Each first trains one model for `--epochs`, which

@@ -19,7 +19,7 @@ class Facts:
 
     Args:
         pairs: sentence pairs.
-        words: of the target side, cut at white space.
+        words: of the target side, cut at white space; of languages that write none, an estimate.
         types: different ones among them.
         growth: new ones that each further 1,000 words bring, over the second half of the text.
         longest: tokens of the longest sentence of either side.
@@ -108,7 +108,7 @@ def training_choices(facts: Facts, passes: float, updates_an_epoch: int) -> Reci
         "max_epochs": Choice(max(1, -(-steps // updates_an_epoch)), "passes over the data"),
         "max_steps": Choice(steps, "updates: what ends the training"),
         "validate_every": Choice(every, "updates: once an epoch, but eight times at least"),
-        "batch_tokens": Choice(batch, "padded positions: few pairs teach more in small batches"),
+        "batch_tokens": Choice(batch, "padding included: few pairs teach more in small batches"),
         "learning_rate": Choice(0.004, "high, with a short warm-up: the first epochs count"),
         "warmup_steps": min(100, max(1, steps // 10)),
         "schedule": Choice("linear", "down to final_rate of the peak at the last update"),

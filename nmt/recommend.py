@@ -17,6 +17,10 @@ from nmt.vocab import load_vocabularies
 
 Say = Callable[[str], None]
 
+LONGEST_MEAN = 12
+"""Characters of a word, its space counted, in any language that writes spaces; where they are more,
+words are not what stands between spaces."""
+
 
 def recommend(arguments: Namespace, show: Say, say: Say) -> None:
     """Writes the YAML, or shows it.
@@ -73,12 +77,13 @@ def facts_of(train: datasets.Dataset, prepared: dict[str, Any]) -> Facts:
 def _types(texts: Iterable[str]) -> tuple[set[str], int]:
     """The different words of some texts, and the number of all."""
     types: set[str] = set()
-    words = 0
+    words = characters = 0
     for text in texts:
         found = text.split()
         types.update(found)
         words += len(found)
-    return types, words
+        characters += len(text)
+    return types, max(words, characters // LONGEST_MEAN)
 
 
 def _recipe(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import datasets
 import pytest
 import yaml
 
@@ -86,6 +87,14 @@ def test_it_shows_the_yaml_where_no_file_is_named(
     assert main(["recommend", str(toy.prepared), "--minutes", "1", "--threads", "1"]) == 0
     settings = config.from_dict(yaml.safe_load(capsys.readouterr().out), "what was shown")
     assert settings.training.folder == "checkpoints/prepared-recommended"
+
+
+def test_words_are_counted_where_no_spaces_are_written() -> None:
+    prepared = {"text": {"train": {"source": {"longest": 9}, "target": {"longest": 9}}}}
+    spaced = datasets.Dataset.from_dict({"target": ["four words stand here"] * 60})
+    assert recommend.facts_of(spaced, prepared).words == 240
+    khmer = datasets.Dataset.from_dict({"target": ["ខ្ញុំស្រឡាញ់ភាសាខ្មែរណាស់"] * 60})  # five words
+    assert 100 < recommend.facts_of(khmer, prepared).words < 600
 
 
 @pytest.mark.parametrize("minutes", [1, 2])

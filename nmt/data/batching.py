@@ -50,7 +50,7 @@ class BatchPlan:
     Args:
         source_lengths: (N,) tokens of each source sentence.
         target_lengths: (N,) tokens of each target sentence.
-        batch_tokens: most padded positions of a batch on either side.
+        batch_tokens: most tokens of a batch on either side, padding included.
         seed: of the order.
         room: memory for a batch; one that takes more is cut into equal parts.
 

@@ -129,7 +129,7 @@ class TranslationData(pl.LightningDataModule):
 
     Args:
         dataset: from `open_dataset`.
-        batch_tokens: most padded positions of a batch on either side.
+        batch_tokens: most tokens of a batch on either side, padding included.
         seed: of the order.
         room: memory for a batch.
 
