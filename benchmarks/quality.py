@@ -87,11 +87,16 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
         UserError: no data, a file of other data, or a system that does not run.
     """
     bench, data_hash = open_bench(given)
-    content: dict[str, Any] = {"data_hash": data_hash, "versions": {}, "points": {}}
+    same = {"data_hash": data_hash, "threads": given.threads, "batch": given.batch}
+    content: dict[str, Any] = {**same, "versions": {}, "points": {}}
     if given.out.exists():
         content = read_json(given.out)
-        if content.get("data_hash") != data_hash:
-            raise UserError(f"{given.out}: expected points of {given.data}, found other data's")
+        for key, wanted in same.items():
+            if content.get(key) != wanted:
+                raise UserError(
+                    f"{given.out}: expected points measured with {key} {wanted}, found "
+                    f"{content.get(key)}; choose another --out, or set it back"
+                )
     content["machine"] = measure.machine(given.threads)
     points = {name: [Point(*one) for one in rows] for name, rows in content["points"].items()}
     for name in given.systems:

@@ -16,10 +16,10 @@ from torch import nn
 
 from benchmarks.peers import command, run, say
 from nmt.checkpoint import read_config
-from nmt.data.datamodule import open_dataset
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.metrics import compare
+from nmt.evaluation.metrics import compare, tokenizer_for
+from nmt.evaluation.origin import own_data
 from nmt.model.memory import TuringMachine
 from nmt.model.multihead import PastAttention
 
@@ -72,7 +72,7 @@ def worth(folder: Path) -> str:
         UserError: no run, no data, or nothing to silence.
     """
     translator = Translator.load(folder, say=say)
-    validation = open_dataset(Path(read_config(folder).data.folder))["validation"]
+    validation = own_data([folder], "prepare it again")["validation"]
     sources, references = validation["source"][:], validation["references"][:]
     heard = [one.text for one in translator.translate(sources)]
     with silenced(translator.model) as memories:
@@ -82,7 +82,8 @@ def worth(folder: Path) -> str:
                 "`self_attention: multihead`, found no memory to silence"
             )
         unheard = [one.text for one in translator.translate(sources)]
-    scores = compare({"with": heard, "without": unheard}, references)
+    tokenize = tokenizer_for(read_config(folder).data.target_language)
+    scores = compare({"with": heard, "without": unheard}, references, tokenize=tokenize)
     before, after = scores["with"].bleu, scores["without"].bleu
     return (
         f"{folder}: BLEU {before.value:.2f}, with its memory's reads at zero {after.value:.2f} "

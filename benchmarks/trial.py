@@ -97,7 +97,8 @@ class Trial:
         return Pace(rate, max(0.0, taken - self.updates / rate))
 
     def train_updates(self, mode: str, updates: int) -> None:
-        """Trains the model of a mode for a number of updates."""
+        """Trains the model of a mode for a number of updates, in place of what `train` made."""
+        (self.folder / f"{mode}.json").unlink(missing_ok=True)
         self._run(mode, self._model(mode), self._length(updates, save=True))
 
     def _short(self, mode: str) -> list[Line]:

@@ -20,6 +20,7 @@ Numbers = NDArray[np.uint64]
 once in some four thousand corpora."""
 
 _ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
+_TAG = re.compile(r"^<\w+>\s")
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]")
 
 
@@ -27,9 +28,10 @@ def fold(text: str) -> str:
     """What two sentences must have in common to count as the same.
 
     NFKC and case folding, then only letters and digits, and the vowel signs and tone marks of
-    scripts that write them so; a text without any is itself.
+    scripts that write them so; a text without any is itself. A tag in front, as that of synthetic
+    sources, is no part of the sentence.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = _TAG.sub("", unicodedata.normalize("NFKC", text).casefold())
     # Most of what goes is ASCII, and this is five times as fast as searching for it.
     folded = folded.encode().translate(None, _ASCII_SIGNS).decode()
     if not folded.isalnum():

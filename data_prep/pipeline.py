@@ -1,5 +1,6 @@
 """The stages in order: read, split, train tokenizers, encode, write down what was done."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+from filelock import FileLock, Timeout
 
 from data_prep import manifest, sources
 from data_prep.clean import Predicate, predicates, repeated
@@ -48,6 +50,11 @@ def prepare(data: Data, say: Say, fresh: bool = False) -> Path:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()  # ours hide by themselves
     folder = Path(data.folder)
+    with _alone(folder, say):
+        return _prepared(folder, data, say, fresh)
+
+
+def _prepared(folder: Path, data: Data, say: Say, fresh: bool) -> Path:
     _recover(folder)
     old = manifest.read(folder)
     inputs = sources.inputs(data)
@@ -92,6 +99,27 @@ def _beside(folder: Path) -> tuple[Path, Path]:
     """Where a folder is built, and where the one it replaces waits."""
     place = folder.resolve()
     return place.with_name(f".{place.name}.partial"), place.with_name(f".{place.name}.previous")
+
+
+@contextmanager
+def _alone(folder: Path, say: Say) -> Iterator[None]:
+    """While another process prepares the same folder, waits until it is done."""
+    place = folder.resolve()
+    with errors_named(place.parent):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(place.parent, os.W_OK):
+        yield  # nothing can be made here, but it may be there already
+        return
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(f"{folder}: another process is preparing it; waiting")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _recover(folder: Path) -> None:

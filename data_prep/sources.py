@@ -11,7 +11,7 @@ import datasets
 import huggingface_hub
 
 from data_prep.corpus import Corpus, HeldOut, Pair
-from data_prep.tables import TABLES, Column, Row, ending
+from data_prep.tables import TABLES, Column, Row, as_text, ending
 from data_prep.tatoeba import INSTEAD, read_tatoeba, tatoeba_inputs
 from nmt.config import Data
 from nmt.corpora import CORPORA, Files, Hub, Tatoeba, Text
@@ -263,7 +263,8 @@ def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) 
                 )
         columns = [[row[name] for row in nested] if nested else block[name] for name in names]
         for row in zip(*columns, strict=True):
-            yield tuple(text or "" for text in row)
+            where = f"data.corpus: the data set {corpus.name!r}, columns {', '.join(names)}"
+            yield tuple(as_text(text, where) for text in row)
 
 
 def hub_inputs(corpus: Hub) -> dict[str, str]:

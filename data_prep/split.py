@@ -4,8 +4,8 @@ Two sentences are the same here if they agree after folding case, white space, p
 compatibility forms. Where a source brings its own held-out splits they are kept, and training pairs
 that share a side with them are dropped. Otherwise the pairs are grouped so that two which share a
 folded source or target, transitively, are in one group, and whole groups are held out. A group is
-taken in an order that depends on nothing but its sentences and the seed, so neither the order of
-the input nor one split's size changes what the other holds, as long as the pairs are the same.
+taken in an order that depends on nothing but its sentences and the seed, test before validation: so
+neither the order of the input nor the size of validation changes what test holds.
 
 Every source sentence is equally likely to be held out, but for groups of more than a fiftieth of
 the wanted size: these stay in training, because they are one sentence in many guises and would

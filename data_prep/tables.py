@@ -52,7 +52,7 @@ def read_jsonl(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
         if not isinstance(record, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(record).__name__}")
         _require(columns, record, where)
-        yield tuple(_text(record[column], f"{where}, key {column!r}") for column in columns)
+        yield tuple(as_text(record[column], f"{where}, key {column!r}") for column in columns)
 
 
 def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
@@ -82,7 +82,12 @@ def _require(columns: Sequence[Column], found: Any, where: str) -> None:
             )
 
 
-def _text(value: Any, where: str) -> str:
+def as_text(value: Any, where: str) -> str:
+    """A value that is text; nothing is the empty text.
+
+    Raises:
+        UserError: naming where another was found.
+    """
     if value is None:
         return ""
     if not isinstance(value, str):

@@ -27,6 +27,8 @@ from nmt.schema import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 FORMAT_VERSION = 5
+MOST_NATS = 700
+"""Whose exponential is still a number."""
 WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
@@ -89,12 +91,24 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     files = [folder / name for name in names if (folder / name).exists()]
     files += tokenizer_files(folder)
     content = {
+        **facts,  # of a run that goes on, perhaps one that was begun in an older format
         "format_version": FORMAT_VERSION,
-        **facts,
         "versions": versions(),
         "files": {file.name: sha256(file) for file in files},
     }
     write_json(folder / MANIFEST, {**content, SEAL: _seal(content)})
+
+
+def weights_digest(folder: Path) -> str:
+    """What tells a run's model from all others.
+
+    Raises:
+        UserError: the folder holds no run, or one without a model.
+    """
+    files: dict[str, str] = read_manifest(folder)["files"]
+    if WEIGHTS not in files:
+        raise UserError(f"{folder}: expected a trained run; its training has not yet saved a model")
+    return files[WEIGHTS]
 
 
 def _seal(content: Mapping[str, Any]) -> str:
@@ -232,8 +246,7 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     folder = Path(folder)
     manifest = read_manifest(folder)
     files = manifest["files"]
-    if WEIGHTS not in files:
-        raise UserError(f"{folder}: expected a trained run; its training has not yet saved a model")
+    weights_digest(folder)
     for file in (folder / CONFIG, *tokenizer_files(folder)):
         if file.name not in files:
             raise UserError(f"{file}: expected its digest in {MANIFEST}, found none; train again")
@@ -255,4 +268,9 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
 
 def quality(row: Mapping[str, Any]) -> tuple[str, float]:
     """What a row of a run's metrics says of its model: BLEU, of a language model perplexity."""
-    return ("BLEU", row["bleu"]) if "bleu" in row else ("perplexity", math.exp(row["loss"]))
+    return ("BLEU", row["bleu"]) if "bleu" in row else ("perplexity", perplexity(row["loss"]))
+
+
+def perplexity(loss: float) -> float:
+    """Of a loss in nats a token; infinite where that overflows."""
+    return math.exp(loss) if loss < MOST_NATS else math.inf

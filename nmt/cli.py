@@ -66,8 +66,8 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
     world = processes.world()
     with processes.together(processes.LONG_SILENCE):
-        if world > 1:
-            _take_part(arguments)
+        if world > 1 and _take_part(arguments):
+            return
         _check_translation(arguments)
         _use_machine(arguments.threads, arguments.device)
         translate_files(arguments, say)
@@ -77,12 +77,17 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
                 shards.join_and_remove(path, world, say)
 
 
-def _take_part(arguments: argparse.Namespace) -> None:
+def _take_part(arguments: argparse.Namespace) -> bool:
+    """Makes this process translate its part of the file; whether the whole is there already."""
+    from nmt.decoding.places import is_done
+
     if arguments.shard:
         raise UserError("--shard: torchrun's processes share out the lines by themselves")
     if not _is_one_file(arguments):
         raise UserError("torchrun's processes share out one file: name it by -i, its output by -o")
     arguments.shard = (processes.rank() + 1, processes.world())
+    whole = [path for path in (arguments.output, arguments.health) if path]
+    return is_done(arguments, arguments.input, whole, say)
 
 
 def _is_one_file(arguments: argparse.Namespace) -> bool:
@@ -176,7 +181,7 @@ def diagnose(arguments: argparse.Namespace, overrides: Overrides) -> None:
     from nmt.evaluation import gradients
 
     _use_machine(arguments.threads)
-    for line in gradients.diagnose(arguments.systems, arguments.length, arguments.output):
+    for line in gradients.diagnose(arguments.systems, arguments.length, arguments.output, say):
         print(line)
     say(f"picture: {arguments.output}")
 

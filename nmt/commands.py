@@ -33,7 +33,7 @@ def add_recommend(parser: Parser) -> None:
         help="the new configuration (default: standard output)",
     )
     parser.add_argument(
-        "--minutes", type=at_least(1), default=60, metavar="M", help="of training, at the most"
+        "--minutes", type=at_least(1), default=60, metavar="M", help="of updates, no validations"
     )
     add_threads(parser)
 

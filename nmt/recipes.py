@@ -102,6 +102,7 @@ def training_choices(facts: Facts, passes: float, updates_an_epoch: int) -> Reci
     """The schedule, for a number of passes over the data that may be less than one."""
     steps = max(1, round(passes * updates_an_epoch))
     every = max(1, min(updates_an_epoch, steps // 8))
+    steps = steps // every * every  # training ends with a validation
     batch = _of(facts.pairs, (2e4, 600), (2e5, 1000), (1e6, 1500), (EVER, 3000))
     decay = round(min(0.9995, max(0.9, 1 - 9 / steps)), 4)
     return {

@@ -33,6 +33,11 @@ def recommend(arguments: Namespace, show: Say, say: Say) -> None:
         raise UserError(f"{output}: expected a new file, found one; remove it or choose another")
     dataset = open_dataset(folder)
     prepared = read_json(folder / checkpoint.MANIFEST)
+    if len(set(prepared["languages"])) < 2:
+        raise UserError(
+            f"{folder}: expected pairs of two languages, found {prepared['languages'][0]} alone; "
+            "docs/language-model.md has a configuration for that"
+        )
     facts = facts_of(dataset["train"], prepared)
     name = output.stem if output else f"{folder.name}-recommended"
     most = recipes.most_passes(facts.pairs)
@@ -92,7 +97,8 @@ def _recipe(
     settings = prepared["settings"]
     data = {**settings, **recipes.data_choices(facts, settings["tokenizer"])}
     if recipes.plain(data) != settings:  # what is prepared stays as it is
-        folder = folder.with_name(name)
+        taken = folder.name == name
+        folder = folder.with_name(f"{name}-recommended" if taken else name)
     return {
         "data": {"folder": str(folder), **data},
         "model": recipes.model_choices(facts, passes),

@@ -29,6 +29,7 @@ def synthesize(arguments: Namespace, say: Say) -> None:
     from nmt.decoding.fields import Whole
     from nmt.decoding.files import stream_translations
     from nmt.decoding.jobs import Job, Work
+    from nmt.decoding.places import is_done
     from nmt.decoding.streams import growing
 
     if not arguments.output.name.endswith((".jsonl", ".jsonl.gz")):
@@ -36,6 +37,8 @@ def synthesize(arguments: Namespace, say: Say) -> None:
             "--output: expected a name that ends in .jsonl or .jsonl.gz, found "
             f"{arguments.output}; `nmt prepare` knows what a file holds by its name"
         )
+    if is_done(arguments, arguments.input, [arguments.output], say):
+        return
     tag = arguments.tag if arguments.tag is not None else TAG if arguments.back else ""
     pairs = Pairs(_languages(arguments.runs[0]), back=arguments.back, tag=tag)
     job = Job.of(arguments)
@@ -108,8 +111,8 @@ def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
 def _identity(prepared: Path, job: "Job") -> str:
     """A digest of all that the translations depend on."""
     data_hash = read_json(prepared / checkpoint.MANIFEST)["data_hash"]
-    weights = [checkpoint.read_manifest(run)["files"][checkpoint.WEIGHTS] for run in job.runs]
-    content = json.dumps([data_hash, weights, job.beam_size, job.length_penalty, job.precision])
+    search = [job.beam_size, job.length_penalty, job.precision, job.device]
+    content = json.dumps([data_hash, list(map(checkpoint.weights_digest, job.runs)), *search])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

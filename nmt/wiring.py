@@ -110,7 +110,7 @@ def run_export(arguments: Namespace, say: Say) -> None:
 
 def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
     from nmt.data.datamodule import TranslationData, encoded_for
-    from nmt.evaluation.systems import own_data
+    from nmt.evaluation.origin import own_data
 
     folder = Path(checkpoint.read_config(run).data.folder)
     dataset = encoded_for(run, folder, own_data([run], NO_SHORTLIST), say)

@@ -1,5 +1,6 @@
 """A run of an older version means what it meant when it was written."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,18 @@ def as_written_by(
     manifest = read_json(run.folder / checkpoint.MANIFEST)
     write_json(run.folder / checkpoint.MANIFEST, {**manifest, "format_version": version})
     return model
+
+
+def test_an_older_run_that_goes_on_is_one_of_todays_format(trained: Toy, tmp_path: Path) -> None:
+    folder = trained.copy_of_run(tmp_path / "run")
+    as_written_by(3, lambda model: None, checkpoint.load_run(folder))
+    checkpoint.write_manifest(folder, checkpoint.read_manifest(folder))
+    assert checkpoint.read_manifest(folder)["format_version"] == checkpoint.FORMAT_VERSION
+
+
+def test_a_loss_beyond_all_numbers_has_a_perplexity() -> None:
+    assert checkpoint.perplexity(1.0) == pytest.approx(math.e)
+    assert checkpoint.perplexity(1e4) == math.inf
 
 
 def expect_same(old: checkpoint.Run, run: checkpoint.Run, model: Seq2Seq) -> None:

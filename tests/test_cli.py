@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nmt import Translator
+from nmt import Translator, checkpoint
 from nmt.cli import main
 from nmt.decoding import files
 from tests.toy import Toy, sentences, translated, write_lines
@@ -299,6 +299,24 @@ def test_runs_translate_and_are_evaluated_together(
     assert shown.startswith("ensemble: 20 sentences") and (report / "report.md").exists()
     assert main(["evaluate", "--ensemble", str(trained.run)]) == 2
     assert "--ensemble: expected two runs or more, found 1" in capsys.readouterr().err
+
+
+def test_a_blank_line_beside_another_reference_is_none(nmt: Run, tmp_path: Path) -> None:
+    made = write_lines(tmp_path / "made", ["a cat sat on the mat", "the dog ran home"])
+    one = write_lines(tmp_path / "one", ["a cat sat on the mat", "the dog ran to its home"])
+    few = write_lines(tmp_path / "few", ["", "the dog ran home"])
+    assert "nrefs:var" in nmt("evaluate", "--hyp", made, "--ref", one, few)
+
+
+def test_a_run_without_a_model_is_told_so(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    (run / "model.safetensors").unlink()
+    checkpoint.write_manifest(run, checkpoint.read_manifest(run))
+    source = write_lines(tmp_path / "in", NEW[:2])
+    assert main(["translate", str(run), "-i", str(source), "-o", str(tmp_path / "out")]) == 2
+    assert "its training has not yet saved a model" in capsys.readouterr().err
 
 
 def test_evaluate_can_fold_case(nmt: Run, tmp_path: Path) -> None:

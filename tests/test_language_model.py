@@ -97,6 +97,15 @@ def test_a_translator_does_not_generate_and_wants_its_sources(
     contains(answer("score", trained.run, "--tgt", text), "--src: expected the source lines")
 
 
+def test_sources_of_a_language_model_and_a_recipe_for_one_are_refused(
+    english: Toy, answer: Answer, tmp_path: Path
+) -> None:
+    text = write_lines(tmp_path / "in.xx", ["ba be"])
+    told = answer("score", english.run, "--src", text, "--tgt", text)
+    contains(told, "--src: expected none for a language model")
+    contains(answer("recommend", english.prepared), "expected pairs of two languages, found")
+
+
 def test_a_shortlist_of_a_language_model_is_refused(
     english: Toy, answer: Answer, tmp_path: Path
 ) -> None:

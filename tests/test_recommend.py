@@ -37,7 +37,8 @@ def test_a_recipe_for_any_size_is_a_valid_configuration(pairs: int, passes: floa
     assert yaml.safe_load(text) == recipes.plain(recipe)
     built = config.from_dict(yaml.safe_load(text), "the text")
     steps, every = built.training.max_steps, built.training.validate_every
-    assert steps == max(1, round(passes * 500)) and every
+    assert steps and every and steps % every == 0  # or training would go on to the next validation
+    assert 0.85 * passes * 500 < steps <= max(1, round(passes * 500))
     assert built.training.max_epochs * 500 >= steps >= 8 * every or passes < 0.1
 
 
@@ -97,6 +98,13 @@ def test_words_are_counted_where_no_spaces_are_written() -> None:
     assert 100 < recommend.facts_of(khmer, prepared).words < 600
 
 
+def test_what_is_prepared_stays_where_the_recipe_has_its_name(toy: Toy, tmp_path: Path) -> None:
+    made = tmp_path / f"{toy.prepared.name}.yaml"
+    words = ["recommend", str(toy.prepared), "--minutes", "1", "--threads", "1", "-o", str(made)]
+    assert main(words) == 0
+    assert config.load(made).data.folder == f"{toy.prepared}-recommended"
+
+
 @pytest.mark.parametrize("minutes", [1, 2])
 def test_the_updates_fill_the_minutes(
     minutes: int, toy: Toy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -105,7 +113,8 @@ def test_the_updates_fill_the_minutes(
     words = ["recommend", str(toy.prepared), "--minutes", str(minutes), "--threads", "1"]
     assert main(words) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
-    assert shown["training"]["max_steps"] == 12 * minutes
+    steps, every = (shown["training"][key] for key in ("max_steps", "validate_every"))
+    assert 11 * minutes <= steps <= 12 * minutes and steps % every == 0
 
 
 def test_mistakes_are_told(toy: Toy, tmp_path: Path, answer: Answer) -> None:

@@ -89,6 +89,8 @@ def test_synthesis_goes_on_where_it_was_cut(
     assert main([*words, "--resume"]) == 0
     assert made.read_bytes() == whole and capsys.readouterr().err.splitlines()[-1] == told
     assert cut.left == 98  # one block was left
+    assert main([*words, "--resume"]) == 0
+    assert "made.jsonl: is there already" in capsys.readouterr().err
 
 
 def test_teaching_goes_on_where_it_was_cut(

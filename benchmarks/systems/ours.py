@@ -43,6 +43,14 @@ class Mode:
     export: Sequence[str] = ()
 
 
+def _limits(length: Length) -> dict[str, int | None]:
+    """What ends a training; one that is counted in updates is validated eight times."""
+    if length.updates is None:
+        return {"max_epochs": length.epochs, "max_steps": None}
+    every = -(-length.updates // 8)
+    return {"max_epochs": length.updates, "max_steps": length.updates, "validate_every": every}
+
+
 class Ours:
     """The matched model: the batches hold as many sentences as the others', on average."""
 
@@ -77,8 +85,7 @@ class Ours:
         settings["data"] = {**data, "folder": str(self.prepared)}
         settings["training"] |= {
             "folder": str(folder.resolve()),
-            "max_epochs": length.epochs,
-            "max_steps": length.updates,
+            **_limits(length),
             "precision": self.modes[mode].training,
             "threads": self.bench.threads,
             **self.batches(),

@@ -22,6 +22,8 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     )
     if translator.model.reads_source and not arguments.src:
         raise UserError("--src: expected the source lines of --tgt, found none")
+    if arguments.src and not translator.model.reads_source:
+        raise UserError(f"--src: expected none for a language model, found {arguments.src}")
     texts = read_parallel(*filter(None, (arguments.src, arguments.tgt)))
     sources, targets = texts[0], texts[-1]
     if not sources:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from nmt import options
-from nmt.checkpoint import WEIGHTS, read_manifest
+from nmt.checkpoint import read_manifest, weights_digest
 from nmt.config import Precision
 from nmt.decoding import health
 from nmt.decoding.paragraphs import Paragraphs
@@ -63,7 +63,7 @@ class Job:
 
     def described(self) -> dict[str, Any]:
         """What translations depend on, by the names of the options."""
-        weights = [read_manifest(run)["files"][WEIGHTS] for run in self.runs]
+        weights = list(map(weights_digest, self.runs))
         given = {
             "health" if name == "reached" else name: value for name, value in asdict(self).items()
         }

@@ -21,7 +21,7 @@ def places(
         _refuse_options(arguments, source)
         shard = Shard(*arguments.shard) if arguments.shard else None
         made = [shard.path(path) for path in paths] if shard else paths
-        if not _is_done(arguments, source, made, say):
+        if not is_done(arguments, source, made, say):
             yield source, made
         return
     for path in paths or [None]:
@@ -38,14 +38,14 @@ def places(
         _refuse_options(arguments, source / name)
     for name in inside:
         made = [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
-        if _is_done(arguments, source / name, made, say):
+        if is_done(arguments, source / name, made, say):
             continue
         for path in made:
             path.parent.mkdir(parents=True, exist_ok=True)
         yield source / name, made
 
 
-def _is_done(
+def is_done(
     arguments: Namespace, source: Path | None, made: Sequence[Path], say: Callable[[str], None]
 ) -> bool:
     """Whether `--resume` finds all that is to be made there, whole, and not begun anew since."""

@@ -1,5 +1,6 @@
 """Input and output of any length: read once, written in order, whole or gone on with."""
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -32,13 +33,12 @@ class Blocks:
     Args:
         lines: of the file.
         size: of a block; the last may be shorter.
-        count: the most blocks that are read; None reads to the end.
     """
 
-    def __init__(self, lines: Iterable[Line], size: int, count: int | None = None) -> None:
+    def __init__(self, lines: Iterable[Line], size: int) -> None:
         self.lines = iter(lines)
         self.size = size
-        self.left = sys.maxsize if count is None else count
+        self.left = sys.maxsize  # the most blocks that are read
         self.first = 0  # lines of the file before its part that is done here
         self.digests: deque[str] = deque()  # of blocks that are read but not yet written
         self._read = hashlib.sha256()
@@ -97,6 +97,9 @@ class Growing:
         self.tally: Counter[str] = Counter()
         if resume and self.journal.exists():
             self._read_journal(self.made_with or {})
+        else:  # what it tells of is about to go
+            with contextlib.suppress(OSError):
+                self.journal.unlink()
         self.streams = list(map(self._open, self.paths, self.partials, self.sizes))
 
     def _open(self, path: Path, partial: Path, size: int) -> BinaryIO:
@@ -118,10 +121,11 @@ class Growing:
                     f"{self.paths[0]}: expected --resume with {key} {was!r}, with which it was "
                     f"begun, found {now!r}; set it back, or leave --resume out to begin anew"
                 )
+        least = dict(zip(self.partials, found["bytes"], strict=False))
         for path, partial in zip(self.paths, self.partials, strict=True):
-            if not partial.exists():
+            if not partial.exists() or partial.stat().st_size < least.get(partial, 0):
                 raise UserError(
-                    f"{path}: expected --resume with what was begun, found no {partial.name} "
+                    f"{path}: expected --resume with what was begun, found no whole {partial.name} "
                     "beside it; name the files as before, or leave --resume out to begin anew"
                 )
         self.lines, self.sizes, self.digest = found["lines"], found["bytes"], found["digest"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from nmt.checkpoint import perplexity
 from nmt.config import Decoding
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import DEFAULT_TOKENIZER, References, Score, bleu
@@ -76,7 +77,7 @@ class ValidationBleu(pl.Callback):
             return
         self.say(
             f"update {trainer.global_step}: validation loss {self.loss:.3f}, "
-            f"perplexity {math.exp(self.loss):.2f}, {self.last}"
+            f"perplexity {perplexity(self.loss):.2f}, {self.last}"
         )
         for index in self.samples:
             reference = next(text for text in self.references[index] if text is not None)
@@ -111,5 +112,5 @@ class ValidationPerplexity(pl.Callback):
         if not trainer.sanity_checking:
             self.say(
                 f"update {trainer.global_step}: validation loss {self.loss:.3f}, "
-                f"perplexity {math.exp(self.loss):.2f}"
+                f"perplexity {perplexity(self.loss):.2f}"
             )

@@ -4,16 +4,18 @@ Through a recurrence a gradient is multiplied by a Jacobian at every step, and s
 explodes with the distance (Bengio et al. 1994; Pascanu et al. 2013), unless gates hold it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
 import torch
+from datasets import DatasetDict
 from torch import Tensor
 
 from nmt import checkpoint, config
-from nmt.data.datamodule import open_dataset
+from nmt.data.datamodule import encoded_for, open_dataset
 from nmt.errors import UserError
+from nmt.evaluation.origin import own_data
 from nmt.evaluation.plots import plot_lines
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import load_vocabularies
@@ -63,39 +65,45 @@ def _norms(last: Tensor, words: Tensor) -> list[float]:
     return found
 
 
-def diagnose(systems: Sequence[Path], length: int, picture: Path) -> list[str]:
+def diagnose(
+    systems: Sequence[Path], length: int, picture: Path, say: Callable[[str], None]
+) -> list[str]:
     """Draws how far gradients reach in trained runs and in fresh models; gives a table back.
 
     Args:
         systems: a run's folder is trained, a YAML file is a fresh model.
         length: tokens of each text.
         picture: the PNG to write.
+        say: told if a run's tokenizer is not that of its data.
 
     Raises:
-        UserError: neither a run nor a configuration, no prepared data, or no matplotlib.
+        UserError: neither a run nor a configuration, no prepared data or not a run's own, or no
+            matplotlib.
     """
     lines: dict[str, list[float]] = {}
+    stems = [system.stem for system in systems]
     for system in systems:
-        model, folder = _model(system)
-        validation = open_dataset(folder)["validation"]
-        sides = (_texts(validation[name][:], length) for name in ("source_ids", "target_ids"))
+        name = system.stem if stems.count(system.stem) == 1 else str(system)
+        model, data = _model(system, say)
+        sides = (_texts(data["validation"][ids][:], length) for ids in ("source_ids", "target_ids"))
         for part, norms in gradient_norms(model, *sides).items():
-            lines[f"{system.stem} {part}"] = norms
+            lines[f"{name} {part}"] = norms
     drawn = {name: list(enumerate(norms)) for name, norms in lines.items()}
     plot_lines(drawn, ("distance in words", "norm of the gradient"), picture, logarithmic=True)
     return _table(lines, length)
 
 
-def _model(system: Path) -> tuple[Seq2Seq, Path]:
+def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDict]:
     """A trained or a fresh model, and the prepared data that it is for."""
     if system.is_dir():
         run = checkpoint.load_run(system)
-        return run.model, Path(run.config.data.folder)
+        data = own_data([system], "prepare it again")
+        return run.model, encoded_for(system, Path(run.config.data.folder), data, say)
     settings = config.load(system)
     folder = Path(settings.data.folder)
-    open_dataset(folder)  # says what is missing
+    data = open_dataset(folder)
     torch.manual_seed(settings.training.seed)
-    return checkpoint.build_model(settings, *load_vocabularies(folder)), folder
+    return checkpoint.build_model(settings, *load_vocabularies(folder)), data
 
 
 def _texts(sentences: Sequence[Sequence[int]], length: int) -> Tensor:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PANELS: tuple[tuple[str, dict[str, str], Callable[[float], float]], ...] = (
     ("loss (nats per token)", {"train_loss": "training", "loss": "validation"}, float),
-    ("perplexity", {"loss": "validation"}, math.exp),
+    ("perplexity", {"loss": "validation"}, lambda loss: math.exp(min(loss, 700))),
     ("BLEU", {"bleu": "validation"}, float),
 )
 """What `plot_curves` draws: each panel's title, columns with their legends, and their scale."""

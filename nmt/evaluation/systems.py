@@ -9,15 +9,15 @@ from sacrebleu.metrics.bleu import BLEU
 from tqdm import tqdm
 
 from nmt import checkpoint
+from nmt.decoding.translation import Alignment
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import metrics, report
 from nmt.evaluation.metrics import References
-from nmt.files import read_json
 from nmt.lines import read_parallel, read_texts
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    pass
 
 Say = Callable[[str], None]
 
@@ -61,7 +61,7 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
         if folder:
             examples = report.examples_of(sources, references, hypotheses[name])
             made_by = translators.get(name)
-            align = _aligner(made_by) if made_by is not None else None
+            align = _aligner(made_by, arguments) if made_by is not None else None
             setting = _setting(arguments, made_by)
             report.write_report(folder, name, systems[name], examples, align, setting)
             say(f"report: {folder / 'report.md'}")
@@ -126,54 +126,23 @@ def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
     """Sources, if there are any, and references: of the named files or of the run's own data."""
     if arguments.ref:
         if arguments.src is None:
-            return None, list(zip(*read_parallel(*arguments.ref), strict=True))
+            return None, _rows(read_parallel(*arguments.ref))
         *texts, sources = read_parallel(*arguments.ref, arguments.src)
-        return sources, list(zip(*texts, strict=True))
+        return sources, _rows(texts)
     return _own_test_set(arguments.runs)
 
 
+def _rows(files: Sequence[Sequence[str]]) -> References:
+    """The references of each sentence; a blank line beside another file's text is none."""
+    rows = zip(*files, strict=True)
+    return [[text if text.strip() or not any(row) else None for text in row] for row in rows]
+
+
 def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
+    from nmt.evaluation.origin import own_data  # with it comes what reads data sets
+
     test = own_data(runs)["test"]
     return test["source"][:], test["references"][:]
-
-
-def own_data(
-    runs: Sequence[Path], otherwise: str = "name a test set by --src and --ref"
-) -> "DatasetDict":
-    """The data set that all these runs were trained on.
-
-    Args:
-        runs: their folders.
-        otherwise: what a user can do where it is not there.
-
-    Raises:
-        UserError: they were trained on different data; it is not there, or has changed.
-    """
-    from nmt.data.datamodule import open_dataset
-
-    found = {}
-    for run in runs:
-        manifest = checkpoint.read_manifest(run)
-        folder = checkpoint.read_config(run).data.folder
-        found[folder, manifest["data_hash"]] = f"{run} on {folder}"
-    if len(found) > 1:
-        raise UserError(
-            f"expected runs that were trained on the same data, found {', '.join(found.values())}, "
-            f"of different content; {otherwise}"
-        )
-    [(folder, data_hash)] = found
-    if not Path(folder).exists():
-        raise UserError(
-            f"{folder}: expected the data of {runs[0]} here (data.folder, from where you are), "
-            f"found none; go to the project's folder, or {otherwise}"
-        )
-    dataset = open_dataset(Path(folder))
-    if read_json(Path(folder) / checkpoint.MANIFEST)["data_hash"] != data_hash:
-        raise UserError(
-            f"{folder}: expected the data that {runs[0]} was trained on, found other data (its "
-            f"test split may hold sentences that the run has learnt); {otherwise}"
-        )
-    return dataset
 
 
 def _setting(arguments: Namespace, translator: Translator | None) -> dict[str, str]:
@@ -205,5 +174,14 @@ def _report_folder(arguments: Namespace, names: list[str], name: str, is_run: bo
     return given / (Path(name).name + (f"-{number + 1}" if number else ""))
 
 
-def _aligner(translator: Translator) -> report.Align:
-    return lambda sources: [one.alignment for one in translator.translate(sources, alignments=True)]
+def _aligner(translator: Translator, arguments: Namespace) -> report.Align:
+    def align(sources: Sequence[str]) -> list[Alignment | None]:
+        found = translator.translate(
+            sources,
+            alignments=True,
+            beam_size=arguments.beam_size,
+            length_penalty=arguments.length_penalty,
+        )
+        return [one.alignment for one in found]
+
+    return align

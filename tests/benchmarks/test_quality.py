@@ -76,7 +76,7 @@ def test_a_file_of_other_data_is_refused(
 ) -> None:
     (tmp_path / "out.json").write_text('{"data_hash": "another", "points": {}}')
     assert quality.main(words) == 2
-    assert "found other data's" in capsys.readouterr().err
+    assert "expected points measured with data_hash" in capsys.readouterr().err
 
 
 def test_what_was_measured_before_a_system_broke_stays(words: list[str], tmp_path: Path) -> None:

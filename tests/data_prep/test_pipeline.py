@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 import datasets
 import pytest
+from filelock import FileLock
 
 from data_prep import pipeline
 from data_prep.marks import fold
@@ -190,6 +193,22 @@ def test_cleaning_settings_do_not_change_the_test_split(
     assert (folder / "test.en").read_bytes() == before
 
 
+def test_a_folder_that_another_process_prepares_is_waited_for(data: Data) -> None:
+    folder = Path(data.folder).resolve()
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), thread_local=False)
+    lock.acquire()
+    said: list[str] = []
+    waiting = threading.Thread(target=prepare, args=(data, said.append))
+    waiting.start()
+    while not said:
+        time.sleep(0.01)
+    assert said == [f"{data.folder}: another process is preparing it; waiting"]
+    assert not folder.exists()
+    lock.release()
+    waiting.join()
+    assert said[-1] == f"prepared {data.folder}"
+
+
 def test_a_crash_leaves_the_old_folder(
     data: Data, make_data: MakeData, corpus_files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +223,8 @@ def test_a_crash_leaves_the_old_folder(
         with pytest.raises(RuntimeError):
             _prepare(data, fresh=True)
     assert _manifest(folder) == before
-    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+    hidden = [path.name for path in folder.parent.iterdir() if path.name.startswith(".")]
+    assert hidden == [".prepared.lock"]
 
 
 def test_killed_between_the_two_renames(data: Data) -> None:
@@ -279,6 +299,8 @@ def test_synthetic_pairs_are_trained_on_and_share_nothing_with_held_out_ones(
     held_out = before["test"]["target"][0]
     with synthetic.open("a") as file:
         file.write(json.dumps({"en": "<BT> Anything.", "de": held_out.upper()}) + "\n")
+        source = before["test"]["source"][0]
+        file.write(json.dumps({"en": f"<BT> {source}", "de": "Etwas anderes."}) + "\n")
     folder, said = _prepare(replace(data, synthetic=[str(synthetic)]))
     after = datasets.load_from_disk(str(folder / "dataset"))
     assert [row["source"] for row in after["train"]][:-1] == before["train"]["source"][:]
@@ -286,9 +308,9 @@ def test_synthetic_pairs_are_trained_on_and_share_nothing_with_held_out_ones(
     for name in ("validation", "test"):
         assert after[name]["target"][:] == before[name]["target"][:]
     counts = _manifest(folder)["counts"]
-    assert counts["read"]["synthetic"] == 4 and counts["splits"]["synthetic"] == 1
+    assert counts["read"]["synthetic"] == 5 and counts["splits"]["synthetic"] == 1
     dropped = counts["dropped"]
-    assert dropped["empty"] == 1 and dropped["duplicate"] + dropped["shared_with_held_out"] == 2
+    assert dropped["empty"] == 1 and dropped["duplicate"] + dropped["shared_with_held_out"] == 3
     assert any("data.synthetic (none) -> " in line for line in said)
     assert _prepare(replace(data, synthetic=[str(synthetic)]))[1][0].endswith("nothing to do")
 

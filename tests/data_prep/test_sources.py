@@ -210,6 +210,15 @@ def test_without_network_one_sentence_says_what_to_do(
     assert "\n" not in str(caught.value)
 
 
+def test_a_column_that_is_no_text_is_named(
+    make_data: MakeData, hub_folder: Callable[..., Path]
+) -> None:
+    rows = [{"en": [source], "de": target} for source, target in ROWS]
+    data = make_data({"kind": "hub", "name": str(hub_folder(rows))})
+    with pytest.raises(UserError, match=r"columns en, de: expected text, found \["):
+        prepare(data, lambda line: None)
+
+
 def test_a_stream_that_breaks_is_told_in_one_sentence(
     make_data: MakeData, hub_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def _corpus(size: int, seed: int = 0) -> list[Pair]:
         ("snake_case", "snakecase"),
         ("שָׁלוֹם", "שלום"),
         ("a ❤️ b", "a b"),
+        ("<BT> Where is it?", "where is it"),
     ],
 )
 def test_fold_joins(first: str, second: str) -> None:

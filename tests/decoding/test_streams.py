@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.streams import Blocks, count_lines, growing
+from nmt.decoding.streams import Blocks, Growing, count_lines, growing
 from nmt.errors import UserError
 from nmt.lines import read_lines, reading
 
@@ -119,6 +119,25 @@ def test_without_resume_a_file_is_begun_anew(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
 
+def test_what_was_begun_anew_and_killed_at_once_is_not_gone_on_with(tmp_path: Path) -> None:
+    """A journal of the first session, and nothing in the file of the second."""
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "out", TEXT, stop=2)
+    begun = Growing([tmp_path / "out"], {})  # and killed: neither finished nor given up
+    for stream in begun.streams:
+        stream.close()
+    written(tmp_path / "out", TEXT)
+    assert (tmp_path / "out").read_text() == TEXT.upper()
+
+
+def test_a_file_that_is_shorter_than_its_journal_says_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "out", TEXT, stop=2)
+    os.truncate(tmp_path / ".out.partial", 1)
+    with pytest.raises(UserError, match=r"found no whole \.out\.partial beside it"):
+        written(tmp_path / "out", TEXT)
+
+
 def test_packed_files_are_unpacked_and_counted(tmp_path: Path) -> None:
     for text, count in (("", 0), ("one", 1), ("one\n", 1), ("one\n\ntwo", 3)):
         for name, content in (("a", text.encode()), ("a.gz", gzip.compress(text.encode()))):
@@ -208,7 +227,9 @@ def test_other_files_than_were_begun_are_refused(tmp_path: Path) -> None:
         written(tmp_path / "out", TEXT, stop=2)
     begun = (tmp_path / ".out.partial").read_bytes()
     with (
-        pytest.raises(UserError, match=r"ill: expected --resume with .* found no \.ill\.partial"),
+        pytest.raises(
+            UserError, match=r"ill: expected --resume with .* found no whole \.ill\.partial"
+        ),
         growing([tmp_path / "out", tmp_path / "ill"], {}, resume=True),
     ):
         pass

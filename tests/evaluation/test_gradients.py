@@ -92,6 +92,17 @@ def test_trained_and_fresh_systems_are_drawn_and_told(
     contains(said.err, picture)
 
 
+def test_systems_of_one_name_are_both_told(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh = tmp_path / "run.yaml"
+    fresh.write_text(trained.config.read_text())
+    words = ["diagnose", trained.run, fresh, "--length", "12", "-o", tmp_path / "made.png"]
+    assert main(list(map(str, words))) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == [str(trained.run)] * 2 + [str(fresh)] * 2
+
+
 def test_a_length_beyond_the_text_is_refused(answer: Answer, trained: Toy) -> None:
     told = answer("diagnose", trained.run, "--length", 100_000)
     contains(told, "--length: expected at most", "found 100000")

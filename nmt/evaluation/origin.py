@@ -1,0 +1,47 @@
+"""The data that runs were trained on, if it is still there and still the same."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets import DatasetDict
+
+from nmt import checkpoint
+from nmt.data.datamodule import open_dataset
+from nmt.errors import UserError
+from nmt.files import read_json
+
+
+def own_data(
+    runs: Sequence[Path], otherwise: str = "name a test set by --src and --ref"
+) -> DatasetDict:
+    """The data set that all these runs were trained on.
+
+    Args:
+        runs: their folders.
+        otherwise: what a user can do where it is not there.
+
+    Raises:
+        UserError: they were trained on different data; it is not there, or has changed.
+    """
+    found = {}
+    folders = [Path(checkpoint.read_config(run).data.folder) for run in runs]
+    for run, folder in zip(runs, folders, strict=True):
+        found[checkpoint.read_manifest(run)["data_hash"]] = f"{run} on {folder}"
+    if len(found) > 1:
+        raise UserError(
+            f"expected runs that were trained on the same data, found {', '.join(found.values())}, "
+            f"of different content; {otherwise}"
+        )
+    [data_hash], folder = found, folders[0]
+    if not folder.exists():
+        raise UserError(
+            f"{folder}: expected the data of {runs[0]} here (data.folder, from where you are), "
+            f"found none; go to the project's folder, or {otherwise}"
+        )
+    dataset = open_dataset(folder)
+    if read_json(folder / checkpoint.MANIFEST)["data_hash"] != data_hash:
+        raise UserError(
+            f"{folder}: expected the data that {runs[0]} was trained on, found other data (its "
+            f"test split may hold sentences that the run has learnt); {otherwise}"
+        )
+    return dataset
