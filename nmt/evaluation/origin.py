@@ -23,10 +23,12 @@ def own_data(
     Raises:
         UserError: they were trained on different data; it is not there, or has changed.
     """
-    found = {}
+    hashes = [checkpoint.read_manifest(run)["data_hash"] for run in runs]
     folders = [Path(checkpoint.read_config(run).data.folder) for run in runs]
-    for run, folder in zip(runs, folders, strict=True):
-        found[checkpoint.read_manifest(run)["data_hash"]] = f"{run} on {folder}"
+    found = {
+        data_hash: f"{run} on {folder}"
+        for data_hash, run, folder in zip(hashes, runs, folders, strict=True)
+    }
     if len(found) > 1:
         raise UserError(
             f"expected runs that were trained on the same data, found {', '.join(found.values())}, "
