@@ -82,6 +82,13 @@ def test_the_yaml_prepares_and_trains(
     contains(capsys.readouterr().err, "finished after 2 updates")
 
 
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update takes five seconds, and is not tried."""
+    monkeypatch.setattr(recommend, "seconds_an_update", lambda *_: 5.0)
+
+
+@pytest.mark.usefixtures("timed")
 def test_it_shows_the_yaml_where_no_file_is_named(
     toy: Toy, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +105,7 @@ def test_words_are_counted_where_no_spaces_are_written() -> None:
     assert 100 < recommend.facts_of(khmer, prepared).words < 600
 
 
+@pytest.mark.usefixtures("timed")
 def test_what_is_prepared_stays_where_the_recipe_has_its_name(toy: Toy, tmp_path: Path) -> None:
     made = tmp_path / f"{toy.prepared.name}.yaml"
     words = ["recommend", str(toy.prepared), "--minutes", "1", "--threads", "1", "-o", str(made)]
@@ -105,11 +113,11 @@ def test_what_is_prepared_stays_where_the_recipe_has_its_name(toy: Toy, tmp_path
     assert config.load(made).data.folder == f"{toy.prepared}-recommended"
 
 
+@pytest.mark.usefixtures("timed")
 @pytest.mark.parametrize("minutes", [1, 2])
 def test_the_updates_fill_the_minutes(
-    minutes: int, toy: Toy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    minutes: int, toy: Toy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(recommend, "seconds_an_update", lambda *_: 5.0)
     words = ["recommend", str(toy.prepared), "--minutes", str(minutes), "--threads", "1"]
     assert main(words) == 0
     shown = yaml.safe_load(capsys.readouterr().out)

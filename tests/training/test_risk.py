@@ -9,11 +9,12 @@ import yaml
 
 from nmt import options
 from nmt.batch import Batch
+from nmt.cli import main
 from nmt.decoding.scoring import score
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.objectives import MinimumRisk
 from nmt.training.risk import Ids, Risk, expected_risk, log_probabilities
-from tests.toy import Toy, command, contains
+from tests.toy import Toy, contains
 
 BATCH = Batch.of([[4, 5, 6], [7]], [[5, 8], [7, 6, 4]])
 DRAWN = [[[5, 8], [4], [4], [8, 8, 8]], [[], [7, 6]]]
@@ -86,7 +87,9 @@ def test_a_batch_with_nothing_to_say_has_no_risk() -> None:
         assert parameter.grad is not None and not parameter.grad.any(), name
 
 
-def test_a_run_is_tuned_by_its_own_translations(trained: Toy, tmp_path: Path) -> None:
+def test_a_run_is_tuned_by_its_own_translations(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = yaml.safe_load(trained.config.read_text())
     settings["training"] |= {
         "folder": str(tmp_path / "tuned"),
@@ -98,6 +101,7 @@ def test_a_run_is_tuned_by_its_own_translations(trained: Toy, tmp_path: Path) ->
     }
     file = tmp_path / "risk.yaml"
     file.write_text(yaml.safe_dump(settings))
-    done = command(["train", str(file), "--init-from", str(trained.run)])
-    assert done.returncode == 0, done.stderr
-    contains(done.stderr, "update 4: validation loss", "finished after 4 updates")
+    assert main(["train", str(file)]) == 2
+    contains(capsys.readouterr().err, "training.objective: risk", "expected --init-from RUN")
+    assert main(["train", str(file), "--init-from", str(trained.run)]) == 0
+    contains(capsys.readouterr().err, "update 4: validation loss", "finished after 4 updates")
