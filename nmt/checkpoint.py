@@ -23,12 +23,11 @@ from nmt.errors import UserError
 from nmt.files import read_json, sha256, write_atomically, write_json, write_text
 from nmt.model.packed import expect_int8
 from nmt.model.seq2seq import Seq2Seq
+from nmt.perplexity import perplexity
 from nmt.schema import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 FORMAT_VERSION = 5
-MOST_NATS = 700
-"""Whose exponential is still a number."""
 WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
@@ -105,7 +104,10 @@ def weights_digest(folder: Path) -> str:
     Raises:
         UserError: the folder holds no run, or one without a model.
     """
-    files: dict[str, str] = read_manifest(folder)["files"]
+    return _weights_of(folder, read_manifest(folder)["files"])
+
+
+def _weights_of(folder: Path, files: Mapping[str, str]) -> str:
     if WEIGHTS not in files:
         raise UserError(f"{folder}: expected a trained run; its training has not yet saved a model")
     return files[WEIGHTS]
@@ -246,7 +248,7 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     folder = Path(folder)
     manifest = read_manifest(folder)
     files = manifest["files"]
-    weights_digest(folder)
+    _weights_of(folder, files)
     for file in (folder / CONFIG, *tokenizer_files(folder)):
         if file.name not in files:
             raise UserError(f"{file}: expected its digest in {MANIFEST}, found none; train again")
@@ -269,8 +271,3 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
 def quality(row: Mapping[str, Any]) -> tuple[str, float]:
     """What a row of a run's metrics says of its model: BLEU, of a language model perplexity."""
     return ("BLEU", row["bleu"]) if "bleu" in row else ("perplexity", perplexity(row["loss"]))
-
-
-def perplexity(loss: float) -> float:
-    """Of a loss in nats a token; infinite where that overflows."""
-    return math.exp(loss) if loss < MOST_NATS else math.inf

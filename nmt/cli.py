@@ -87,7 +87,7 @@ def _take_part(arguments: argparse.Namespace) -> bool:
         raise UserError("torchrun's processes share out one file: name it by -i, its output by -o")
     arguments.shard = (processes.rank() + 1, processes.world())
     whole = [path for path in (arguments.output, arguments.health) if path]
-    return is_done(arguments, arguments.input, whole, say)
+    return is_done(arguments, arguments.input, whole, _voice())
 
 
 def _is_one_file(arguments: argparse.Namespace) -> bool:

@@ -109,11 +109,10 @@ def run_export(arguments: Namespace, say: Say) -> None:
 
 
 def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
-    from nmt.data.datamodule import TranslationData, encoded_for
-    from nmt.evaluation.origin import own_data
+    from nmt.data.datamodule import TranslationData
+    from nmt.evaluation.origin import own_ids
 
-    folder = Path(checkpoint.read_config(run).data.folder)
-    dataset = encoded_for(run, folder, own_data([run], NO_SHORTLIST), say)
+    dataset = own_ids(run, NO_SHORTLIST, say)
     return TranslationData(dataset, SHORTLIST_BATCH_TOKENS, seed=1).train_dataloader()
 
 

@@ -22,6 +22,7 @@ FOUNDATION = {
     "nmt.memory",
     "nmt.processes",
     "nmt.options",
+    "nmt.perplexity",
     "nmt.recipes",
     "nmt.schema",
     "nmt.state",

@@ -306,6 +306,9 @@ def test_a_blank_line_beside_another_reference_is_none(nmt: Run, tmp_path: Path)
     one = write_lines(tmp_path / "one", ["a cat sat on the mat", "the dog ran to its home"])
     few = write_lines(tmp_path / "few", ["", "the dog ran home"])
     assert "nrefs:var" in nmt("evaluate", "--hyp", made, "--ref", one, few)
+    blank = write_lines(tmp_path / "blank", ["", "the dog ran home"])
+    spaces = write_lines(tmp_path / "spaces", [" ", "the dog ran home"])
+    assert "nrefs:2" in nmt("evaluate", "--hyp", made, "--ref", blank, spaces)  # none is real
 
 
 def test_a_run_without_a_model_is_told_so(

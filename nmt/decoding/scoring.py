@@ -1,6 +1,5 @@
 """What the model thinks of given translations: their probability and their alignment."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch.nn import functional
 from nmt.batch import Batch
 from nmt.model.memory import TuringMachine
 from nmt.model.seq2seq import Ensemble, Seq2Seq
+from nmt.perplexity import perplexity as of_loss
 from nmt.state import State
 
 CHUNK = 1024
@@ -82,4 +82,4 @@ def recorded_heads(model: Seq2Seq | Ensemble) -> Iterator[dict[str, list[Tensor]
 def perplexity(scored: Sequence[Scored]) -> float:
     """exp of the mean negative log-probability of a token, over a whole corpus."""
     total = sum(one.log_probability for one in scored)
-    return math.exp(-total / sum(one.tokens for one in scored))
+    return of_loss(-total / sum(one.tokens for one in scored))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from nmt.checkpoint import perplexity
 from nmt.config import Decoding
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import DEFAULT_TOKENIZER, References, Score, bleu
 from nmt.model.seq2seq import Seq2Seq
+from nmt.perplexity import perplexity
 from nmt.vocab import Vocabulary
 
 CHECKED = 4

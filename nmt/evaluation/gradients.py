@@ -13,9 +13,9 @@ from datasets import DatasetDict
 from torch import Tensor
 
 from nmt import checkpoint, config
-from nmt.data.datamodule import encoded_for, open_dataset
+from nmt.data.datamodule import open_dataset
 from nmt.errors import UserError
-from nmt.evaluation.origin import own_data
+from nmt.evaluation.origin import own_ids
 from nmt.evaluation.plots import plot_lines
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import load_vocabularies
@@ -97,8 +97,7 @@ def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDi
     """A trained or a fresh model, and the prepared data that it is for."""
     if system.is_dir():
         run = checkpoint.load_run(system)
-        data = own_data([system], "prepare it again")
-        return run.model, encoded_for(system, Path(run.config.data.folder), data, say)
+        return run.model, own_ids(system, "prepare it again", say)
     settings = config.load(system)
     folder = Path(settings.data.folder)
     data = open_dataset(folder)

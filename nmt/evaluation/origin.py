@@ -1,12 +1,12 @@
 """The data that runs were trained on, if it is still there and still the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from datasets import DatasetDict
 
 from nmt import checkpoint
-from nmt.data.datamodule import open_dataset
+from nmt.data.datamodule import encoded_for, open_dataset
 from nmt.errors import UserError
 from nmt.files import read_json
 
@@ -47,3 +47,13 @@ def own_data(
             f"test split may hold sentences that the run has learnt); {otherwise}"
         )
     return dataset
+
+
+def own_ids(run: Path, otherwise: str, say: Callable[[str], None]) -> DatasetDict:
+    """The data set that a run was trained on, with the ids of the run's own tokenizer.
+
+    Raises:
+        UserError: as `own_data`.
+    """
+    folder = Path(checkpoint.read_config(run).data.folder)
+    return encoded_for(run, folder, own_data([run], otherwise), say)

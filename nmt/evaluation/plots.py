@@ -3,7 +3,6 @@
 matplotlib comes with the extra `plots` and is imported when a picture is drawn.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nmt.decoding.translation import Alignment
 from nmt.errors import UserError
 from nmt.files import write_atomically
+from nmt.perplexity import perplexity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PANELS: tuple[tuple[str, dict[str, str], Callable[[float], float]], ...] = (
     ("loss (nats per token)", {"train_loss": "training", "loss": "validation"}, float),
-    ("perplexity", {"loss": "validation"}, lambda loss: math.exp(min(loss, 700))),
+    ("perplexity", {"loss": "validation"}, perplexity),
     ("BLEU", {"bleu": "validation"}, float),
 )
 """What `plot_curves` draws: each panel's title, columns with their legends, and their scale."""

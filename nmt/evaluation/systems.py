@@ -3,7 +3,6 @@
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sacrebleu.metrics.bleu import BLEU
 from tqdm import tqdm
@@ -15,9 +14,6 @@ from nmt.errors import UserError
 from nmt.evaluation import metrics, report
 from nmt.evaluation.metrics import References
 from nmt.lines import read_parallel, read_texts
-
-if TYPE_CHECKING:
-    pass
 
 Say = Callable[[str], None]
 
@@ -134,8 +130,12 @@ def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
 
 def _rows(files: Sequence[Sequence[str]]) -> References:
     """The references of each sentence; a blank line beside another file's text is none."""
-    rows = zip(*files, strict=True)
-    return [[text if text.strip() or not any(row) else None for text in row] for row in rows]
+    rows = list(zip(*files, strict=True))
+    told = [any(map(str.strip, row)) for row in rows]
+    return [
+        [text if text.strip() or not some else None for text in row]
+        for row, some in zip(rows, told, strict=True)
+    ]
 
 
 def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:

@@ -52,7 +52,7 @@ def expected_risk(
     drawn = risk.sample(model, batch, settings.samples)
     model.train()
     torch.clear_autocast_cache()  # older torch keeps casts without gradients, and uses them below
-    longest = 2 * batch.labels.shape[1] - 1  # beside EOS; a runaway would take all memory
+    longest = batch.longest().labels.shape[1] - 1  # beside EOS: what memory is reckoned with
     groups, costs = [], []
     references = _words(batch.target[:, 1:], batch.target_lengths)
     for reference, own in zip(references, drawn, strict=True):
