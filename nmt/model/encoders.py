@@ -117,10 +117,10 @@ class Sinusoids(nn.Module):
         """(B, S, E), (B,) -> the memory (B, S, E), its mask and its summary."""
         size = self.memory_size
         positions, mask = _positions(embedded, lengths)
-        halves = torch.arange(0, size, 2, device=embedded.device) / size
+        halves = torch.arange(0, size, 2, dtype=embedded.dtype, device=embedded.device) / size
         angles = positions.unsqueeze(1) / 10000**halves  # (S, E / 2)
         places = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :size]
-        return _encoded(embedded * size**0.5 + places.to(embedded.dtype), None, mask)
+        return _encoded(embedded * size**0.5 + places, None, mask)
 
 
 class SelfAttentionEncoder(nn.Module):

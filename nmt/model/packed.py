@@ -108,6 +108,7 @@ class Int8Linear(nn.Module):
         inputs: the size of x.
         outputs: the size of y.
         bias: whether b is there.
+        device: where the inputs are.
     """
 
     weight: Tensor
@@ -115,20 +116,24 @@ class Int8Linear(nn.Module):
     bias: Tensor | None
     zero: Tensor
 
-    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, bias: bool, device: torch.device | None = None
+    ) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
-        self.register_buffer("weight_scale", torch.ones(outputs))
-        self.register_buffer("bias", torch.zeros(outputs) if bias else None)
+        weight = torch.zeros(outputs, inputs, dtype=torch.int8, device=device)
+        self.register_buffer("weight", weight)
+        self.register_buffer("weight_scale", torch.ones(outputs, device=device))
+        self.register_buffer("bias", torch.zeros(outputs, device=device) if bias else None)
         self.levels = input_levels()
-        self.register_buffer("zero", torch.tensor(self.levels + 1.5), persistent=False)
+        zero = torch.tensor(self.levels + 1.5, device=device)
+        self.register_buffer("zero", zero, persistent=False)
         self._product: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def of(cls, linear: nn.Linear) -> "Int8Linear":
         """The nearest layer of 8 bits."""
         weight, bias = linear.weight.detach(), _bias(linear)
-        made = cls(linear.in_features, linear.out_features, bias is not None)
+        made = cls(linear.in_features, linear.out_features, bias is not None, weight.device)
         made.weight_scale = weight.abs().amax(dim=1).clamp(min=1e-12) / LARGEST
         made.weight = (weight / made.weight_scale.unsqueeze(1)).round().to(torch.int8)
         made.bias = bias
@@ -136,7 +141,8 @@ class Int8Linear(nn.Module):
 
     def rows(self, outputs: Tensor) -> "Int8Linear":
         """The layer that gives only these outputs (C,), in this order."""
-        part = Int8Linear(self.weight.shape[1], len(outputs), self.bias is not None)
+        sizes = self.weight.shape[1], len(outputs)
+        part = Int8Linear(*sizes, self.bias is not None, self.weight.device)
         part.weight, part.weight_scale = self.weight[outputs], self.weight_scale[outputs]
         part.bias = None if self.bias is None else self.bias[outputs]
         return part

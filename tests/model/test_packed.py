@@ -89,6 +89,15 @@ def test_leading_dimensions_stay() -> None:
         assert make(layer())(x).shape == (2, 3, 40)
 
 
+def test_all_of_a_packed_layer_lies_where_the_layer_did() -> None:
+    for make in PACKERS.values():
+        packed = make(nn.Linear(48, 40, device="meta"))
+        assert isinstance(packed, PackedLinear | Int8Linear)
+        for part in (packed, packed.rows(torch.arange(8, device="meta"))):
+            tensors = [*part.buffers(), *(t for t in vars(part).values() if torch.is_tensor(t))]
+            assert tensors and {tensor.device.type for tensor in tensors} == {"meta"}
+
+
 def test_packing_replaces_every_linear_layer_below_a_module() -> None:
     module = nn.Sequential(layer(), nn.Sequential(nn.Tanh(), nn.Linear(40, 8)))
     assert not is_packed(module)

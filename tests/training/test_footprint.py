@@ -63,6 +63,7 @@ def test_minimum_risk_takes_what_all_its_candidates_take() -> None:
 def test_processes_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_of(PARTS[next(iter(PARTS))])
     monkeypatch.setattr(memory, "free", lambda device: 1e9)
+    monkeypatch.setattr(footprint, "device", lambda: "cpu")
     alone = free_for_batches(module)
     model = 0.9e9 - alone
     assert 0 < model < 0.01e9
