@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.config import Clean
+from nmt.scripts import letters
 
 Predicate = Callable[[str, str], bool]
 RATIO_MARGIN = 10
-"""Characters added to each side before their ratio is taken."""
+"""Letters added to each side before their ratio is taken."""
 
 
 def empty(source: str, target: str) -> bool:
@@ -38,7 +39,7 @@ def predicates(settings: Clean) -> dict[str, Predicate]:
         return long(source) or long(target)
 
     def length_ratio(source: str, target: str) -> bool:
-        lengths = len(source) + RATIO_MARGIN, len(target) + RATIO_MARGIN
+        lengths = letters(source) + RATIO_MARGIN, letters(target) + RATIO_MARGIN
         return max(lengths) > settings.max_ratio * min(lengths)
 
     def copy(source: str, target: str) -> bool:

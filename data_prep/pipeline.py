@@ -177,7 +177,8 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     times = ", ".join(f"{stage} {time:.1f} s" for stage, time in seconds.items())
     say(f"{parts[0].read:,} pairs: {times}")
     _say_sample(folder, splits.test, say)
-    _write_test(folder, splits.test, data)
+    for name, part in held_out.items():
+        _write_text(folder, name, part, data)
     for name, content in corpus.notices.items():
         (folder / name).write_bytes(content)
     return {
@@ -281,14 +282,14 @@ def _say_sample(folder: Path, test: HeldOut, say: Say) -> None:
         say(f"sample: {'|'.join(pieces)}")
 
 
-def _write_test(folder: Path, test: HeldOut, data: Data) -> None:
-    """The test split as plain text (first references), to try `nmt translate` on."""
-    sides = {data.source_language: test.sources, data.target_language: test.targets}
+def _write_text(folder: Path, name: str, part: HeldOut, data: Data) -> None:
+    """A held-out split as plain text (first references), for other systems to hold out too."""
+    sides = {data.source_language: part.sources, data.target_language: part.targets}
     if len(sides) < 2 or any("\n" in text for texts in sides.values() for text in texts):
         return  # such a sentence is more than a line, and text is not rewritten
     for language, texts in sides.items():
         content = "".join(f"{text}\n" for text in texts)
-        (folder / f"test.{language}").write_bytes(content.encode())
+        (folder / f"{name}.{language}").write_bytes(content.encode())
 
 
 def _listed(counts: Mapping[str, int]) -> str:

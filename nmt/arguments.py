@@ -83,8 +83,8 @@ def add_format(parser: Parser) -> None:
     )
 
 
-def add_input(parser: Parser) -> None:
-    """What is translated, with what."""
+def add_input(parser: Parser, or_else: str = "") -> None:
+    """What is translated, with what; beside lines of text, something else."""
     parser.add_argument(
         "runs",
         type=Path,
@@ -97,8 +97,8 @@ def add_input(parser: Parser) -> None:
         "--input",
         type=Path,
         metavar="FILE",
-        help="the text to translate, a sentence a line, or a folder of "
-        "such files; .gz is unpacked (default: standard input)",
+        help=f"the text to translate, a sentence a line{or_else}; .gz is unpacked (default: "
+        "standard input)",
     )
     parser.add_argument(
         "--workers",

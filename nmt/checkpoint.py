@@ -36,6 +36,7 @@ WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "last.ckpt",
     "shortlist.safetensors",
 )
+BEFORE_LAST = f"before-{LAST}"
 SEAL, FIRST_SEALED = "seal", 5
 """The manifest's digest of itself, and the first version that had one."""
 
@@ -96,6 +97,12 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
         "files": {file.name: sha256(file) for file in files},
     }
     write_json(folder / MANIFEST, {**content, SEAL: _seal(content)})
+
+
+def states_of(folder: Path) -> list[Path]:
+    """The states that a run can be gone on with, the last first; killed while it saves, it has
+    only the one before."""
+    return [path for path in (folder / LAST, folder / BEFORE_LAST) if path.exists()]
 
 
 def weights_digest(folder: Path) -> str:

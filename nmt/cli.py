@@ -80,11 +80,17 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 def _take_part(arguments: argparse.Namespace) -> bool:
     """Makes this process translate its part of the file; whether the whole is there already."""
     from nmt.decoding.places import is_done
+    from nmt.documents.formats import is_document
 
     if arguments.shard:
         raise UserError("--shard: torchrun's processes share out the lines by themselves")
     if not _is_one_file(arguments):
         raise UserError("torchrun's processes share out one file: name it by -i, its output by -o")
+    if is_document(arguments.input):
+        raise UserError(
+            f"torchrun's processes share out lines of text, and {arguments.input} is a document, "
+            "translated as a whole: leave torchrun out"
+        )
     arguments.shard = (processes.rank() + 1, processes.world())
     whole = [path for path in (arguments.output, arguments.health) if path]
     return is_done(arguments, arguments.input, whole, _voice())

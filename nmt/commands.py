@@ -60,7 +60,7 @@ def add_train(parser: Parser) -> None:
 
 def add_translate(parser: Parser) -> None:
     """`nmt translate`: lines of text to lines of text."""
-    add_input(parser)
+    add_input(parser, or_else=" or a folder of such files and documents")
     parser.add_argument(
         "-o",
         "--output",
@@ -138,7 +138,8 @@ def add_synthesize(parser: Parser) -> None:
     parser.add_argument(
         "--tag",
         metavar="TEXT",
-        help="a word before each source (default: <BT> with --back, else none)",
+        help="a word in angle brackets before each source, as <BT>, the default with --back; "
+        "'' for none, the default without it",
     )
 
 
@@ -188,7 +189,7 @@ def add_evaluate(parser: Parser) -> None:
         "--ensemble", action="store_true", help="the runs translate together, as one system"
     )
     parser.add_argument("--lowercase", action="store_true", help="score without regard to case")
-    tokenize = "sacreBLEU's tokenizer for BLEU (default: 13a, zh or char, by the target language)"
+    tokenize = "sacreBLEU's tokenizer for BLEU (default: by the first RUN's language, else 13a)"
     parser.add_argument("--tokenize", metavar="NAME", help=tokenize)
     parser.add_argument(
         "--report",

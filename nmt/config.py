@@ -23,8 +23,9 @@ class Clean:
 
     Args:
         max_words: drop pairs with more words than this on a side.
-        max_ratio: drop pairs whose sides differ in characters by more than this factor (ten
-            characters are added to each side first, so that short sentences are not hit).
+        max_ratio: drop pairs whose sides differ in letters by more than this factor (ten are added
+            to each side first, so that short sentences are not hit; a character of Han, kana or
+            Hangul counts as three letters).
         drop_copies: drop pairs whose two sides are the same.
         drop_duplicates: drop pairs already seen.
     """
@@ -219,22 +220,18 @@ class Config:
             )
 
 
-def load(path: Path, overrides: Sequence[tuple[str, Sequence[str]]] = ()) -> Config:
+def load(path: Path, overrides: Sequence[options.Override] = ()) -> Config:
     """Reads a YAML file, lays the overrides over it and checks every key and value.
 
     Args:
         path: the YAML file.
-        overrides: (dotted key, words) in order; the last one wins. A word is read as YAML, several
-            make a list. Choosing another `kind` takes that kind's own defaults: the options
-            that the file gave to the old kind go with it.
+        overrides: see `options.lay_over`.
 
     Raises:
         UserError: naming the file, the key, what was expected and what was found.
     """
     raw = read_yaml(path)
-    # A kind comes before its options, wherever it stood on the command line.
-    for key, words in sorted(overrides, key=lambda pair: not pair[0].endswith(".kind")):
-        _override(raw, key, words)
+    options.lay_over(Config, raw, overrides)
     return from_dict(raw, f"{path} and the command line" if overrides else str(path))
 
 
@@ -259,32 +256,11 @@ def read_yaml(path: Path) -> Settings:
         raise UserError(f"{path}: expected a configuration file here, found none") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: expected a YAML file in UTF-8, found other bytes") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter of 2020-13-45, which is no date
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected keys and values, found {type(raw).__name__}")
     return raw
-
-
-def _override(raw: Settings, key: str, words: Sequence[str]) -> None:
-    *path, last = key.split(".")
-    section = raw
-    for name in path:
-        inner = section.get(name)
-        if isinstance(inner, str):  # the short form of a kind
-            inner = {"kind": inner}
-        section[name] = section = inner if isinstance(inner, dict) else {}
-    if last == "kind" and section.get("kind") != words[0]:
-        section.clear()
-    values = [_value(word) for word in words]
-    section[last] = values[0] if len(values) == 1 else values
-
-
-def _value(word: str) -> Any:
-    try:
-        return yaml.safe_load(word)
-    except yaml.YAMLError:
-        return word
 
 
 EXAMPLE: Settings = {

@@ -15,7 +15,7 @@ from types import FrameType
 
 from nmt import processes
 from nmt.errors import UserError
-from nmt.processes import ENDINGS, LOST, LOST_STATUS, Lost
+from nmt.processes import ENDINGS, LOST, LOST_STATUS, OWN, Lost
 
 GRACE = 20.0
 """Seconds that the others have to end by themselves when one has died."""
@@ -72,7 +72,7 @@ class _Processes:
             "LOCAL_WORLD_SIZE": self.count,
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": book.port,
-            "TORCHELASTIC_RUN_ID": "nmt",
+            "TORCHELASTIC_RUN_ID": OWN,
             "TORCHELASTIC_USE_AGENT_STORE": True,
             "OMP_NUM_THREADS": max(1, get_num_threads() // self.count),
             "PYTHONPATH": os.pathsep.join(sys.path),  # the same modules as here

@@ -60,9 +60,10 @@ def read_lines(
                 invalid(number)
                 yield Line(text.decode(encoding, errors="replace"), ending.decode("ascii"))
                 continue
+            start = error.start + len(text) - len(error.object)  # a byte order mark is not in it
             raise UserError(
-                f"{name}, line {number}: expected UTF-8, found the byte 0x{text[error.start]:02x} "
-                f"at position {error.start + 1}; convert the file to UTF-8"
+                f"{name}, line {number}: expected UTF-8, found the byte 0x{text[start]:02x} "
+                f"at position {start + 1}; convert the file to UTF-8"
             ) from None
 
 

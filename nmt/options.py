@@ -9,15 +9,19 @@ needs to hear the allowed ones.
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nmt.errors import UserError
 from nmt.schema import Part, Settings
+
+Override = tuple[str, Sequence[str]]
+"""A dotted key, and its words."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,44 @@ def check(target: Any, settings: Any, where: str) -> Settings:
     }
 
 
+def _target_of(option: Option) -> Any:
+    """The class or the table that an option's own settings are for; None of a plain value."""
+    part = _part_of(option.annotation)
+    if part or is_dataclass(option.annotation):
+        return part.resolve() if part else option.annotation
+    return None
+
+
+def _section_of(option: Option, settings: Mapping[str, Any]) -> Any:
+    """An option's own settings, with the kind that it has where none is named."""
+    value = settings.get(option.key, option.default)
+    value = {} if value is None else value
+    if isinstance(option.default, str) and isinstance(value, Mapping):
+        return {"kind": option.default, **value}
+    return value
+
+
+def kind_at(target: Any, settings: Any, path: Sequence[str]) -> Any:
+    """The kind of the part under a dotted key, named or by default; None where there is none."""
+    kind = None
+    for name in path:
+        option = parameters(target).get(name) if callable(target) else None
+        if option is None or not isinstance(settings, Mapping):
+            return None
+        target, settings = _target_of(option), _section_of(option, settings)
+        kind = settings.get("kind") if isinstance(settings, Mapping) else settings
+        target = target.get(kind) if isinstance(target, Mapping) else target
+    return kind
+
+
 def _check_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings:
+    settings = _expect_kind(table, settings, where)
+    rest = {key: value for key, value in settings.items() if key != "kind"}
+    return {"kind": settings["kind"], **check(table[settings["kind"]], rest, where)}
+
+
+def _expect_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings:
+    """Settings with a key `kind` that the table has."""
     settings = {"kind": settings} if isinstance(settings, str) else settings
     if not isinstance(settings, Mapping) or "kind" not in settings:
         raise UserError(
@@ -117,22 +158,16 @@ def _check_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings
     kind = settings["kind"]
     if not isinstance(kind, str) or kind not in table:
         raise UserError(f"{where}.kind: unknown value {kind!r}; {_allowed(str(kind), table)}")
-    rest = {key: value for key, value in settings.items() if key != "kind"}
-    return {"kind": kind, **check(table[kind], rest, where)}
+    return dict(settings)
 
 
 def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any:
-    part = _part_of(option.annotation)
     required = option.default is inspect.Parameter.empty
     if required and option.key not in settings:
         raise UserError(f"{where}: this key is required ({option.help})")
+    if (target := _target_of(option)) is not None:
+        return check(target, _section_of(option, settings), where)
     value = settings.get(option.key, option.default)
-    target = part.resolve() if part else option.annotation
-    if part or is_dataclass(target):
-        value = {} if value is None else value
-        if isinstance(option.default, str) and isinstance(value, Mapping):
-            value = {"kind": option.default, **value}
-        return check(target, value, where)
     try:
         checked = _adapter(option.annotation).validate_python(value)
     except ValidationError as error:
@@ -170,21 +205,68 @@ def build(target: Any, settings: Any, *sizes: Any, where: str = "") -> Any:
         raise UserError(f"{where or constructor.__name__}: {error}") from None
 
 
+def lay_over(target: Any, raw: Settings, overrides: Sequence[Override]) -> None:
+    """Changes settings in place; the last of several for a key wins.
+
+    A word is read as YAML, several make a list. Choosing another `kind` takes that kind's own
+    defaults: the options of the old kind go with it.
+
+    Args:
+        target: the class that the settings are for.
+        raw: the settings.
+        overrides: what is laid over them.
+    """
+
+    def order(override: Override) -> tuple[bool, int]:
+        # A kind comes before its options, and a part before its own parts, wherever they stood.
+        key, _ = override
+        return not key.endswith(".kind"), key.count(".")
+
+    for key, words in sorted(overrides, key=order):
+        *path, last = key.split(".")
+        was = kind_at(target, raw, path)
+        section = _section(raw, path)
+        if last == "kind" and was != words[0]:
+            section.clear()
+        values = [_value(word) for word in words]
+        section[last] = values[0] if len(values) == 1 else values
+
+
+def _section(raw: Settings, path: Sequence[str]) -> Settings:
+    section = raw
+    for name in path:
+        inner = section.get(name)
+        if isinstance(inner, str):  # the short form of a kind
+            inner = {"kind": inner}
+        section[name] = section = inner if isinstance(inner, dict) else {}
+    return section
+
+
+def _value(word: str) -> Any:
+    """A word as YAML reads it; one that YAML cannot read is itself."""
+    try:
+        return yaml.safe_load(word)
+    except (yaml.YAMLError, ValueError):  # the latter of what looks like a date and is none
+        return word
+
+
 def walk(target: Any, settings: Any, where: str = "") -> Iterator[Option]:
-    """Every option below a class, in order, with its dotted key; for help texts."""
+    """Every option below a class, in order, with its dotted key; for help texts.
+
+    Raises:
+        UserError: an unknown kind.
+    """
     if isinstance(target, Mapping):
-        settings = {"kind": settings} if isinstance(settings, str) else settings
+        settings = _expect_kind(target, settings, where)
         kinds = " | ".join(target)
         yield Option(_join(where, "kind"), str, settings["kind"], f"one of: {kinds}")
         target = target[settings["kind"]]
-    settings = settings or {}
+    settings = settings if isinstance(settings, Mapping) else {}
     for key, option in parameters(target).items():
-        value = settings.get(key, option.default)
-        part = _part_of(option.annotation)
-        inner = part.resolve() if part else option.annotation
-        if part or is_dataclass(inner):
-            yield from walk(inner, value, _join(where, key))
+        if (inner := _target_of(option)) is not None:
+            yield from walk(inner, _section_of(option, settings), _join(where, key))
         else:
+            value = settings.get(key, option.default)
             yield Option(_join(where, key), option.annotation, value, option.help)
 
 

@@ -30,6 +30,9 @@ LOST = (
     "what was saved last"
 )
 
+OWN = "nmt"
+"""The name of a group that `nmt.launcher` has started."""
+
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 """What asks for an end."""
 
@@ -59,6 +62,11 @@ def rank() -> int:
 def here() -> int:
     """How many of them are on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
+
+
+def is_own() -> bool:
+    """Whether it was `nmt.launcher` that started this process."""
+    return os.environ.get("TORCHELASTIC_RUN_ID") == OWN
 
 
 def is_orphan() -> bool:

@@ -12,14 +12,15 @@ from nmt.data.datamodule import TranslationData, open_dataset
 from nmt.errors import UserError
 from nmt.files import read_json, write_text
 from nmt.recipes import Facts, Recipe
+from nmt.scripts import letters
 from nmt.training.speed import seconds_an_update
 from nmt.vocab import load_vocabularies
 
 Say = Callable[[str], None]
 
-LONGEST_MEAN = 12
-"""Characters of a word, its space counted, in any language that writes spaces; where they are more,
-words are not what stands between spaces."""
+LONGEST_MEAN, USUAL_MEAN = 12, 6
+"""Letters of a word, its space counted, in any language that writes spaces, and in most of them;
+where they are more than the former, words are not what stands between spaces."""
 
 
 def recommend(arguments: Namespace, show: Say, say: Say) -> None:
@@ -82,13 +83,13 @@ def facts_of(train: datasets.Dataset, prepared: dict[str, Any]) -> Facts:
 def _types(texts: Iterable[str]) -> tuple[set[str], int]:
     """The different words of some texts, and the number of all."""
     types: set[str] = set()
-    words = characters = 0
+    words = length = 0
     for text in texts:
         found = text.split()
         types.update(found)
         words += len(found)
-        characters += len(text)
-    return types, max(words, characters // LONGEST_MEAN)
+        length += letters(text)
+    return types, words if length <= LONGEST_MEAN * words else length // USUAL_MEAN
 
 
 def _recipe(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nmt import checkpoint, processes
 from nmt.config import Config
-from nmt.decoding.pairs import TAG, Pairs
+from nmt.decoding.pairs import TAG, Pairs, is_tag
 from nmt.errors import UserError
 from nmt.files import read_json
 
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+NO_TEXT = (".jsonl", ".tsv", ".parquet", ".csv")
+"""Endings of files whose lines are more than a sentence."""
+
 
 def synthesize(arguments: Namespace, say: Say) -> None:
     """`nmt synthesize`: plain lines to pairs for `data.synthetic`.
 
     Raises:
-        UserError: as `nmt translate` does; an output that is not named as JSONL.
+        UserError: as `nmt translate` does; an output that is not named as JSONL, an input that is
+            no plain text, or a tag that `nmt prepare` would not know.
     """
     from nmt.decoding.fields import Whole
     from nmt.decoding.files import stream_translations
@@ -32,11 +36,7 @@ def synthesize(arguments: Namespace, say: Say) -> None:
     from nmt.decoding.places import is_done
     from nmt.decoding.streams import growing
 
-    if not arguments.output.name.endswith((".jsonl", ".jsonl.gz")):
-        raise UserError(
-            "--output: expected a name that ends in .jsonl or .jsonl.gz, found "
-            f"{arguments.output}; `nmt prepare` knows what a file holds by its name"
-        )
+    _check_synthesis(arguments)
     if is_done(arguments, arguments.input, [arguments.output], say):
         return
     tag = arguments.tag if arguments.tag is not None else TAG if arguments.back else ""
@@ -48,6 +48,31 @@ def synthesize(arguments: Namespace, say: Say) -> None:
         pairs.counts = out.tally
         stream_translations(work, arguments, out, say, pairs, Whole())
     say(f"{arguments.output}: {pairs.told()}")
+
+
+def _check_synthesis(arguments: Namespace) -> None:
+    from nmt.documents.formats import is_document, suffix
+
+    if processes.world() > 1:
+        raise UserError("nmt synthesize works by one process: leave torchrun out")
+    if not arguments.output.name.endswith((".jsonl", ".jsonl.gz")):
+        raise UserError(
+            "--output: expected a name that ends in .jsonl or .jsonl.gz, found "
+            f"{arguments.output}; `nmt prepare` knows what a file holds by its name"
+        )
+    if arguments.tag and not is_tag(arguments.tag):
+        raise UserError(
+            "--tag: expected a word in angle brackets, such as <BT>, or nothing (--tag ''), found "
+            f"{arguments.tag!r}; `nmt prepare` knows by the brackets that it is no part of a "
+            "sentence"
+        )
+    path = arguments.input
+    if path and (path.is_dir() or is_document(path) or suffix(path) in NO_TEXT):
+        found = "a folder" if path.is_dir() else f"a {suffix(path)} file"
+        raise UserError(
+            f"--input: expected plain text, a sentence a line, found {found}: {path}; write its "
+            "sentences to a text file first"
+        )
 
 
 def distill(config: Config, arguments: Namespace, say: Say) -> Path:
@@ -65,7 +90,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     from nmt.launcher import in_processes
     from nmt.wiring import run_training
 
-    if processes.world() not in (1, config.training.processes):
+    if processes.world() > 1 and not processes.is_own():
         raise UserError(
             "nmt distill translates by one process: leave torchrun out and set training.processes "
             "for the student"
@@ -111,8 +136,7 @@ def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
 def _identity(prepared: Path, job: "Job") -> str:
     """A digest of all that the translations depend on."""
     data_hash = read_json(prepared / checkpoint.MANIFEST)["data_hash"]
-    search = [job.beam_size, job.length_penalty, job.precision, job.device]
-    content = json.dumps([data_hash, list(map(checkpoint.weights_digest, job.runs)), *search])
+    content = json.dumps([data_hash, job.described()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

@@ -33,7 +33,6 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     import datasets
 
     from nmt.evaluation.callback import ValidationBleu, ValidationPerplexity
-    from nmt.evaluation.plots import plot_curves
     from nmt.training.risk import Risk
     from nmt.training.run import Validation, train
     from nmt.vocab import Vocabulary
@@ -41,8 +40,10 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     decoding = replace(config.decoding, beam_size=config.training.validation_beam)
     tokenize = metrics.tokenizer_for(config.data.target_language)
 
-    def validation(split: datasets.Dataset, source: Vocabulary, target: Vocabulary) -> Validation:
-        if config.model["encoder"]["kind"] == "none":
+    def validation(
+        model: "Seq2Seq", split: datasets.Dataset, source: Vocabulary, target: Vocabulary
+    ) -> Validation:
+        if not model.reads_source:
             perplexity = ValidationPerplexity(say)
             return Validation(perplexity, perplexity.metrics)
         callback = ValidationBleu(
@@ -61,14 +62,19 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
         return Risk(drawn, reward)
 
     folder = train(config, validation, risk, say, fresh, init_from)
-    if processes.rank() > 0:
-        return folder
+    if processes.rank() == 0:
+        _draw_curves(folder, say)
+    return folder
+
+
+def _draw_curves(folder: Path, say: Say) -> None:
+    from nmt.evaluation.plots import plot_curves
+
     history = read_json(folder / checkpoint.METRICS)["history"]
     try:
         plot_curves(history, folder / "curves.png")
     except UserError as error:  # pictures are an extra
         say(str(error))
-    return folder
 
 
 def train_seeds(

@@ -25,6 +25,7 @@ FOUNDATION = {
     "nmt.perplexity",
     "nmt.recipes",
     "nmt.schema",
+    "nmt.scripts",
     "nmt.state",
     "nmt.commands",
     "nmt.vocab",

@@ -428,3 +428,15 @@ def test_a_typed_line_is_answered_before_the_next_is_read(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(terminal))
     nmt("translate", trained.run, "-o", tmp_path / "out", *workers)
     assert terminal.answered == [0, 1, 2, 3]
+
+
+def test_without_a_run_a_language_without_spaces_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = str(write_lines(tmp_path / "made", ["她明天早上就会回来。", "车站在哪里？"]))
+    words = ["evaluate", "--hyp", made, "--ref", made]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "tok:13a" in out and "give --tokenize zh for Chinese, else char" in err
+    assert main([*words, "--tokenize", "zh"]) == 0
+    assert "--tokenize" not in capsys.readouterr().err

@@ -146,6 +146,31 @@ def test_the_same_kind_again_keeps_its_options(file: Path) -> None:
     assert found.model["encoder"]["cell"]["reset_after"] is False
 
 
+def test_the_default_kind_named_again_keeps_the_options_of_a_part_without_one(file: Path) -> None:
+    file.write_text(file.read_text().replace("kind: recurrent", "shortcut: false"))
+    found = config.load(file, [("model.encoder.kind", ["recurrent"])])
+    assert found.model["encoder"]["layers"] == 2
+    other = config.load(file, [("model.encoder.kind", ["self_attention"])])
+    assert other.model["encoder"]["kind"] == "self_attention" and other.model["encoder"]["shortcut"]
+
+
+def test_the_kind_of_a_part_comes_before_those_within_it(file: Path) -> None:
+    overrides = [
+        ("model.encoder.order.kind", ["recurrent"]),
+        ("model.encoder.kind", ["self_attention"]),
+    ]
+    for given in (overrides, overrides[::-1]):
+        assert config.load(file, given).model["encoder"]["order"]["kind"] == "recurrent"
+
+
+def test_what_looks_like_a_date_and_is_none_is_a_word(file: Path) -> None:
+    found = config.load(file, [("training.folder", ["2020-13-45"])])
+    assert found.training.folder == "2020-13-45"
+    file.write_text("training: {folder: 2020-13-45}\n")
+    with pytest.raises(UserError, match="not valid YAML"):
+        config.load(file)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

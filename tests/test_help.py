@@ -3,8 +3,10 @@
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import yaml
 
 from nmt import config, options
 from nmt.arguments import Parser
@@ -62,6 +64,24 @@ def test_help_lists_each_key_of_the_settings(
         (line,) = [line for line in lines if line.startswith(f"  --{option.key} ")]
         assert option.help and option.help in line
         assert line.endswith(f"(default: {options.show(option.default)})")
+
+
+def test_help_of_a_file_that_leaves_kinds_out(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = yaml.safe_load(toy.config.read_text())
+    settings["model"] = {"encoder": {"hidden_size": 512}, "decoder": {"attention": None}}
+    settings["training"]["objective"] = {"sampling": 0.25}
+    file = tmp_path / "short.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    assert main(["train", str(file), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  --model.encoder.hidden_size  .*\(default: 512\)$", out, re.MULTILINE)
+    assert re.search(r"^  --training.objective.sampling  .*0.25\)$", out, re.MULTILINE)
+    settings["model"]["encoder"] = {"kind": "hexagonal"}
+    file.write_text(yaml.safe_dump(settings))
+    assert main(["train", str(file), "--help"]) == 2
+    assert "model.encoder.kind: unknown value 'hexagonal'" in capsys.readouterr().err
 
 
 def test_help_shows_a_files_own_settings(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,9 @@ def test_broken_utf8_is_refused_naming_the_line() -> None:
     message = r"in\.txt, line 2: expected UTF-8, found the byte 0xe9 at position 4"
     with pytest.raises(UserError, match=message):
         list(read_lines(io.BytesIO(b"fine\ncaf\xe9\n"), "in.txt"))
+    message = r"in\.txt, line 1: expected UTF-8, found the byte 0xff at position 6"
+    with pytest.raises(UserError, match=message):
+        list(read_lines(io.BytesIO(b"\xef\xbb\xbfab\xff\n"), "in.txt"))
 
 
 def test_read_texts_unpacks_gzip(tmp_path: Path) -> None:

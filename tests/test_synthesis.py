@@ -116,6 +116,32 @@ def test_the_output_must_be_named_as_what_it_is(trained: Toy, answer: Answer) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tag", "ST"], "--tag: expected a word in angle brackets, such as <BT>"),
+        (["--tag", "<BT-de>"], "found '<BT-de>'"),
+        (["-i", "."], "--input: expected plain text, a sentence a line, found a folder"),
+        (["-i", "mono.jsonl.gz"], "found a .jsonl file: mono.jsonl.gz"),
+        (["-i", "mono.po"], "found a .po file"),
+    ],
+)
+def test_what_would_make_wrong_pairs_is_refused(
+    options: list[str], message: str, trained: Toy, answer: Answer
+) -> None:
+    contains(answer("synthesize", trained.run, "-o", "made.jsonl", *options), message)
+
+
+def test_torchrun_is_not_for_what_one_process_does(
+    trained: Toy, tmp_path: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in (("WORLD_SIZE", "2"), ("RANK", "0"), ("TORCHELASTIC_RUN_ID", "none")):
+        monkeypatch.setenv(name, number)
+    words = ["distill", _student(trained, tmp_path), trained.run, "--training.processes", "2"]
+    contains(answer(*words), "leave torchrun out")
+    contains(answer("synthesize", trained.run, "-o", "made.jsonl"), "leave torchrun out")
+
+
 def _student(trained: Toy, folder: Path) -> Path:
     settings: dict[str, Any] = yaml.safe_load(trained.config.read_text())
     settings["data"]["folder"] = str(folder / "prepared")

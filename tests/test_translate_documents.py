@@ -377,9 +377,16 @@ def test_what_looks_wrong_is_told_of_segments_and_of_sentences(
     said = capsys.readouterr().err
     assert "a.po: 3 of 3 translations look wrong: ratio 3, unreached 3" in said
     assert "b.txt: 2 of 3 translations look wrong: ratio 2, unreached 2" in said
-    for name, lines in (("a.po", [1, 2, 3]), ("b.txt", [1, 3])):
+    places: dict[str, list[dict[str, Any]]] = {
+        "a.po": [
+            {"segment": number, "source": text}
+            for number, text in enumerate((f"{ONE} %s\n", f"{TWO} %d", f"{THREE} %d"), 1)
+        ],
+        "b.txt": [{"line": 1}, {"line": 3}],
+    }
+    for name, wanted in places.items():
         found = map(json.loads, (tmp_path / f"ill/{name}.jsonl").read_text().splitlines())
         reasons = ["ratio", "unreached"]
-        assert list(found) == [{"line": line, "reasons": reasons} for line in lines]
+        assert list(found) == [{**place, "reasons": reasons} for place in wanted]
     assert main(["translate", str(run), "-i", str(tmp_path / "in/b.txt")]) == 0
     assert "2 of 3 translations look wrong: ratio 2 (--health" in capsys.readouterr().err

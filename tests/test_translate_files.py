@@ -80,6 +80,39 @@ def test_what_is_whole_is_left_but_not_what_was_begun_anew_since(
     assert (tmp_path / "out").read_bytes() == (tmp_path / "wanted").read_bytes() != old
 
 
+def test_what_a_link_leads_to_is_gone_on_with(
+    trained: Toy, cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 3)
+    source = write_lines(tmp_path / "in", NEW[:6])
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/file").write_text("older\n")
+    (tmp_path / "out").symlink_to(tmp_path / "deep/file")
+    cut(1)
+    assert translate(trained, source, tmp_path / "out") == 130
+    cut(99)
+    assert translate(trained, source, tmp_path / "out", "--resume") == 0
+    assert len((tmp_path / "deep/file").read_text().splitlines()) == 6
+
+
+def test_a_bundle_with_a_shortlist_does_not_go_on_with_what_its_run_began(
+    trained: Toy,
+    cut: Cut,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 3)
+    bundle = tmp_path / "bundle"
+    assert main(["export", str(trained.run), "--shortlist", "5", "-o", str(bundle)]) == 0
+    source = write_lines(tmp_path / "in", NEW[:6])
+    cut(1)
+    assert translate(trained, source, tmp_path / "out") == 130
+    words = ["translate", str(bundle), "-i", str(source), "-o", str(tmp_path / "out"), "--resume"]
+    assert main(words) == 2
+    assert "expected --resume with shortlists [None], " in capsys.readouterr().err
+
+
 def test_resume_with_other_options_or_another_run_is_refused(
     trained: Toy,
     cut: Cut,
@@ -94,7 +127,7 @@ def test_resume_with_other_options_or_another_run_is_refused(
     cut(99)
     capsys.readouterr()
     assert translate(trained, source, tmp_path / "out", "--resume", "--beam-size", 1) == 2
-    assert "--resume with beam_size None, " in capsys.readouterr().err
+    assert "--resume with beam_size 3, " in capsys.readouterr().err
     write_lines(source, NEW[1:9])
     assert translate(trained, source, tmp_path / "out", "--resume") == 2
     assert "found another in its first 6 lines" in capsys.readouterr().err
@@ -245,6 +278,7 @@ def test_processes_share_out_a_file(trained: Toy, tmp_path: Path) -> None:
         (["-i", "in"], "share out one file: name it by -i, its output by -o"),
         (["-i", ".", "-o", "out"], "share out one file"),
         (["-i", "in", "-o", "out", "--shard", "1/2"], "--shard: torchrun's processes share out"),
+        (["-i", "in.po", "-o", "out.po"], "in.po is a document, translated as a whole: leave"),
     ],
 )
 def test_what_processes_cannot_share_out_is_refused(

@@ -9,7 +9,7 @@ from nmt.decoding.streams import Out
 from nmt.decoding.translation import Translation
 from nmt.documents.formats import FORMATS, suffix
 from nmt.documents.parts import Translated, joined, parts
-from nmt.documents.segments import Raw
+from nmt.documents.segments import Raw, Segment
 from nmt.lines import reading
 
 TranslateTexts = Callable[[Sequence[str]], list[tuple[Translation, list[str]]]]
@@ -44,6 +44,8 @@ def translate_document(
         parts(segment, languages[0], paragraphs=arguments.paragraphs)
         for segment in document.segments
     ]
+    if not cut:
+        say(f"{source}: nothing in it is to be translated")
     texts = [part.masked.text for of in cut for part in of if part.masked is not None]
     translated = translate(texts)
     found = (_with_alignment(translation) for translation, _ in translated)
@@ -57,7 +59,15 @@ def translate_document(
             "source: they are marked, with the reason"
         )
     out.tally += health.counted(reasons)
-    out.add([document.write(results), health.listed(reasons)], len(results), "")
+    segments = enumerate(map(_written, document.segments), 1)
+    places = [{"segment": number, "source": text} for number, text in segments]
+    out.add([document.write(results), health.listed(reasons, places)], len(results), "")
+
+
+def _written(segment: Segment) -> str:
+    """A segment as its document has it, near enough to be found there."""
+    pieces = segment.pieces()
+    return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
 
 
 def _with_alignment(translation: Translation) -> Translated:

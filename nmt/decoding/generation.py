@@ -34,4 +34,5 @@ def generate(arguments: Namespace, say: Callable[[str], None]) -> Iterator[str]:
     engine, temperature = translator.engine, arguments.temperature
     for _ in range(arguments.count):
         [[ids]] = engine.sample(nothing, longest, 1, temperature)
-        yield one_line(translator.target.decode([ids])[0])
+        # Beside the longest sentence there is place for its end mark, or for one token too many.
+        yield one_line(translator.target.decode([ids[: arguments.max_length]])[0])

@@ -3,12 +3,14 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from nmt.decoding.translation import Alignment, Translation
 from nmt.schema import NonNegative, Positive, PositiveInt
+from nmt.scripts import letters
 
 LONGEST_LOOP = 6
 """Words of a piece that is looked for again right behind itself."""
@@ -29,8 +31,9 @@ class Health:
         loop: a phrase of one to six words stands so many times in a row, and not in the source.
         copied: a translation that is its source has so many words that begin with a letter, and
             not with a capital one: names may stay as they are.
-        ratio: one text has so many times as many characters as the other (ten are added to each
-            first, so that short lines are not hit).
+        ratio: one text has so many times as many letters as the other (ten are added to each
+            first, so that short lines are not hit; a character of Han, kana or Hangul counts as
+            three letters).
         unreached: a word of the source got less attention than this from all steps together.
     """
 
@@ -58,7 +61,8 @@ def reasons(source: str, translation: Translation, health: Health) -> Iterator[s
     small = [word for word in words if word[0].isalpha() and not word[0].isupper()]
     if len(small) >= health.copied and translation.text.split() == words:
         yield "copied"
-    short, long = sorted((len(translation.text.strip()) + 10, len(source.strip()) + 10))
+    texts = translation.text.strip(), source.strip()
+    short, long = sorted(letters(text) + 10 for text in texts)
     if long >= health.ratio * short:
         yield "ratio"
     words_reached = reached(translation.alignment) if translation.alignment else []
@@ -102,16 +106,16 @@ def counted(reasons: Sequence[list[str]]) -> Counter[str]:
     return tally + Counter({FLAGGED: sum(map(bool, reasons)), ALL: len(reasons)})
 
 
-def listed(reasons: Sequence[list[str]], before: int = 0) -> bytes:
-    """A JSON object for each translation that looks wrong: its line (or segment), and why.
+def listed(reasons: Sequence[list[str]], places: Iterable[Mapping[str, Any]]) -> bytes:
+    """A JSON object for each translation that looks wrong: where it is, and why.
 
     Args:
         reasons: of each translation.
-        before: how many lines stand before the first of them.
+        places: of each, what tells where it is.
     """
-    lines = enumerate(reasons, before + 1)
-    found = [{"line": line, "reasons": why} for line, why in lines if why]
-    return "".join(f"{json.dumps(one)}\n" for one in found).encode()
+    pairs = zip(places, reasons, strict=True)
+    found = [{**place, "reasons": why} for place, why in pairs if why]
+    return "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in found).encode()
 
 
 def told(tally: Counter[str]) -> str | None:

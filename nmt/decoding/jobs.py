@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from nmt import options
-from nmt.checkpoint import read_manifest, weights_digest
+from nmt.checkpoint import SHORTLIST, read_config, read_manifest, weights_digest
 from nmt.config import Precision
 from nmt.decoding import health
 from nmt.decoding.paragraphs import Paragraphs
@@ -63,12 +63,16 @@ class Job:
 
     def described(self) -> dict[str, Any]:
         """What translations depend on, by the names of the options."""
-        weights = list(map(weights_digest, self.runs))
         given = {
             "health" if name == "reached" else name: value for name, value in asdict(self).items()
         }
         del given["runs"]
-        return {"weights": weights, **given}
+        weights = list(map(weights_digest, self.runs))
+        shortlists = [read_manifest(run)["files"].get(SHORTLIST) for run in self.runs]
+        for run in self.runs[:1]:  # whose settings count for all
+            settings = asdict(read_config(run).decoding)
+            given |= {name: settings[name] for name in settings if given.get(name) is None}
+        return {"weights": weights, "shortlists": shortlists, **given}
 
     def languages(self) -> tuple[str, str]:
         """What is translated from and to."""

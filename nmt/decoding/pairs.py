@@ -1,6 +1,7 @@
 """Training pairs of which a machine made one side, as `data.synthetic` takes them."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,6 +10,11 @@ from nmt.lines import Line
 
 TAG = "<BT>"
 """Before a source that a machine made (Caswell et al. 2019): the model learns to trust it less."""
+
+
+def is_tag(word: str) -> bool:
+    """Whether `nmt prepare` knows, of a word before a sentence, that it is no part of it."""
+    return re.fullmatch(r"<\w+>", word) is not None
 
 
 class Pairs:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmt.checkpoint import WEIGHTS
 from nmt.decoding.shards import Shard
-from nmt.decoding.streams import journal_of
+from nmt.decoding.streams import journal_of, place_of
 from nmt.documents.formats import is_document
 from nmt.errors import UserError
 
@@ -50,7 +50,7 @@ def is_done(
 ) -> bool:
     """Whether `--resume` finds all that is to be made there, whole, and not begun anew since."""
     whole = all(path.exists() for path in made)
-    if not arguments.resume or not whole or journal_of(made[0]).exists():
+    if not arguments.resume or not whole or journal_of(place_of(made[0])).exists():
         return False
     origins = [source, *(run / WEIGHTS for run in arguments.runs)]
     for origin in (path for path in origins if path is not None and path.exists()):

@@ -60,6 +60,11 @@ class Blocks:
         return digest
 
 
+def place_of(path: Path) -> Path:
+    """Where a file is that may be a link: a link stays one, what it leads to is replaced."""
+    return path.resolve() if path.is_symlink() else path
+
+
 def journal_of(path: Path) -> Path:
     """What tells how much of a file is whole, while it grows."""
     return path.with_name(f".{path.name}.journal")
@@ -88,8 +93,7 @@ class Growing:
             if path.exists() and not path.is_file():
                 what = "a folder" if path.is_dir() else "a device or a pipe (-o may be left out)"
                 raise UserError(f"{path}: expected the name of a file to write, found {what}")
-        # A link stays one: what it leads to is replaced.
-        self.paths = [path.resolve() if path.is_symlink() else path for path in paths]
+        self.paths = list(map(place_of, paths))
         self.partials = [path.with_name(f".{path.name}.partial") for path in self.paths]
         self.journal = journal_of(self.paths[0])
         self.made_with = None if made_with is None else dict(made_with)
@@ -161,7 +165,10 @@ class Growing:
     def finish(self) -> None:
         """All is there: the files get their names."""
         for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
-            stream.close()
+            with errors_named(path):
+                if path.suffix == PACKED and not stream.tell():  # no bytes at all are no gzip file
+                    stream.write(gzip.compress(b"", mtime=0))
+                stream.close()
             partial.replace(path)
         self.journal.unlink(missing_ok=True)
 

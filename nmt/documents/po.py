@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nmt.documents.segments import Raw, Result, Segment, note_of
@@ -90,9 +92,14 @@ def read(raw: Raw) -> Catalogue:
             f"{raw.name}: PO files need polib, which is not installed; "
             "`pip install 'nmt[documents]'` adds it"
         ) from None
+    text = _decoded(raw)
     try:
-        # Text without a line's end might be taken for the name of a file.
-        file = polib.pofile(f"{_decoded(raw)}\n")
+        # Of a string polib takes U+2028 and others for the end of a line; of a file, as gettext
+        # does, line feeds and carriage returns alone.
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "text.po"
+            path.write_bytes(text.encode())
+            file = polib.pofile(str(path), encoding="utf-8")
     except OSError as error:
         number = re.search(r"line (\d+)", str(error))
         raise UserError(

@@ -1,6 +1,11 @@
-"""XLIFF 1.2, 2.0 and 2.1: units whose target is missing or empty get one."""
+"""XLIFF 1.2, 2.0 and 2.1: units whose target is missing or empty get one.
+
+A unit of XLIFF 1.2 that was segmented (its `seg-source` holds `mrk` elements of type seg) is
+translated segment by segment: those of its target correspond to them by their `mid`.
+"""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from nmt.documents.markup import (
@@ -40,6 +45,7 @@ INLINE_2 = {
     "sm": Inline("open", ("id",)),
     "em": Inline("close", ("startRef",)),
 }
+DOUBTFUL = "needs-review-translation"
 UNTRANSLATED = ("new", "needs-translation")
 """States of a target of XLIFF 1.2 that holds its source, or nothing that counts."""
 
@@ -74,13 +80,41 @@ def _set_languages(elements: Sequence["_Element"], source: str, target: str, raw
 def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
     root = tree.getroot()
     _set_languages(children(root, "file"), "source-language", "target-language", raw)
-    sources = [
-        source
-        for unit in root.iter(like(root, "trans-unit"))
-        for source in children(unit, "source")
-        if unit.get("approved") != "yes" and _is_open(unit, source)
-    ]
+    sources: list[_Element] = []
+    for unit in root.iter(like(root, "trans-unit")):
+        if unit.get("approved") != "yes":
+            marks = [mark for mark in _marks(unit, "seg-source").values() if may_translate(mark)]
+            whole = [source for source in children(unit, "source") if _is_open(unit, source)]
+            sources += [mark for mark in marks if _is_open_mark(unit, mark)] if marks else whole
     return Marked(tree, sources, INLINE_1, _accept_1)
+
+
+def _marks(unit: "_Element", name: str) -> dict[str | None, "_Element"]:
+    """The segments of a unit's source or target, by their `mid`."""
+    return {
+        mark.get("mid"): mark
+        for place in children(unit, name)
+        for mark in place.iter(like(place, "mrk"))
+        if mark.get("mtype") == "seg"
+    }
+
+
+def _is_open_mark(unit: "_Element", mark: "_Element") -> bool:
+    """Whether a segment is to be translated and has not been."""
+    target = next(iter(children(unit, "target")), None)
+    if is_blank(mark):
+        return False
+    if target is None or not _is_said(target):
+        return True
+    place = _marks(unit, "target").get(mark.get("mid"))
+    return place is not None and is_blank(place)
+
+
+def _is_said(target: "_Element") -> bool:
+    """Whether a target holds more than its source, or than segments without text."""
+    empty = all(map(is_blank, target)) and {name_of(child) for child in target} <= {"mrk"}
+    blank = empty and not "".join(target.itertext()).strip()
+    return not blank and target.get("state") not in UNTRANSLATED
 
 
 def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
@@ -97,11 +131,7 @@ def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
 
 def _is_open(unit: "_Element", source: "_Element") -> bool:
     """Whether a unit is to be translated and has not been."""
-    done = [
-        target
-        for target in children(unit, "target")
-        if not is_blank(target) and target.get("state") not in UNTRANSLATED
-    ]
+    done = any(map(_is_said, children(unit, "target")))
     return may_translate(source) and not done and not is_blank(source)
 
 
@@ -109,19 +139,46 @@ def _fill_target(source: "_Element", result: Result) -> "_Element":
     """The target beside a source, filled; where it is missing it is made."""
     unit = source.getparent()
     assert unit is not None
-    target = next(iter(children(unit, "target")), None)
-    if target is None:
-        # A source that was segmented already stands there twice.
-        target = insert_after(children(unit, "source", "seg-source")[-1], "target")
-        if space := source.get(SPACE):
-            target.set(SPACE, space)
+    target = _target_of(unit)
     fill(target, result.pieces)
     return target
 
 
+def _target_of(unit: "_Element") -> "_Element":
+    """A unit's target; where it is missing it is made."""
+    if found := children(unit, "target"):
+        return found[0]
+    sources = children(unit, "source", "seg-source")
+    target = insert_after(sources[-1], "target")
+    if space := sources[0].get(SPACE):
+        target.set(SPACE, space)
+    return target
+
+
+def _fill_mark(unit: "_Element", mark: "_Element", result: Result) -> "_Element":
+    """The segment of a unit's target that belongs to one of its source, filled."""
+    target = _target_of(unit)
+    if not _is_said(target):  # this is the first of them: all begin empty
+        if _marks(unit, "target").keys() != _marks(unit, "seg-source").keys():
+            [segmented] = children(unit, "seg-source")
+            fill(target, [])
+            target.text = segmented.text
+            target.extend(map(deepcopy, segmented))
+        for place in _marks(unit, "target").values():
+            fill(place, [])
+    fill(_marks(unit, "target")[mark.get("mid")], result.pieces)
+    return target
+
+
 def _accept_1(source: "_Element", result: Result) -> None:
-    target = _fill_target(source, result)
-    target.set("state", "needs-review-translation" if result.fault else "translated")
+    segmented = name_of(source) == "mrk"
+    if segmented:
+        unit = next(source.iterancestors(like(source, "trans-unit")))
+        target = _fill_mark(unit, source, result)
+    else:
+        target = _fill_target(source, result)
+    bad = result.fault or (segmented and target.get("state") == DOUBTFUL)
+    target.set("state", DOUBTFUL if bad else "translated")
     target.set("state-qualifier", "mt-suggestion")
     if result.fault:
         insert_after(target, "note").text = note_of(result.fault)

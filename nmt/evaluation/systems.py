@@ -14,6 +14,7 @@ from nmt.errors import UserError
 from nmt.evaluation import metrics, report
 from nmt.evaluation.metrics import References
 from nmt.lines import read_parallel, read_texts
+from nmt.scripts import is_unspaced
 
 Say = Callable[[str], None]
 
@@ -29,6 +30,8 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
     _check_evaluation(arguments)
     hypotheses = {str(path): read_texts(path) for path in arguments.hyp or []}
     sources, references = _test_set(arguments)
+    if doubt := _doubt(arguments, references):
+        say(doubt)
     for name, lines in hypotheses.items():
         metrics.check(lines, references, name)  # before others take minutes
     translators = {}
@@ -86,6 +89,19 @@ def _tokenizer(arguments: Namespace) -> str:
     if given or not arguments.runs:
         return given or metrics.DEFAULT_TOKENIZER
     return metrics.tokenizer_for(checkpoint.read_config(arguments.runs[0]).data.target_language)
+
+
+def _doubt(arguments: Namespace, references: References) -> str | None:
+    """What to tell where no run says the language, and words may not be what spaces part."""
+    if arguments.tokenize or arguments.runs:
+        return None
+    unspaced = sum(is_unspaced(row[0] or "") for row in references)
+    if 2 * unspaced <= len(references):
+        return None
+    return (
+        "--ref: looks like a language written without spaces between words, of which the default "
+        "tokenizer, 13a, makes a word a sentence: give --tokenize zh for Chinese, else char"
+    )
 
 
 def _check_tokenizer(name: str) -> None:

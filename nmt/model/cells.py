@@ -86,7 +86,7 @@ class RNN(_Cell):
 
 
 class GRU(_Cell):
-    """Gated recurrent unit (Cho et al. 2014).
+    """Gated recurrent unit (Cho et al. 2014; z in the textbook form as in Chung et al. 2014).
 
     Textbook form (`reset_after: false`): z, r = sigmoid(W [h, x] + b);
     h~ = tanh(W_h [r * h, x] + b_h); h' = (1 - z) * h + z * h~.

@@ -86,10 +86,9 @@ class RunFolder(Callback):
             size: bytes that the widest batch takes.
         """
         self.facts["choices"]["memory"] = size / 2
-        if self.best:
-            self.write()
-        elif processes.rank() == 0:
-            write_manifest(self.folder, self.facts)
+        # Whichever process it was: no other knows of it.
+        best = {"best_step": self.best["step"]} if self.best else {}
+        write_manifest(self.folder, {**self.facts, **best})
         return UserError(
             f"{self.folder}: the GPU's memory ran out; the same command goes on from the state "
             "that was saved last, in batches of half the size"

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,22 @@ def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None
         UserError: no trained run is named, and none is to be gone on with.
     """
     objective = options.build(OBJECTIVES, config.training.objective)
-    resumed = not fresh and (Path(config.training.folder) / checkpoint.LAST).exists()
+    resumed = not fresh and checkpoint.states_of(Path(config.training.folder))
     if isinstance(objective, MinimumRisk) and not init_from and not resumed:
         raise UserError(
             "training.objective: risk tunes a trained run, expected --init-from RUN, found none"
         )
+
+
+def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: bool) -> Config:
+    """The settings with the model of the run that this one is, or was, started from."""
+    folder = Path(config.training.folder)
+    if parent:
+        return replace(config, model=parent.config.model)
+    resumed = not fresh and checkpoint.states_of(folder)
+    if resumed and checkpoint.read_manifest(folder).get("parent"):
+        return replace(config, model=checkpoint.read_config(folder).model)
+    return config
 
 
 def start_over(folder: Path) -> None:

@@ -66,7 +66,8 @@ def expected_risk(
     candidates = Batch.of(repeated, list(chain.from_iterable(groups))).to(batch.source.device)
     shares = torch.split(settings.sharpness * log_probabilities(model, candidates), sizes)
     losses = [
-        torch.softmax(share, dim=0) @ share.new_tensor(cost)
+        # Summed by itself: in mixed precision a product would round the costs, which differ little.
+        (torch.softmax(share, dim=0) * share.new_tensor(cost)).sum()
         for share, cost in zip(shares, costs, strict=True)
     ]
     real = batch.target_lengths > 0

@@ -1,6 +1,5 @@
 """One training run from checked settings to a finished folder: fresh, resumed or fine-tuned."""
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from nmt.training.resumption import (
     other_machine,
     other_processes,
     start_over,
+    with_inherited_model,
 )
 from nmt.training.risk import Risk
 from nmt.training.states import SavedState, Signals, clear_partial, exits, newest_state
@@ -56,7 +56,7 @@ class Validation:
 
 
 MakeRisk = Callable[[Vocabulary], Risk]
-MakeValidation = Callable[[datasets.Dataset, Vocabulary, Vocabulary], Validation]
+MakeValidation = Callable[[Seq2Seq, datasets.Dataset, Vocabulary, Vocabulary], Validation]
 Say = Callable[[str], None]
 
 
@@ -72,8 +72,8 @@ def train(
 
     Args:
         config: checked settings.
-        make_validation: builds the validation from the Arrow validation split and the source and
-            target vocabularies.
+        make_validation: builds the validation from the model that is trained, the Arrow
+            validation split and the source and target vocabularies.
         make_risk: builds the sampler and the reward of `objective: risk` from the target
             vocabulary.
         say: takes each line for the user.
@@ -97,8 +97,7 @@ def train(
             f"--init-from {init_from}: expected a trained run, found a bundle of 8 bits, which "
             "cannot be trained; name the run that it was exported from"
         )
-    if parent:
-        config = dataclasses.replace(config, model=parent.config.model)
+    config = with_inherited_model(config, parent, fresh)
     state, facts = processes.agreed(lambda: _open(config, data_hash, parent, say, fresh))
     _expect_shared(folder)
     source, target = load_vocabularies(folder)
@@ -115,7 +114,7 @@ def train(
     if processes.rank() == 0:
         checkpoint.write_config(folder, config)
         checkpoint.write_manifest(folder, facts)
-    validation = make_validation(data.dataset["validation"], source, target)
+    validation = make_validation(model, data.dataset["validation"], source, target)
     run = RunFolder(folder, facts, validation.metrics)
     objective = options.build(OBJECTIVES, config.training.objective)
     risk = make_risk(target) if isinstance(objective, MinimumRisk) else None

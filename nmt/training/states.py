@@ -16,12 +16,11 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from nmt import processes
-from nmt.checkpoint import LAST
+from nmt.checkpoint import BEFORE_LAST, LAST, states_of
 from nmt.errors import UserError
 from nmt.files import write_atomically
 from nmt.processes import ENDINGS
 
-BEFORE_LAST = f"before-{LAST}"
 """The state before the last, should that one be damaged."""
 
 SAVE_SECONDS = 600.0
@@ -159,7 +158,7 @@ def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
     Raises:
         UserError: all that there are are damaged.
     """
-    found = [path for path in (folder / LAST, folder / BEFORE_LAST) if path.exists()]
+    found = states_of(folder)
     for path in found:
         fault = _fault(path)
         if fault is None:

@@ -48,3 +48,17 @@ def test_a_pair_is_counted_once_in_order() -> None:
 
 def test_options_switch_predicates_off() -> None:
     assert set(predicates(Clean(drop_copies=False))) == {"too_long", "length_ratio"}
+
+
+@pytest.mark.parametrize(
+    "translation",
+    [
+        "政府宣布了一项减少大城市空气污染的新计划。",
+        "정부는 대도시의 대기 오염을 줄이기 위한 새로운 계획을 발표했다.",
+    ],
+)
+def test_lengths_are_compared_in_letters(translation: str) -> None:
+    english = "The government announced a new plan to reduce air pollution in large cities."
+    drops = predicates(Clean())["length_ratio"]
+    assert not drops(english, translation) and not drops(translation, english)
+    assert drops(english, translation[:3])

@@ -214,6 +214,13 @@ def test_only_a_file_is_written(tmp_path: Path) -> None:
             pass
 
 
+def test_a_packed_file_of_nothing_can_be_unpacked(tmp_path: Path) -> None:
+    with growing([tmp_path / "out.gz"], None):
+        pass
+    assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == b""
+    assert (tmp_path / "out.gz").stat().st_size > 0
+
+
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "file")

@@ -249,6 +249,15 @@ def test_another_language_is_told() -> None:
     assert len(said) == 1
 
 
+def test_lines_end_where_gettext_ends_them() -> None:
+    signs = "one\u2028two\u0085three"
+    entries = f'msgid "{signs}"\nmsgstr ""\n\nmsgid "done"\nmsgstr "fer\u2028tig"\n'
+    text = f"# a\x0cb\n{HEADER}\n{entries}"
+    content = translated(po.read(raw(text, "a.po")), echo).decode()
+    found = {entry.msgid: entry.msgstr for entry in po.read(raw(content, "a.po")).file}
+    assert found == {signs: signs, "done": "fer\u2028tig"}
+
+
 def test_a_damaged_catalogue_is_named_with_its_line() -> None:
     with pytest.raises(UserError, match=r"app.po, line 12: expected an entry of a PO file"):
         po.read(raw(f"{HEADER}\nnonsense here\n", "app.po"))

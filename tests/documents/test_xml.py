@@ -275,10 +275,53 @@ STATES = """<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">
 def test_what_is_approved_stays_and_what_has_no_translation_yet_gets_one() -> None:
     root = etree.fromstring(translated(xliff.read(raw(STATES, "a.xlf"))))
     units = {unit.get("id"): unit for unit in root.iter("{*}trans-unit")}
-    found = {number: unit.findtext("{*}target") for number, unit in units.items()}
+    texts = {number: unit.find("{*}target").itertext() for number, unit in units.items()}
+    found = {number: "".join(text).strip() for number, text in texts.items()}
     assert found == {"1": "", "2": "TWO", "3": "THREE", "4": "vier"}
     # The schema wants the target between the segmented source and all notes.
     assert [local(one) for one in units["3"]] == ["source", "seg-source", "target", "note"]
+
+
+def segmented(target: str) -> str:
+    return f"""<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">
+  <file original="a" source-language="en" target-language="de" datatype="plaintext"><body>
+    <trans-unit id="1"><source>One. <g id="1">Two</g> %s. Three.</source><seg-source><mrk
+      mtype="seg" mid="1">One.</mrk> <mrk mtype="seg" mid="2"><g id="1">Two</g> %s.</mrk> <mrk
+      mtype="seg" mid="3">Three.</mrk></seg-source>{target}</trans-unit></body></file></xliff>"""
+
+
+EMPTY = "<target>" + " ".join(f'<mrk mtype="seg" mid="{n}"/>' for n in (1, 2, 3)) + "</target>"
+AS_SOURCE = '<target state="new">One. Two %s. Three.</target>'
+PARTLY = EMPTY.replace('mid="2"/>', 'mid="2">Zwei %s.</mrk>')
+
+
+@pytest.mark.parametrize(
+    ("target", "count", "second"),
+    [("", 3, "TWO %s."), (EMPTY, 3, "TWO %s."), (AS_SOURCE, 3, "TWO %s."), (PARTLY, 2, "Zwei %s.")],
+)
+def test_a_segmented_unit_is_translated_segment_by_segment(
+    target: str, count: int, second: str
+) -> None:
+    document = xliff.read(raw(segmented(target), "a.xlf"))
+    assert len(document.segments) == count
+    made = translated(document)
+    [found] = etree.fromstring(made).iter("{*}target")
+    assert ["".join(mark.itertext()) for mark in found] == ["ONE.", second, "THREE."]
+    assert [mark.get("mid") for mark in found] == ["1", "2", "3"]
+    assert [mark.tail for mark in found] == [" ", " ", None]
+    assert found.get("state") == "translated"
+    assert not xliff.read(raw(made.decode(), "a.xlf")).segments
+
+
+def test_a_segmented_unit_with_one_bad_segment_is_to_be_read() -> None:
+    def slip(text: str) -> Translated:
+        return careless(text) if text == "One." else shout(text)
+
+    document = xliff.read(raw(segmented(""), "a.xlf"))
+    root = etree.fromstring(translated(document, slip))
+    [found] = root.iter("{*}target")
+    assert found.get("state") == "needs-review-translation"
+    assert [note.text for note in root.iter("{*}note")] == [FAULT]
 
 
 def test_a_state_that_was_told_more_exactly_is_told_so_no_more() -> None:

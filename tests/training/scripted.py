@@ -73,7 +73,9 @@ class Script(Callback):
     def run(self, settings: Config, **arguments: Any) -> Path:
         """One session."""
 
-        def validation(split: datasets.Dataset, *vocabularies: Vocabulary) -> Validation:
+        def validation(
+            model: Seq2Seq, split: datasets.Dataset, *vocabularies: Vocabulary
+        ) -> Validation:
             assert len(split) == 20 and len(vocabularies) == 2
             return Validation(self, self.metrics)
 

@@ -14,6 +14,7 @@ from nmt.errors import UserError
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
 from nmt.training import footprint
+from nmt.training.callbacks import RunFolder
 from nmt.training.footprint import (
     PEAK,
     Footprint,
@@ -197,3 +198,15 @@ def test_a_run_whose_gpu_overflows_goes_on_in_smaller_batches(
     run = script.run(config)
     assert any("more batches an epoch" in line for line in script.said)
     assert checkpoint.read_manifest(run)["finished"]["step"] > update
+
+
+def test_whichever_process_overflows_writes_it_down(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script()
+    run = script.run(settings(toy, tmp_path / "run"))
+    facts = checkpoint.read_manifest(run)
+    folder = RunFolder(run, {key: facts[key] for key in facts if key != "files"}, script.metrics)
+    monkeypatch.setattr("nmt.processes.rank", lambda: 1)
+    assert "memory ran out" in str(folder.overflowed(1e9))
+    assert checkpoint.read_manifest(run)["choices"]["memory"] == 5e8

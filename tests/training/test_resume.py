@@ -1,5 +1,6 @@
 """A run may be cut anywhere: resumed, it ends where it would have ended."""
 
+import contextlib
 import errno
 import shutil
 from collections.abc import Callable
@@ -393,3 +394,19 @@ def test_fine_tuning_is_resumed_too(
                 Script().run(tuning, init_from=stranger)
         runs.append(Script().run(tuning, init_from=parent))
     assert_alike(*runs)
+
+
+def test_fine_tuning_goes_on_without_its_parent(
+    toy: Toy, whole: Trained, other_data: Path, tmp_path: Path
+) -> None:
+    """The parent may be gone; the model in the settings counts no more than it did at first."""
+    changes = {"data__folder": other_data, "training__max_steps": 8, "model__embedding_size": 8}
+    runs = []
+    for name in ("one", "two"):
+        tuning = settings(toy, tmp_path / name, **changes)
+        script = Script(cut=("update", 6) if name == "two" else None)
+        with contextlib.suppress(PowerCut):
+            script.run(tuning, init_from=whole())
+        runs.append(Script().run(tuning) if script.cut else tmp_path / name)
+    assert_alike(*runs)
+    assert checkpoint.load_run(runs[1]).config.model["embedding_size"] == 16

@@ -66,6 +66,14 @@ def test_the_risk_is_its_equation() -> None:
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_mixed_precision_does_not_round_the_costs() -> None:
+    network = model()
+    risk = Risk(drawn, lambda texts, _: [1.0 - 0.613] * len(texts))
+    with torch.autocast("cpu", torch.bfloat16):
+        found, sentences = expected_risk(network, BATCH, risk, MinimumRisk(samples=4))
+    assert found.item() / sentences == pytest.approx(0.613, rel=1e-5)  # in bf16 0.6133 or 0.6094
+
+
 def test_training_on_it_lowers_it() -> None:
     network = model()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
