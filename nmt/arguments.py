@@ -117,6 +117,16 @@ def add_input(parser: Parser, or_else: str = "") -> None:
     add_search(parser)
 
 
+def add_paragraphs(parser: Parser) -> None:
+    """Whether lines may hold more than a sentence."""
+    parser.add_argument(
+        "--paragraphs",
+        action="store_true",
+        help="a line, a field or a document's segment may hold several sentences: each is "
+        "translated on its own, and they are put together again",
+    )
+
+
 def add_search(parser: Parser) -> None:
     """How translations are searched for, and where."""
     parser.add_argument(

@@ -8,6 +8,7 @@ from nmt.arguments import (
     add_format,
     add_input,
     add_machine,
+    add_paragraphs,
     add_search,
     add_threads,
     at_least,
@@ -104,12 +105,7 @@ def _add_segments(parser: Parser) -> None:
         help="list the lines whose translation looks wrong, as JSON lines with their number and "
         "the reasons; a folder if the input is one",
     )
-    parser.add_argument(
-        "--paragraphs",
-        action="store_true",
-        help="a line, a field or a document's segment may hold several sentences: each is "
-        "translated on its own, and they are put together again",
-    )
+    add_paragraphs(parser)
 
 
 def add_join(parser: Parser) -> None:
@@ -197,6 +193,7 @@ def add_evaluate(parser: Parser) -> None:
         metavar="FOLDER",
         help="where the report goes (default: RUN/evaluation; none for --hyp)",
     )
+    add_paragraphs(parser)
     add_search(parser)
 
 

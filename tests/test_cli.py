@@ -251,6 +251,18 @@ def test_evaluate_on_the_own_test_split(trained: Toy, nmt: Run, tmp_path: Path) 
     assert (run / "evaluation-test.xx" / "hypotheses.txt").read_bytes() == before
 
 
+def test_evaluate_translates_as_translate_does(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in", [f"{NEW[0]}. {NEW[1].title()}.", "", NEW[2], "ba " * 900])
+    reference = write_lines(tmp_path / "reference", ["ku ku", "x", translated(NEW[2]), "ku"])
+    files = ["--src", source, "--ref", reference, "--report", tmp_path / "report"]
+    for option in ([], ["--paragraphs"]):
+        nmt("translate", trained.run, "-i", source, "-o", tmp_path / "out", *option)
+        nmt("evaluate", trained.run, *files, *option)
+        found = (tmp_path / "report" / "hypotheses.txt").read_text()
+        assert found == (tmp_path / "out").read_text()
+    assert "(--paragraphs)" in (tmp_path / "report" / "report.md").read_text()
+
+
 def test_evaluate_with_two_references(trained: Toy, nmt: Run, tmp_path: Path) -> None:
     perfect = write_lines(tmp_path / "perfect", map(translated, NEW[:4]))
     other = write_lines(tmp_path / "other", ["ku ku ku"] * 4)

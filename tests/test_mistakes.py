@@ -28,6 +28,10 @@ from tests.toy import Answer, Toy, contains, write_lines
         (["translate", "RUN", "--alignments"], ["--alignments", "--format jsonl"]),
         (["translate", "RUN", "--threads", "0"], ["--threads", "0"]),
         (["translate", "RUN", "--device", "abacus"], ["--device", "'abacus'", "cuda"]),
+        (
+            ["evaluate", "--hyp", "FILE", "--ref", "FILE", "--length-penalty", "0"],
+            ["--length-penalty: expected a RUN that translates", "--hyp alone"],
+        ),
         (["evaluate"], ["folder of a run", "--hyp FILE"]),
         (["evaluate", "RUN", "--src", "x"], ["--ref FILE"]),
         (["evaluate", "RUN", "--ref", "x"], ["--src FILE"]),

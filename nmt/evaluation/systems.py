@@ -8,7 +8,8 @@ from sacrebleu.metrics.bleu import BLEU
 from tqdm import tqdm
 
 from nmt import checkpoint
-from nmt.decoding.translation import Alignment
+from nmt.decoding.paragraphs import Paragraphs
+from nmt.decoding.translation import Alignment, Translation
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import metrics, report
@@ -42,14 +43,10 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
         )
         translator.expect_source()
         say(f"translating {len(sources):,} sentences with {name}")
-        with tqdm(total=len(sources), unit=" sentences", disable=None) as bar:
-            found = translator.translate(
-                sources,
-                beam_size=arguments.beam_size,
-                length_penalty=arguments.length_penalty,
-                progress=bar.update,
-            )
-        translators[name] = translator
+        language = checkpoint.read_manifest(folders[0])["languages"][0]
+        with tqdm(unit=" sentences", disable=None) as bar:
+            found = _translated(translator, sources, language, arguments, bar=bar)
+        translators[name] = translator, language
         hypotheses[name] = [one.text for one in found]
     systems = metrics.compare(
         hypotheses, references, lowercase=arguments.lowercase, tokenize=_tokenizer(arguments)
@@ -59,8 +56,8 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
         folder = _report_folder(arguments, list(hypotheses), name, name in translators)
         if folder:
             examples = report.examples_of(sources, references, hypotheses[name])
-            made_by = translators.get(name)
-            align = _aligner(made_by, arguments) if made_by is not None else None
+            made_by, language = translators.get(name, (None, ""))
+            align = _aligner(made_by, language, arguments) if made_by is not None else None
             setting = _setting(arguments, made_by)
             report.write_report(folder, name, systems[name], examples, align, setting)
             say(f"report: {folder / 'report.md'}")
@@ -81,6 +78,12 @@ def _check_evaluation(arguments: Namespace) -> None:
         raise UserError("--hyp: expected --ref FILE beside it, found none")
     if arguments.tokenize:
         _check_tokenizer(arguments.tokenize)
+    for option in ("beam_size", "length_penalty", "precision", "paragraphs"):
+        given = vars(arguments)[option]
+        if given is not None and given is not False and not arguments.runs:
+            raise UserError(
+                f"--{option.replace('_', '-')}: expected a RUN that translates, found --hyp alone"
+            )
 
 
 def _tokenizer(arguments: Namespace) -> str:
@@ -174,6 +177,8 @@ def _setting(arguments: Namespace, translator: Translator | None) -> dict[str, s
         penalty = arguments.length_penalty
         told["beam size"] = str(arguments.beam_size or decoding.beam_size)
         told["length penalty"] = str(decoding.length_penalty if penalty is None else penalty)
+        if arguments.paragraphs:
+            told["lines"] = "translated sentence by sentence (--paragraphs)"
     return told
 
 
@@ -190,14 +195,32 @@ def _report_folder(arguments: Namespace, names: list[str], name: str, is_run: bo
     return given / (Path(name).name + (f"-{number + 1}" if number else ""))
 
 
-def _aligner(translator: Translator, arguments: Namespace) -> report.Align:
+def _aligner(translator: Translator, language: str, arguments: Namespace) -> report.Align:
     def align(sources: Sequence[str]) -> list[Alignment | None]:
-        found = translator.translate(
-            sources,
-            alignments=True,
-            beam_size=arguments.beam_size,
-            length_penalty=arguments.length_penalty,
-        )
+        found = _translated(translator, sources, language, arguments, alignments=True)
         return [one.alignment for one in found]
 
     return align
+
+
+def _translated(
+    translator: Translator,
+    sources: Sequence[str],
+    language: str,
+    arguments: Namespace,
+    *,
+    alignments: bool = False,
+    bar: tqdm | None = None,
+) -> list[Translation]:
+    """What `nmt translate` makes of lines with the same options."""
+    cut = Paragraphs(sources, language if arguments.paragraphs else None)
+    if bar is not None:
+        bar.reset(len(cut.parts))
+    found = translator.translate(
+        cut.parts,
+        beam_size=arguments.beam_size,
+        length_penalty=arguments.length_penalty,
+        alignments=alignments,
+        progress=None if bar is None else bar.update,
+    )
+    return cut.joined(found)
