@@ -108,11 +108,12 @@ def measured(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     say(f"{len(jobs) - len(missing)} of {len(jobs)} trainings are there, {len(missing)} to make")
     for job, _ in _done("prepare", {job.folder("data"): job for job in missing}, 1):
         say(f"prepared {job.folder('data')}")
-    trainings = {job.folder("training"): job for job in missing}
+    trainings, version = {job.folder("training"): job for job in missing}, measure.code()
     for job, folder in _done("train", trainings, given.at_once):
         best = read_json(folder / METRICS)["validation"]
         found = {key: best[key] for key in ("bleu", "loss", "step", "signature")}
         found["parameters"] = read_json(folder / MANIFEST)["parameters"]
+        found["code"] = version
         known[job.digest] = {"variant": job.variant, "seed": job.seed, **found}
         write_json(given.out, {"trainings": known, "machine": measure.machine(1)})
         say(f"{job.variant}, seed {job.seed}: BLEU {found['bleu']:.2f}")
@@ -210,7 +211,10 @@ def shown(table: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     signature = next(iter(recipe.values()))["signature"]
     told = "no deviation is known from one seed" if not several else f"{noise:.2f} BLEU"
-    return "\n".join([*lines, "", f"{signature}; twice the pooled deviation of seeds: {told}."])
+    versions = {one.get("code") for seeds in table.values() for one in seeds.values()}
+    mixed = f"; trained by {len(versions)} versions of the code" if len(versions) > 1 else ""
+    last = f"{signature}; twice the pooled deviation of seeds: {told}{mixed}."
+    return "\n".join([*lines, "", last])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How long, how much memory, on which machine, and as a table."""
 
+import hashlib
 import os
 import platform
 import resource
@@ -59,6 +60,16 @@ def machine(threads: int) -> dict[str, Any]:
         "threads": threads,
         "system": platform.platform(),
     }
+
+
+def code() -> str:
+    """What tells one version of the program from another: a digest of `nmt/` and `data_prep/`."""
+    found = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for folder in ("nmt", "data_prep"):
+        for path in sorted((root / folder).rglob("*.py")):
+            found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def _processor() -> str:

@@ -7,8 +7,9 @@ Each point is a whole training of its own, as a user with that much time would s
 that ends with the training ends with the minutes. How many updates they hold is found by a short
 training before; what is shown is the time that the training took in fact, from the start of its
 command to its end, reading of data and validation included. Then the model translates the
-validation split at beam 5; that time does not count. Peers have the model of `benchmarks.peers`
-and its constant rate, ours_default is the recipe in configs/.
+validation split at beam 5; that time does not count. Of every system the last model is decoded.
+Peers have the model of `benchmarks.peers` and its constant rate; ours_default is the recipe in
+configs/, whose settings were chosen on this very split.
 
 Points that the file holds already are not measured again: several runs fill one file. A picture
 is drawn beside it.
@@ -87,8 +88,9 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
         UserError: no data, a file of other data, or a system that does not run.
     """
     bench, data_hash = open_bench(given)
-    same = {"data_hash": data_hash, "threads": given.threads, "batch": given.batch}
-    content: dict[str, Any] = {**same, "versions": {}, "points": {}}
+    machine = measure.machine(given.threads)
+    same = {"data_hash": data_hash, "batch": given.batch, "machine": machine}
+    content: dict[str, Any] = {**same, "versions": {}, "points": {}, "code": {}}
     if given.out.exists():
         content = read_json(given.out)
         for key, wanted in same.items():
@@ -97,7 +99,6 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
                     f"{given.out}: expected points measured with {key} {wanted}, found "
                     f"{content.get(key)}; choose another --out, or set it back"
                 )
-    content["machine"] = measure.machine(given.threads)
     points = {name: [Point(*one) for one in rows] for name, rows in content["points"].items()}
     for name in given.systems:
         found = points.setdefault(name, [])
@@ -106,6 +107,11 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
             continue
         trial = Trial(name, SYSTEMS[name](bench), bench, 0, given.timed_updates, [])
         content["versions"][name] = dict(trial.system.install())
+        codes = content["code"].setdefault(name, [])
+        if measure.code() not in codes:
+            codes.append(measure.code())
+        if name in OURS and len(codes) > 1:
+            say(f"{given.out}: the points of {name} are of {len(codes)} versions of the code")
         pace = trial.pace(trial.system.models[0])
         for minutes in missing:
             point, content["signature"] = _measure(trial, minutes, pace)

@@ -39,6 +39,7 @@ MODEL: dict[str, Any] = {
 LEARNING: dict[str, Any] = {
     "loss": "crossentropy",
     "label_smoothing": 0.1,
+    "normalization": "tokens",
     "optimizer": "adam",
     "learning_rate": 0.001,
     # A constant rate. It insists on a schedule, and the usual one, plateau, hands torch an argument

@@ -21,7 +21,7 @@ MODEL = (
 LEARNING = (
     "--optimizer adam --learn-rate 0.001 --clip-norm 1 --label-smoothing 0.1 "
     "--cost-type ce-mean-words --max-length 1000 --maxi-batch 1000 --mini-batch-round-up=false "
-    "--overwrite --no-reload --seed 1"
+    "--sync-sgd --overwrite --no-reload --seed 1"
 )
 
 

@@ -44,11 +44,15 @@ class Mode:
 
 
 def _limits(length: Length) -> dict[str, int | None]:
-    """What ends a training; one that is counted in updates is validated eight times."""
+    """What ends a training; one that is counted in updates is validated at its end alone.
+
+    The peers are not validated at all: no time of ours goes into it while updates are timed, and
+    what is decoded is the last model, as theirs is, not the best of several.
+    """
     if length.updates is None:
         return {"max_epochs": length.epochs, "max_steps": None}
-    every = -(-length.updates // 8)
-    return {"max_epochs": length.updates, "max_steps": length.updates, "validate_every": every}
+    updates = length.updates
+    return {"max_epochs": updates, "max_steps": updates, "validate_every": updates}
 
 
 class Ours:

@@ -17,6 +17,7 @@ from nmt.data.datamodule import open_dataset
 from nmt.errors import UserError
 from nmt.evaluation.origin import own_ids
 from nmt.evaluation.plots import plot_lines
+from nmt.model.encoders import RecurrentEncoder
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import load_vocabularies
 
@@ -34,8 +35,9 @@ def gradient_norms(model: Seq2Seq, source: Tensor, target: Tensor) -> Norms:
     """How much the last word's state depends on the word before it, the one before that, ...
 
     The norm of d (v^T h_L) / d x_(L - k), v random of unit variance, averaged over the texts: of
-    the encoder's last reading h_L (without the word itself that a shortcut puts beside it), and of
-    the decoder's last state.
+    the encoder's last reading h_L, and of the decoder's last state. What has read nothing but the
+    last word is left out of the reading: the direction from right to left, and the word itself that
+    a shortcut puts beside it.
 
     Args:
         model: trained or fresh; dropout is off.
@@ -48,8 +50,10 @@ def gradient_norms(model: Seq2Seq, source: Tensor, target: Tensor) -> Norms:
     if model.source_embedding is not None:
         read = model.source_embedding(source).detach().requires_grad_()
         memory = model.encoder(read, lengths).memory
-        readings = memory[:, -1, : memory.shape[2] - model.encoder.words_size]
-        found["encoder"] = _norms(readings, read)
+        size = memory.shape[2] - model.encoder.words_size
+        if isinstance(model.encoder, RecurrentEncoder):
+            size = model.encoder.hidden_size
+        found["encoder"] = _norms(memory[:, -1, :size], read)
     said = model.target_embedding(target).detach().requires_grad_()
     features, _ = model.decoder(said, model.encode(source, lengths))
     states = features[:, -1, : model.decoder.sizes[0]]

@@ -60,6 +60,7 @@ class RecurrentEncoder(nn.Module):
         expect_layers(layers, residual=residual)
         directions = 2 if bidirectional else 1
         states_size = directions * hidden_size
+        self.hidden_size = hidden_size
         self.shortcut = shortcut
         self.words_size = embedding_size if shortcut else 0
         self.memory_size = states_size + self.words_size

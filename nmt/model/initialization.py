@@ -8,7 +8,7 @@ from torch.nn import init
 
 
 def uniform(weight: Tensor) -> None:
-    """U(-0.1, 0.1), as in Sutskever et al. 2014."""
+    """U(-0.1, 0.1), as in Luong et al. 2015."""
     init.uniform_(weight, -0.1, 0.1)
 
 

@@ -117,6 +117,13 @@ def test_a_difference_counts_beyond_twice_the_pooled_deviation() -> None:
     assert far[:3] == ["far", "28.00", "27.00, 29.00"]
 
 
+def test_trainings_by_other_versions_of_the_code_are_told() -> None:
+    one: dict[str, Any] = {"bleu": 1.0, "loss": 2.0, "parameters": 9, "signature": "", "code": "a"}
+    assert "versions" not in shown({RECIPE: {"1": one}, "other": {"1": one}})
+    told = shown({RECIPE: {"1": one}, "other": {"1": {**one, "code": "b"}}})
+    assert told.endswith("; trained by 2 versions of the code.")
+
+
 def test_one_seed_tells_of_no_difference() -> None:
     assert rows(the_recipe=[30], other=[10])[1][3] == "-20.00"
 

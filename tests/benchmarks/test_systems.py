@@ -1,5 +1,6 @@
 """Every system without being installed: what it is told, and how its log is read."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -130,11 +131,20 @@ def test_a_timed_training_differs_from_a_whole_one_in_its_length(name: str, benc
     assert str(folder) in whole
 
 
+@pytest.mark.parametrize("save", [False, True])
+def test_no_validation_of_ours_is_timed(save: bool, bench: Bench) -> None:
+    system = made("ours", bench)
+    system.train("fp32", bench.work / "ours" / "timed", Length(1, 150, 6, save=save))
+    settings = yaml.safe_load((bench.work.resolve() / "ours" / "timed.yaml").read_text())
+    assert settings["training"]["validate_every"] == settings["training"]["max_steps"] == 150
+
+
 @pytest.mark.parametrize("name", PEERS)
 def test_every_peer_gets_the_same_batches_threads_and_files(name: str, bench: Bench) -> None:
+    bench = dataclasses.replace(bench, batch=24681357)
     system, folder = made(name, bench), bench.work / name / "fp32"
     said = told(system, folder, Length(1, None, 7))
-    assert "64" in said
+    assert "24681357" in said
     assert str(bench.data.path("train")) in said or name == "fairseq"  # which reads its own data
     environment = system.train("fp32", folder, Length(1, None, 7)).environment
     assert environment["OMP_NUM_THREADS"] == "2"

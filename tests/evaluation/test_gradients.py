@@ -34,12 +34,12 @@ def test_norms_are_those_of_the_jacobian() -> None:
     read = network.source_embedding(TEXT).detach()
 
     def last(words: Tensor) -> Tensor:
-        memory: Tensor = network.encoder(words, lengths).memory[:, -1]
+        memory: Tensor = network.encoder(words, lengths).memory[:, -1, :8]  # left to right
         return memory
 
     make = torch.autograd.functional.jacobian
     jacobian = make(last, read)  # type: ignore[no-untyped-call]  # (B, M, B, L, E)
-    direction = torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
+    direction = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
     gradients = torch.einsum("bm,bmble->ble", direction, jacobian)
     expected = gradients.norm(dim=2).mean(dim=0).flip(0)
     found = gradient_norms(network, TEXT, TEXT)["encoder"]

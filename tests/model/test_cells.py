@@ -1,6 +1,7 @@
 """The cells against their equations, written again as plain loops, and against torch's own."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -164,11 +165,28 @@ def test_a_cell_is_the_one_of_torch_gradients_included(
 def test_recurrent_dropout_drops_what_is_written_and_only_in_training(kind: str) -> None:
     torch.manual_seed(3)
     cell = build(cells.CELLS, {"kind": kind, "recurrent_dropout": 0.5}, 2, 20)
-    state, projected = cell.start(torch.zeros(200, 20)), torch.ones(200, cell.gates_size)
-    dropped, _ = cell.step(projected, state)
-    whole, _ = cell.eval().step(projected, state)
-    assert 0.45 < (dropped == 0).float().mean() < 0.55
-    assert (whole != 0).all()
+    before, projected = torch.full((200, 20), 0.3), torch.ones(200, cell.gates_size)
+
+    def stepped() -> Tensor:
+        """What the cell keeps: an LSTM's memory, the others' output."""
+        state = cell.step(projected, (before, before) if kind == "lstm" else before)[1]
+        kept = state[1] if isinstance(state, tuple) else state
+        assert isinstance(kept, Tensor)
+        return kept
+
+    dropped = stepped()
+    cell.eval()
+    whole = stepped()
+    factors = []
+    for factor in (0.0, 1.0, 2.0):  # of what is written
+        setattr(cell.dropout, "forward", partial(torch.mul, factor))  # noqa: B010
+        factors.append(stepped())
+    nothing, once, twice = factors
+    gone = dropped == nothing
+    assert 0.45 < gone.float().mean() < 0.55
+    torch.testing.assert_close(dropped[~gone], twice[~gone])
+    torch.testing.assert_close(whole, once)
+    assert (nothing == 0).all() if kind == "rnn" else (nothing != 0).all()
 
 
 @pytest.mark.parametrize("layer_norm", [False, True])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.model.contracts import Encoded
 from nmt.options import Option, parameters
-from nmt.schema import Depth, Fraction, Part, Positive, PositiveInt, Settings
+from nmt.schema import Count, Depth, Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
 
 SIZE = 4
@@ -63,7 +63,8 @@ def _needed(target: Any, name: str, label: str) -> Settings:
 
 def _small(option: Option) -> Any:
     """An option's default, made small."""
-    if option.annotation == PositiveInt and option.key.endswith("_size"):
+    sizes = (PositiveInt, PositiveInt | None)
+    if option.annotation in sizes and option.key.endswith("_size") and option.default is not None:
         return SIZE
     if part := _part(option):
         # A part that is not chosen from a table has no kind.
@@ -81,6 +82,8 @@ def _values(option: Option) -> dict[str, Any]:
     samples: dict[Any, list[Any]] = {
         bool: [True, False],
         PositiveInt: [SIZE - 1],
+        PositiveInt | None: [SIZE - 1],  # none at all needs equal sizes: see test_attention.py
+        Count: [0, 2],
         Depth: [2],
         Fraction: [0.25],
         Positive: [0.5],

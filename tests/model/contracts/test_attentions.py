@@ -52,6 +52,17 @@ def test_every_parameter_learns(settings: Settings) -> None:
 
 
 @over(ATTENTIONS)
+def test_a_mean_of_the_memory_is_what_the_alignment_says(settings: Settings) -> None:
+    attention, source, query = build(settings), encoded(LENGTHS, MEMORY), queries(3)
+    context, weights, _ = read(attention, source, query)
+    mean = torch.einsum("bs,bsm->bm", weights, source.memory)
+    assert context.shape[1] == attention.context_size
+    found = context[:, attention.context_size - MEMORY :]
+    same = found.shape == mean.shape and torch.allclose(found, mean)
+    assert same is attention.averages_memory
+
+
+@over(ATTENTIONS)
 def test_gradients_agree_with_finite_differences(settings: Settings) -> None:
     attention, source, query = build(settings), encoded([3, 2], MEMORY), queries(2)
     source.memory[1, 2] = 0.5  # a large number in the padding would drown the differences
