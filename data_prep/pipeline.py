@@ -1,6 +1,5 @@
 """The stages in order: read, split, train tokenizers, encode, write down what was done."""
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from typing import Any
 
 import datasets
 import numpy as np
-from filelock import FileLock, Timeout
 
 from data_prep import manifest, sources
 from data_prep.clean import Predicate, predicates, repeated
@@ -24,7 +22,7 @@ from data_prep.split import Splits, make_splits
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Data
 from nmt.errors import UserError
-from nmt.files import errors_named
+from nmt.files import alone, errors_named
 from nmt.vocab import load_vocabularies
 
 Say = Callable[[str], None]
@@ -50,7 +48,7 @@ def prepare(data: Data, say: Say, fresh: bool = False) -> Path:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()  # ours hide by themselves
     folder = Path(data.folder)
-    with _alone(folder, say):
+    with alone(folder, lambda: say(f"{folder}: another process is preparing it; waiting")):
         return _prepared(folder, data, say, fresh)
 
 
@@ -99,27 +97,6 @@ def _beside(folder: Path) -> tuple[Path, Path]:
     """Where a folder is built, and where the one it replaces waits."""
     place = folder.resolve()
     return place.with_name(f".{place.name}.partial"), place.with_name(f".{place.name}.previous")
-
-
-@contextmanager
-def _alone(folder: Path, say: Say) -> Iterator[None]:
-    """While another process prepares the same folder, waits until it is done."""
-    place = folder.resolve()
-    with errors_named(place.parent):
-        place.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(place.parent, os.W_OK):
-        yield  # nothing can be made here, but it may be there already
-        return
-    lock = FileLock(place.with_name(f".{place.name}.lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        say(f"{folder}: another process is preparing it; waiting")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _recover(folder: Path) -> None:

@@ -64,6 +64,8 @@ def versions() -> dict[str, str]:
     """The versions that a result depends on."""
     processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     own = {"nmt": __version__, "python": platform.python_version(), "processor": processor}
+    if torch.cuda.is_available():
+        own["gpu"] = torch.cuda.get_device_name()
     return own | {name: version(name) for name in ("torch", "tokenizers", "sacrebleu")}
 
 
@@ -133,7 +135,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         UserError: the folder holds no run, or one of another format.
     """
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
-    keys = {"format_version", "files"}
+    keys = {"format_version", "files", "languages"}
     if not isinstance(manifest, dict) or not keys <= manifest.keys():
         hint = "; its training has not yet saved a model" if (folder / CONFIG).exists() else ""
         raise UserError(

@@ -88,8 +88,7 @@ def _take_part(arguments: argparse.Namespace) -> bool:
         raise UserError("torchrun's processes share out one file: name it by -i, its output by -o")
     if is_document(arguments.input):
         raise UserError(
-            f"torchrun's processes share out lines of text, and {arguments.input} is a document, "
-            "translated as a whole: leave torchrun out"
+            f"{arguments.input} is a document, translated as a whole: leave torchrun out"
         )
     arguments.shard = (processes.rank() + 1, processes.world())
     whole = [path for path in (arguments.output, arguments.health) if path]
@@ -221,6 +220,7 @@ SECTIONS = ("--data.", "--model.", "--training.", "--decoding.")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    processes.open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     command = words[0] if words and words[0] in COMMANDS else ""
     try:

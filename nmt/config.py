@@ -256,6 +256,8 @@ def read_yaml(path: Path) -> Settings:
         raise UserError(f"{path}: expected a configuration file here, found none") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: expected a YAML file in UTF-8, found other bytes") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML: more levels than can be read") from None
     except (yaml.YAMLError, ValueError) as error:  # the latter of 2020-13-45, which is no date
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):

@@ -27,6 +27,34 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
+def alone(folder: Path, waiting: Callable[[], object]) -> Iterator[None]:
+    """While another process works on the same folder, waits until it is done.
+
+    Args:
+        folder: that is made or changed; the lock lies beside it.
+        waiting: called before it waits.
+    """
+    from filelock import FileLock, Timeout
+
+    place = folder.resolve()
+    with errors_named(place.parent):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(place.parent, os.W_OK):
+        yield  # nothing can be made here, but it may be there already
+        return
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def errors_named(path: Path | None) -> Iterator[None]:
     """Gives the system's errors the name of the file that they are about: a full disk has none."""
     try:
@@ -57,7 +85,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: expected a file here, found none") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
+from reprlib import Repr
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import yaml
@@ -102,7 +103,9 @@ def check(target: Any, settings: Any, where: str) -> Settings:
     if isinstance(target, Mapping):
         return _check_kind(target, settings, where)
     if not isinstance(settings, Mapping):
-        raise UserError(f"{where or 'the file'}: expected keys and values, found {settings!r}")
+        raise UserError(
+            f"{where or 'the file'}: expected keys and values, found {_brief(settings)}"
+        )
     options = parameters(target)
     for key in settings:
         if key not in options:
@@ -153,11 +156,11 @@ def _expect_kind(table: Mapping[str, Any], settings: Any, where: str) -> Setting
     settings = {"kind": settings} if isinstance(settings, str) else settings
     if not isinstance(settings, Mapping) or "kind" not in settings:
         raise UserError(
-            f"{where}: expected a key 'kind', one of {', '.join(table)}, found {settings!r}"
+            f"{where}: expected a key 'kind', one of {', '.join(table)}, found {_brief(settings)}"
         )
     kind = settings["kind"]
     if not isinstance(kind, str) or kind not in table:
-        raise UserError(f"{where}.kind: unknown value {kind!r}; {_allowed(str(kind), table)}")
+        raise UserError(f"{where}.kind: unknown value {_brief(kind)}; {_allowed(str(kind), table)}")
     return dict(settings)
 
 
@@ -173,9 +176,9 @@ def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any
     except ValidationError as error:
         problem = error.errors()[0]
         what = problem["msg"][0].lower() + problem["msg"][1:]
-        raise UserError(f"{where}: {what}, found {value!r}{_hint(value)}") from None
+        raise UserError(f"{where}: {what}, found {_brief(value)}{_hint(value)}") from None
     if isinstance(value, bool) and not isinstance(checked, bool):
-        raise UserError(f"{where}: expected a number, found {value!r}")
+        raise UserError(f"{where}: expected a number, found {_brief(value)}")
     return checked
 
 
@@ -278,6 +281,13 @@ def _allowed(found: str, allowed: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(found, allowed, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}allowed: {', '.join(sorted(allowed))}"
+
+
+def _brief(value: Any) -> str:
+    """What was found, as Python writes it; of what is long or deep, its beginning."""
+    told = Repr()
+    told.maxstring = told.maxother = told.maxlong = 200
+    return told.repr(value)
 
 
 def show(value: Any) -> str:

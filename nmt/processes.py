@@ -49,6 +49,13 @@ class _Joined:
     store: Any = None
 
 
+def open_streams() -> None:
+    """Gives a process that was started without them, as some daemons are, its three streams."""
+    for name, flags in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, flags, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
 def world() -> int:
     """How many processes there are."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1

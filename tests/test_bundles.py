@@ -122,6 +122,27 @@ def foreign_code(run: Path) -> None:
     (run / checkpoint.CONFIG).write_text(f"{text}\nevil: !!python/object/apply:os.getcwd []\n")
 
 
+def many_aliases(run: Path) -> None:
+    """A list of lists of lists, small as YAML and endless as text."""
+    levels = [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    settings = yaml.safe_load((run / checkpoint.CONFIG).read_text())
+    del settings["training"]["seed"]
+    settings["training"] = {"x": 0, **settings["training"]}
+    text = yaml.safe_dump(settings, sort_keys=False)
+    bomb = f"[&a0 [ha], {', '.join(levels)}]"
+    (run / checkpoint.CONFIG).write_text(text.replace("  x: 0\n", f"  seed: {bomb}\n"))
+
+
+def many_levels(run: Path) -> None:
+    (run / checkpoint.CONFIG).write_text("[" * 5000)
+
+
+def without_languages(run: Path) -> None:
+    facts = checkpoint.read_manifest(run)
+    del facts["languages"]
+    checkpoint.write_manifest(run, facts)
+
+
 def another_shape(run: Path) -> None:
     tensors = load_file(run / checkpoint.WEIGHTS)
     name = max(tensors, key=lambda name: tensors[name].numel())
@@ -149,6 +170,8 @@ def change_model(run: Path, change: Callable[[Any], object]) -> None:
         beyond_numbers,
         deep,
         foreign_code,
+        many_aliases,
+        many_levels,
         another_shape,
         another_name,
     ],
@@ -164,8 +187,20 @@ def test_a_bundle_that_means_harm_runs_nothing_and_takes_no_memory(
     resealed(run)
     assert main(["info", str(run)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("nmt info: ")
+    assert line.startswith("nmt info: ") and len(line) < 2000
     assert not Evil.trace.exists()
+
+
+def test_a_manifest_of_many_levels_or_without_what_it_must_have_is_refused(
+    trained: Toy, tmp_path: Path
+) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    without_languages(run)
+    with pytest.raises(UserError, match="expected the folder of a trained run"):
+        checkpoint.load_run(run)
+    (run / checkpoint.MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(UserError, match="not valid JSON"):
+        checkpoint.load_run(run)
 
 
 def test_no_path_outside_the_bundle_is_read(trained: Toy, tmp_path: Path) -> None:

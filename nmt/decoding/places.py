@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmt.checkpoint import WEIGHTS
 from nmt.decoding.shards import Shard
-from nmt.decoding.streams import journal_of, place_of
+from nmt.decoding.streams import journal_of, place_of, settle
 from nmt.documents.formats import is_document
 from nmt.errors import UserError
 
@@ -49,6 +49,8 @@ def is_done(
     arguments: Namespace, source: Path | None, made: Sequence[Path], say: Callable[[str], None]
 ) -> bool:
     """Whether `--resume` finds all that is to be made there, whole, and not begun anew since."""
+    if arguments.resume and made:
+        settle(made)
     whole = all(path.exists() for path in made)
     if not arguments.resume or not whole or journal_of(place_of(made[0])).exists():
         return False

@@ -12,6 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
+
 from nmt.errors import UserError
 from nmt.files import errors_named, read_json, write_json
 from nmt.lines import PACKED, Line, reading
@@ -65,9 +70,47 @@ def place_of(path: Path) -> Path:
     return path.resolve() if path.is_symlink() else path
 
 
+WHOLE = "whole"
+"""Of a journal: nothing is missing but the files' names."""
+
+
+def partial_of(path: Path) -> Path:
+    """What there is of a file, while it grows."""
+    return path.with_name(f".{path.name}.partial")
+
+
 def journal_of(path: Path) -> Path:
     """What tells how much of a file is whole, while it grows."""
     return path.with_name(f".{path.name}.journal")
+
+
+def settle(paths: Sequence[Path]) -> None:
+    """Gives files that are whole their names, where a kill came in between."""
+    places = list(map(place_of, paths))
+    journal = journal_of(places[0])
+    if journal.exists() and read_json(journal).get(WHOLE):
+        for path in places:
+            with contextlib.suppress(FileNotFoundError):  # it has it
+                partial_of(path).replace(path)
+        journal.unlink()
+
+
+def _open_alone(path: Path, partial: Path) -> BinaryIO:
+    """What there is of a file, which no other process then can write."""
+    try:
+        stream = partial.open("ab")
+    except OSError as error:
+        reason = (error.strerror or "cannot be written").lower()
+        raise UserError(f"{path}: expected a place to write to ({reason})") from None
+    try:
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        raise UserError(f"{path}: another process is writing it; wait for it or end it") from None
+    except OSError:  # some file systems have no locks
+        pass
+    return stream
 
 
 class Growing:
@@ -94,27 +137,29 @@ class Growing:
                 what = "a folder" if path.is_dir() else "a device or a pipe (-o may be left out)"
                 raise UserError(f"{path}: expected the name of a file to write, found {what}")
         self.paths = list(map(place_of, paths))
-        self.partials = [path.with_name(f".{path.name}.partial") for path in self.paths]
+        self.partials = list(map(partial_of, self.paths))
         self.journal = journal_of(self.paths[0])
         self.made_with = None if made_with is None else dict(made_with)
         self.lines, self.sizes, self.digest = 0, [0] * len(paths), ""
         self.tally: Counter[str] = Counter()
-        if resume and self.journal.exists():
-            self._read_journal(self.made_with or {})
-        else:  # what it tells of is about to go
-            with contextlib.suppress(OSError):
-                self.journal.unlink()
-        self.streams = list(map(self._open, self.paths, self.partials, self.sizes))
-
-    def _open(self, path: Path, partial: Path, size: int) -> BinaryIO:
+        self.streams: list[BinaryIO] = []
         try:
-            stream = partial.open("r+b" if self.lines else "wb")
-        except OSError as error:
-            reason = (error.strerror or "cannot be written").lower()
-            raise UserError(f"{path}: expected a place to write to ({reason})") from None
-        stream.truncate(size)
-        stream.seek(size)
-        return stream
+            for path, partial in zip(self.paths, self.partials, strict=True):
+                self.streams.append(_open_alone(path, partial))
+            if resume and self.journal.exists():
+                self._read_journal(self.made_with or {})
+            else:  # what it tells of is about to go
+                with contextlib.suppress(OSError):
+                    self.journal.unlink()
+        except BaseException:
+            for stream, partial in zip(self.streams, self.partials, strict=False):
+                if not partial.stat().st_size:  # nothing was begun
+                    partial.unlink()
+                stream.close()
+            raise
+        for stream, size in zip(self.streams, self.sizes, strict=True):
+            stream.truncate(size)
+            stream.seek(size)
 
     def _read_journal(self, made_with: Mapping[str, Any]) -> None:
         found = read_json(self.journal)
@@ -127,7 +172,7 @@ class Growing:
                 )
         least = dict(zip(self.partials, found["bytes"], strict=False))
         for path, partial in zip(self.paths, self.partials, strict=True):
-            if not partial.exists() or partial.stat().st_size < least.get(partial, 0):
+            if partial not in least or partial.stat().st_size < least[partial]:
                 raise UserError(
                     f"{path}: expected --resume with what was begun, found no whole {partial.name} "
                     "beside it; name the files as before, or leave --resume out to begin anew"
@@ -164,18 +209,24 @@ class Growing:
 
     def finish(self) -> None:
         """All is there: the files get their names."""
-        for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
+        for stream, path in zip(self.streams, self.paths, strict=True):
             with errors_named(path):
                 if path.suffix == PACKED and not stream.tell():  # no bytes at all are no gzip file
                     stream.write(gzip.compress(b"", mtime=0))
-                stream.close()
+                stream.flush()
+                os.fsync(stream.fileno())
+        if self.journal.exists():
+            write_json(self.journal, {**read_json(self.journal), WHOLE: True})
+        for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
+            stream.close()
             partial.replace(path)
         self.journal.unlink(missing_ok=True)
 
     def give_up(self) -> None:
         """Nothing more will come in this session: what cannot be gone on with is removed."""
         for stream, partial in zip(self.streams, self.partials, strict=True):
-            stream.close()
+            with contextlib.suppress(OSError):  # on a full disk: the reason is told already
+                stream.close()
             if not self.lines or self.made_with is None:
                 partial.unlink(missing_ok=True)
 

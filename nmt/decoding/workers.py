@@ -1,11 +1,13 @@
 """A function applied to a stream of items, in order, by several processes side by side."""
 
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, TypeVar
 
 import torch
@@ -60,9 +62,18 @@ class _Made:
 
 def _open(make: Callable[[], Callable[[Any], Any]], threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     keep_freed_memory()
     _Made.function = make()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot tell its processes, which would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _apply(item: Any) -> Any:

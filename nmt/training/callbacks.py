@@ -122,6 +122,10 @@ class Patience(EarlyStopping):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # The session before may have ended between the last validation and what follows from it.
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
 
 class Progress(Callback):
     """Loss, tokens per second and time left: a live bar on a terminal, else a line now and then.

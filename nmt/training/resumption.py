@@ -1,17 +1,23 @@
 """Whether a run's folder may be gone on with, and what was decided when it was started."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nmt import checkpoint, options, processes
 from nmt.config import Config
+from nmt.data.datamodule import TranslationData
 from nmt.errors import UserError
-from nmt.files import read_json
+from nmt.files import alone, read_json, sha256
+from nmt.model.seq2seq import Seq2Seq
 from nmt.options import flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
+from nmt.training.precision import choose_precision, device
 from nmt.vocab import tokenizer_files
 
 # Keys that may change between the start of a run and its resumption: they alter neither the
@@ -94,7 +100,60 @@ def start_over(folder: Path) -> None:
             f"training.folder: expected {folder} to be new or a run, found something else, which "
             "--fresh does not delete; remove it by hand or choose another training.folder"
         )
-    shutil.rmtree(folder)
+    place = folder.resolve()
+    deleted = place.with_name(f".{place.name}.deleted")
+    shutil.rmtree(deleted, ignore_errors=True)  # of a session that was killed while it deleted
+    place.rename(deleted)
+    place.mkdir()  # what a link leads to stays
+    shutil.rmtree(deleted)
+
+
+@contextmanager
+def in_turn(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """While another command trains in the same folder, waits until it has ended."""
+    with ExitStack() as stack:
+
+        def enter() -> None:
+            told = f"{folder}: another process is training in it; waiting"
+            stack.enter_context(alone(folder, lambda: say(told)))
+
+        processes.agreed(enter)
+        yield
+
+
+def expect_the_same(data_hash: str, prepared: Path) -> None:
+    """Refuses data of other machines that are not those of this one.
+
+    Raises:
+        UserError: process 1 has other data.
+    """
+    if processes.agreed(lambda: data_hash) != data_hash:
+        raise UserError(
+            f"{prepared}: expected the data that process 1 of {processes.world()} has, found "
+            "others of that name; several machines need the same, best on a disk that all share"
+        )
+
+
+def expect_shared(folder: Path) -> None:
+    """Refuses a folder that process 1 does not write to.
+
+    Raises:
+        UserError: it holds no run, or another one.
+    """
+
+    def states() -> list[tuple[str, int, str]]:
+        manifest = folder / checkpoint.MANIFEST
+        found = [*checkpoint.states_of(folder), *([manifest] if manifest.exists() else [])]
+        told = sha256(manifest) if manifest.exists() else ""
+        return [(path.name, path.stat().st_size, told) for path in found]
+
+    wanted, found = processes.agreed(states), states()
+    processes.meet()  # before process 1 writes more
+    if wanted != found or not (folder / checkpoint.CONFIG).exists():
+        raise UserError(
+            f"{folder}: expected the run that process 1 of {processes.world()} has opened, found "
+            "another or none; several machines need this folder on a disk that all of them share"
+        )
 
 
 def check_prepared(prepared: Path, config: Config) -> str:
@@ -165,7 +224,9 @@ def other_machine(facts: dict[str, Any]) -> str | None:
     """What is not as it was when the run was last saved, if its results may differ by it."""
     was, now = facts["versions"], checkpoint.versions()
     changed = [
-        f"{name} {was[name]} is {now[name]}" for name in now if was.get(name, "") != now[name]
+        f"{name} {was.get(name, 'none')} is {now.get(name, 'none')}"
+        for name in was | now
+        if was.get(name) != now.get(name)
     ]
     if not changed:
         return None
@@ -203,3 +264,34 @@ def _changes(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, An
         free = key in FREE_KEYS or key.startswith(FREE_SECTIONS)
         if not free and was.get(key) != now.get(key):
             yield key, was.get(key), now.get(key)
+
+
+def new_facts(
+    config: Config,
+    data: TranslationData,
+    data_hash: str,
+    model: Seq2Seq,
+    parent: checkpoint.Run | None,
+) -> dict[str, Any]:
+    """What is decided once, at the start of a run, and kept in its manifest."""
+    layout = layout_of(config)
+    torch.set_num_threads(layout["threads"])
+    return {
+        "languages": [config.data.source_language, config.data.target_language],
+        "data_hash": data_hash,
+        "parent": parent.manifest["files"][checkpoint.WEIGHTS] if parent else None,
+        "parameters": model.parameters_count(),
+        "max_source_length": int(data.plan.source_lengths.max()),
+        "choices": {
+            "precision": choose_precision(config.training.precision, device()),
+            **layout,
+            # Only where it matters: what is free is never the same twice.
+            **({"memory": data.plan.room.size} if len(data.plan) > data.plan.wished else {}),
+        },
+    }
+
+
+def layout_of(config: Config) -> dict[str, int]:
+    """How the work is divided; the machine's threads, by whoever started several processes."""
+    threads = config.training.threads or torch.get_num_threads()
+    return {"threads": threads, "processes": processes.world()}

@@ -22,13 +22,18 @@ from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
 from nmt.training.footprint import GB, free_for_batches, plan_batches
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
-from nmt.training.precision import choose_precision, device
+from nmt.training.precision import device
 from nmt.training.resumption import (
     already_finished,
     check_folder,
     check_objective,
     check_prepared,
+    expect_shared,
+    expect_the_same,
     facts_to_resume,
+    in_turn,
+    layout_of,
+    new_facts,
     other_machine,
     other_processes,
     start_over,
@@ -86,11 +91,25 @@ def train(
     Raises:
         UserError: no prepared data, or a folder whose run does not fit the settings.
     """
+    folder = Path(config.training.folder)
+    check_folder(folder, Path(config.data.folder), init_from)
+    with in_turn(folder, say):
+        return _trained(config, make_validation, make_risk, say, fresh, init_from)
+
+
+def _trained(
+    config: Config,
+    make_validation: MakeValidation,
+    make_risk: MakeRisk,
+    say: Say,
+    fresh: bool,
+    init_from: Path | None,
+) -> Path:
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
-    check_folder(folder, prepared, init_from)
     check_objective(config, init_from, fresh)
     dataset = open_dataset(prepared)
     data_hash = check_prepared(prepared, config)
+    expect_the_same(data_hash, prepared)
     parent = checkpoint.load_run(init_from) if init_from else None
     if parent and is_packed(parent.model):
         raise UserError(
@@ -99,7 +118,7 @@ def train(
         )
     config = with_inherited_model(config, parent, fresh)
     state, facts = processes.agreed(lambda: _open(config, data_hash, parent, say, fresh))
-    _expect_shared(folder)
+    expect_shared(folder)
     source, target = load_vocabularies(folder)
     model = _make_model(config, source, target, parent)
     data = _data(config, encoded_for(folder, prepared, dataset, say), model, facts, say)
@@ -109,7 +128,7 @@ def train(
         say(f"{folder}: this run is finished: {done}; --fresh starts over")
         return folder
     if facts is None:
-        facts = processes.agreed(lambda: _new_facts(config, data, data_hash, model, parent))
+        facts = processes.agreed(lambda: new_facts(config, data, data_hash, model, parent))
     facts.pop("finished", None)
     if processes.rank() == 0:
         checkpoint.write_config(folder, config)
@@ -156,16 +175,8 @@ def _open(
         say(f"{folder}: {difference}")
     if difference := other_processes(facts):
         say(f"{folder}: {difference}")
-        facts["choices"] |= _layout(config)
+        facts["choices"] |= layout_of(config)
     return state, facts
-
-
-def _expect_shared(folder: Path) -> None:
-    if not (folder / checkpoint.CONFIG).exists():
-        raise UserError(
-            f"{folder}: expected the run that process 1 of {processes.world()} has opened, found "
-            "none; several machines need this folder on a disk that all of them share"
-        )
 
 
 def _data(
@@ -223,37 +234,6 @@ def _steps(config: Config, epoch: int) -> tuple[int, int]:
         wanted = min(wanted, training.max_steps)
     every = min(training.validate_every or epoch, wanted)
     return every, -(-wanted // every) * every
-
-
-def _new_facts(
-    config: Config,
-    data: TranslationData,
-    data_hash: str,
-    model: Seq2Seq,
-    parent: checkpoint.Run | None,
-) -> dict[str, Any]:
-    """What is decided once, at the start of a run, and kept in its manifest."""
-    layout = _layout(config)
-    torch.set_num_threads(layout["threads"])
-    return {
-        "languages": [config.data.source_language, config.data.target_language],
-        "data_hash": data_hash,
-        "parent": parent.manifest["files"][checkpoint.WEIGHTS] if parent else None,
-        "parameters": model.parameters_count(),
-        "max_source_length": int(data.plan.source_lengths.max()),
-        "choices": {
-            "precision": choose_precision(config.training.precision, device()),
-            **layout,
-            # Only where it matters: what is free is never the same twice.
-            **({"memory": data.plan.room.size} if len(data.plan) > data.plan.wished else {}),
-        },
-    }
-
-
-def _layout(config: Config) -> dict[str, int]:
-    """How the work is divided; the machine's threads, by whoever started several processes."""
-    threads = config.training.threads or torch.get_num_threads()
-    return {"threads": threads, "processes": processes.world()}
 
 
 def _in_each(world: int) -> str:

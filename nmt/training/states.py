@@ -1,6 +1,7 @@
 """The state that a run is gone on with: saved whole, kept twice, read again with care."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -190,4 +191,7 @@ def _fault(path: Path) -> str | None:
 def clear_partial(folder: Path) -> None:
     """Removes what a process that was killed had not finished writing."""
     for path in folder.glob(".*.partial"):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.strategies import DDPStrategy
 
 from nmt import checkpoint, processes
@@ -44,6 +45,7 @@ def make_trainer(
     with contextlib.suppress(ModuleNotFoundError):  # the extra `tensorboard` is not installed
         loggers.append(TensorBoardLogger(folder, name="logs", version=loggers[0].version))
     return pl.Trainer(
+        default_root_dir=folder,  # elsewhere Lightning might find a state that is not this run's
         accelerator=device(),
         **_places(),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
@@ -63,7 +65,8 @@ def make_trainer(
 def _places() -> dict[str, Any]:
     """Where the processes that train together are, each on a device of its own."""
     if (world := processes.world()) == 1:
-        return {"devices": 1}
+        # Within a job of several tasks Lightning would take this for one of several processes.
+        return {"devices": 1, "plugins": [LightningEnvironment()]}
     here = processes.here()
     if device() == "cuda" and here > torch.cuda.device_count():
         raise UserError(
@@ -96,7 +99,7 @@ def rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> 
     loss.backward()  # type: ignore[no-untyped-call]
     module.zero_grad()
     try:
-        with tempfile.TemporaryDirectory(dir=folder) as name:
+        with tempfile.TemporaryDirectory(".partial", ".rehearsal-", folder) as name:
             checkpoint.write_weights(Path(name), module.model)
             with torch.no_grad():
                 checkpoint.load_weights(module.model, Path(name) / checkpoint.WEIGHTS)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.streams import Blocks, Growing, count_lines, growing
+from nmt.decoding.streams import Blocks, Growing, count_lines, growing, settle
 from nmt.errors import UserError
 from nmt.lines import read_lines, reading
 
@@ -227,6 +227,71 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     written(tmp_path / "link", TEXT)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "deep" / "file").read_text() == TEXT.upper()
+
+
+def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
+    with growing([tmp_path / "out"], {}) as first:
+        first.add([b"one\n"], 1, "")
+        for resume in (False, True):
+            with (
+                pytest.raises(UserError, match="out: another process is writing it"),
+                growing([tmp_path / "out"], {}, resume=resume),
+            ):
+                pass
+        first.add([b"two\n"], 1, "")
+    assert (tmp_path / "out").read_text() == "one\ntwo\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_kill_between_two_names_loses_nothing(
+    renamed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, replace = [tmp_path / "out", tmp_path / "ill"], Path.replace
+    left = iter(range(renamed))
+
+    def killed(path: Path, *target: Path) -> Path:
+        ours = path.name in (".out.partial", ".ill.partial", ".out.journal")
+        if ours and next(left, None) is None:
+            raise KeyboardInterrupt
+        return replace(path, *target)
+
+    def grow() -> None:
+        with growing(paths, {}) as out:
+            out.add([b"one\n", b"1\n"], 1, "")
+            monkeypatch.setattr(Path, "replace", killed)
+            monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: killed(path))
+
+    with pytest.raises(KeyboardInterrupt):
+        grow()
+    monkeypatch.undo()
+    settle(paths)
+    assert [path.read_text() for path in paths] == ["one\n", "1\n"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ill", "out"]
+
+
+class Full(io.BytesIO):
+    """A stream onto a full disk: what was not written once fails again when it is closed."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def close(self) -> None:
+        super().close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_stays_full_is_told_by_the_output_s_name(tmp_path: Path) -> None:
+    def grow() -> None:
+        with growing([tmp_path / "out"], {}) as out:
+            assert isinstance(out, Growing)
+            out.streams[0].close()
+            out.streams = [Full()]
+            out.add([b"more than fits\n"], 1, "")
+
+    with pytest.raises(OSError, match=r"No space left on device: .*out"):
+        grow()
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_files_than_were_begun_are_refused(tmp_path: Path) -> None:

@@ -305,7 +305,7 @@ def test_models_of_other_vocabularies_are_refused(tmp_path: Path) -> None:
     tokenizer = json.loads(path.read_text())
     tokenizer["model"]["merges"] = tokenizer["model"]["merges"][:-1]
     path.write_text(json.dumps(tokenizer))
-    checkpoint.write_manifest(tmp_path / "other", {})
+    checkpoint.write_manifest(tmp_path / "other", {"languages": ["xx", "yy"]})
     with pytest.raises(UserError, match=r"other: expected the vocabularies of .*one, found others"):
         Translator.load(tmp_path / "one", tmp_path / "other")
 

@@ -1,6 +1,8 @@
 """Several processes, one order."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +12,7 @@ import pytest
 
 from nmt.decoding.workers import map_in_processes
 from nmt.errors import UserError
+from tests.training.test_processes import lives
 
 
 def make_doubler() -> Callable[[int], tuple[int, int]]:
@@ -69,3 +72,32 @@ def test_only_a_few_items_are_taken_ahead() -> None:
 def test_a_process_that_dies_ends_the_work_with_a_sentence() -> None:
     with pytest.raises(UserError, match="a process that translates died"):
         list(map_in_processes(make_mortal, range(10), 2))
+
+
+PROGRAM = """
+import sys
+from functools import partial
+from pathlib import Path
+from nmt.decoding.workers import map_in_processes
+from tests.decoding.test_workers import make_meeting
+
+if __name__ == "__main__":
+    for number in map_in_processes(partial(make_meeting, Path(sys.argv[1])), iter(int, 1), 2):
+        pass
+"""
+
+
+def test_no_process_outlives_one_that_is_killed(tmp_path: Path) -> None:
+    program, met = tmp_path / "program.py", tmp_path / "met"
+    program.write_text(PROGRAM)
+    met.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, str(program), str(met)], env=environment) as parent:
+        while len(list(met.iterdir())) < 2:
+            assert parent.poll() is None
+            time.sleep(0.02)
+        parent.kill()
+    end = time.monotonic() + 60
+    while any(lives(int(worker.name)) for worker in met.iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.02)

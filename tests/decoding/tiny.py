@@ -77,7 +77,7 @@ def save_run(folder: Path, facts: dict[str, Any]) -> None:
     checkpoint.write_weights(folder, model())
     checkpoint.write_config(folder, CONFIG)
     (folder / checkpoint.METRICS).write_text("{}", encoding="utf-8")
-    checkpoint.write_manifest(folder, facts)
+    checkpoint.write_manifest(folder, {"languages": ["xx", "yy"], **facts})
 
 
 @cache

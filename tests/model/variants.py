@@ -23,6 +23,7 @@ NEEDS: dict[str, Settings] = {
     "Decoder.attend=before": {
         "self_attention": {"kind": "multihead", "heads": 2, "head_size": SIZE}
     },
+    "Seq2Seq.readout_size": {"tie_embeddings": "none"},
     "Seq2Seq.encoder=none": {"decoder": {"hidden_size": SIZE, "attention": "none"}},
 }
 """What an option is tried with, where it would be refused alone."""

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from nmt import checkpoint
-from nmt.training import precision
-from nmt.training import run as training
+from nmt.training import precision, resumption
 from tests.toy import Toy
 from tests.training.scripted import PowerCut, Script, same, settings
 
@@ -21,7 +20,7 @@ def test_precision_is_measured_once_said_recorded_and_reused(
         asked.append(wanted)
         return "bf16"
 
-    monkeypatch.setattr(training, "choose_precision", choose)
+    monkeypatch.setattr(resumption, "choose_precision", choose)
     changes = settings(toy, tmp_path / "run", training__precision="auto")
     first, second = Script(cut=("update", 6)), Script()
     with pytest.raises(PowerCut):

@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import torch
 from nmt import checkpoint
 from nmt.cli import main
 from nmt.errors import UserError
+from nmt.files import alone
 from tests.toy import Toy
 from tests.training.scripted import PowerCut, Script, assert_alike, settings
 
@@ -326,6 +329,33 @@ def test_fresh_starts_over(toy: Toy, whole: Trained, tmp_path: Path) -> None:
     assert not (run / "evaluation").exists()
     assert [folder.name for folder in (run / "logs").iterdir()] == ["version_0"]
     assert checkpoint.load_run(run).config.model["decoder"]["hidden_size"] == 8
+
+
+def test_fresh_starts_over_where_a_link_leads(toy: Toy, whole: Trained, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(whole(), tmp_path / "scratch" / "run"))
+    (place / "evaluation").mkdir()
+    (tmp_path / "run").symlink_to(place)
+    (tmp_path / "scratch" / ".run.deleted").mkdir()  # of a session that was killed
+    script = Script()
+    script.run(settings(toy, tmp_path / "run"), fresh=True)
+    assert min(script.updated) == 1
+    assert (tmp_path / "run").is_symlink() and not (place / "evaluation").exists()
+    assert not (tmp_path / "scratch" / ".run.deleted").exists()
+    assert_alike(place, whole())
+
+
+def test_two_commands_train_in_one_folder_one_after_the_other(
+    toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
+    scripts = [Script(), Script()]
+    with ThreadPoolExecutor() as pool, alone(tmp_path / "run", lambda: None):
+        later = pool.submit(scripts[0].run, settings(toy, tmp_path / "run"))
+        while not scripts[0].said:
+            time.sleep(0.01)
+        assert scripts[0].said == [
+            f"{tmp_path / 'run'}: another process is training in it; waiting"
+        ]
+    assert_alike(later.result(), whole())
 
 
 def test_a_start_that_came_to_nothing_leaves_no_trace(

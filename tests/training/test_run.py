@@ -17,7 +17,7 @@ from nmt.errors import UserError
 from nmt.files import sha256
 from nmt.training.module import TranslationModule
 from tests.toy import Toy
-from tests.training.scripted import Script, same, settings
+from tests.training.scripted import PowerCut, Script, assert_alike, same, settings
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,19 @@ def test_patience(toy: Toy, tmp_path: Path) -> None:
     manifest = checkpoint.read_manifest(run)
     assert manifest["finished"] == {"step": 20, "steps": 100, "patience": 3}
     assert manifest["best_step"] == 8
+
+
+def test_patience_that_was_spent_when_the_session_ended_is_spent(toy: Toy, tmp_path: Path) -> None:
+    scores = {4: 7.0, 8: 6.0, 12: 5.0, 16: 9.0, 20: 9.0}
+    patient = {"training__patience": 2, "training__max_steps": 20}
+    whole = Script(scores.__getitem__).run(settings(toy, tmp_path / "whole", **patient))
+    changes = settings(toy, tmp_path / "cut", **patient)
+    with pytest.raises(PowerCut):
+        Script(scores.__getitem__, cut=("end", 12)).run(changes)
+    script = Script(scores.__getitem__)
+    assert_alike(script.run(changes), whole)
+    assert not script.updated
+    assert checkpoint.read_manifest(tmp_path / "cut")["finished"]["step"] == 12
 
 
 @pytest.mark.parametrize(
