@@ -95,4 +95,5 @@ def save_run(folder: Path, config: Config) -> None:
     checkpoint.write_weights(folder, endless_model(config))
     checkpoint.write_config(folder, config)
     (folder / checkpoint.METRICS).write_text("{}\n", encoding="utf-8")
-    checkpoint.write_manifest(folder, {})
+    languages = [config.data.source_language, config.data.target_language]
+    checkpoint.write_manifest(folder, {"languages": languages})

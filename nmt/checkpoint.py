@@ -158,9 +158,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path}: differs from the file that training wrote (by sha256); restore it from a copy of "
+        "the run, or train again"
+    )
+
+
 def read_config(folder: Path) -> Config:
     """The settings of a run, checked again; those of an older version mean what they meant."""
-    settings, version = read_yaml(folder / CONFIG), read_manifest(folder)["format_version"]
+    version = read_manifest(folder)["format_version"]
+    if not (folder / CONFIG).is_file():
+        raise _damaged(folder / CONFIG)
+    settings = read_yaml(folder / CONFIG)
     model: Any = settings.get("model")
     if isinstance(model, dict):
         settings["model"] = _as_it_was(model, version)
@@ -264,10 +274,7 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     for name, digest in files.items():
         path = folder / Path(name).name
         if not path.is_file() or sha256(path) != digest:
-            raise UserError(
-                f"{path}: differs from the file that training wrote (by sha256); restore it from "
-                "a copy of the run, or train again"
-            )
+            raise _damaged(path)
     config = read_config(folder)
     source, target = load_vocabularies(folder)
     _check_size(config, source, target, folder / WEIGHTS)

@@ -286,6 +286,7 @@ def _allowed(found: str, allowed: Mapping[str, Any]) -> str:
 def _brief(value: Any) -> str:
     """What was found, as Python writes it; of what is long or deep, its beginning."""
     told = Repr()
+    told.maxlevel = 2
     told.maxstring = told.maxother = told.maxlong = 200
     return told.repr(value)
 

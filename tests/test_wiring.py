@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nmt import config
+from nmt.checkpoint import build_model
 from nmt.data.datamodule import open_dataset
 from nmt.evaluation.callback import ValidationBleu
 from nmt.files import write_json
@@ -38,7 +39,8 @@ def test_validation_has_its_own_beam_and_the_languages_tokenizer(
     handed: dict[str, Callable[..., Any]], toy: Toy
 ) -> None:
     split, vocabularies = open_dataset(toy.prepared)["validation"], load_vocabularies(toy.prepared)
-    callback = handed["validation"](split, *vocabularies).callback
+    model = build_model(config.load(toy.config), *vocabularies)
+    callback = handed["validation"](model, split, *vocabularies).callback
     assert isinstance(callback, ValidationBleu)
     assert (callback.decoding.beam_size, callback.tokenize) == (3, "char")
     assert callback.sources == split["source"][:]
