@@ -11,9 +11,9 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from tqdm import tqdm
 
 from nmt import processes
-from nmt.checkpoint import METRICS, write_manifest, write_weights
+from nmt.checkpoint import METRICS, WEIGHTS, write_manifest, write_weights
 from nmt.errors import UserError
-from nmt.files import write_json
+from nmt.files import sha256, write_json
 from nmt.training.module import TranslationModule
 from nmt.training.optim import moving_average
 
@@ -41,6 +41,7 @@ class RunFolder(Callback):
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
         self._loss, self._tokens = 0.0, 0.0  # summed since the last validation
+        self._weights, self._lost = "", False
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         tokens = float(trainer.callback_metrics["tokens"])
@@ -62,10 +63,11 @@ class RunFolder(Callback):
         self._loss, self._tokens = 0.0, 0.0
         row = {"step": trainer.global_step, "train_loss": train_loss, **self.metrics()}
         self.history.append(row)
-        if not self.best or score(row) > score(self.best):
-            self.best = row
+        if self._lost or not self.best or score(row) > score(self.best):
+            self.best, self._lost = row, False
             if processes.rank() == 0:
                 write_weights(self.folder, pl_module.model)
+                self._weights = sha256(self.folder / WEIGHTS)
         self.write()
 
     def write(self, **more_facts: Any) -> None:
@@ -102,11 +104,16 @@ class RunFolder(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         sums = {"loss": self._loss, "tokens": self._tokens}
-        return {"history": self.history, "best": self.best, **sums}
+        return {"history": self.history, "best": self.best, "weights": self._weights, **sums}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
         self._loss, self._tokens = state_dict.get("loss", 0.0), state_dict.get("tokens", 0.0)
+        self._weights = state_dict.get("weights", "")
+        # A session that was killed may have kept a better model than its state knows of: as this
+        # one may go another way, its next model takes the place, whatever it is worth.
+        kept = self.folder / WEIGHTS
+        self._lost = bool(self._weights) and (not kept.exists() or sha256(kept) != self._weights)
 
 
 class Patience(EarlyStopping):

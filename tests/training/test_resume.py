@@ -18,8 +18,9 @@ from nmt import checkpoint
 from nmt.cli import main
 from nmt.errors import UserError
 from nmt.files import alone
+from nmt.training.states import SavedState
 from tests.toy import Toy
-from tests.training.scripted import PowerCut, Script, assert_alike, settings
+from tests.training.scripted import PowerCut, Script, assert_alike, same, settings
 
 Trained = Callable[..., Path]
 
@@ -329,6 +330,27 @@ def test_fresh_starts_over(toy: Toy, whole: Trained, tmp_path: Path) -> None:
     assert not (run / "evaluation").exists()
     assert [folder.name for folder in (run / "logs").iterdir()] == ["version_0"]
     assert checkpoint.load_run(run).config.model["decoder"]["hidden_size"] == 8
+
+
+def test_the_model_that_is_kept_is_the_one_that_was_measured(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when the better model is there and its state is not, then trained another way."""
+    save = SavedState._save
+
+    def killed(state: SavedState, trainer: pl.Trainer) -> None:
+        if trainer.global_step == 8:
+            raise PowerCut
+        save(state, trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SavedState, "_save", killed)
+        with pytest.raises(PowerCut):
+            Script({4: 7.0, 8: 9.0}.__getitem__).run(settings(toy, tmp_path / "run"))
+    script = Script({8: 5.0, 12: 4.0}.__getitem__)
+    run = script.run(settings(toy, tmp_path / "run", training__learning_rate=0.003))
+    best = checkpoint.read_manifest(run)["best_step"]
+    assert same(checkpoint.load_run(run).model.state_dict(), script.validated[best])
 
 
 def test_fresh_starts_over_where_a_link_leads(toy: Toy, whole: Trained, tmp_path: Path) -> None:
