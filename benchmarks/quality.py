@@ -107,7 +107,7 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
             continue
         trial = Trial(name, SYSTEMS[name](bench), bench, 0, given.timed_updates, [])
         content["versions"][name] = dict(trial.system.install())
-        codes = content["code"].setdefault(name, [])
+        codes = content.setdefault("code", {}).setdefault(name, [])
         if measure.code() not in codes:
             codes.append(measure.code())
         if name in OURS and len(codes) > 1:

@@ -12,7 +12,7 @@ from typing import Any
 from nmt.config import Data
 from nmt.errors import UserError
 from nmt.files import sha256, write_json
-from nmt.options import flat
+from nmt.schema import flat
 
 FORMAT = 1
 KIND = "prepared data"

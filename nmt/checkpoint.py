@@ -37,6 +37,7 @@ WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "shortlist.safetensors",
 )
 BEFORE_LAST = f"before-{LAST}"
+"""The state before the last, should that one be damaged."""
 SEAL, FIRST_SEALED = "seal", 5
 """The manifest's digest of itself, and the first version that had one."""
 

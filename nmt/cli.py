@@ -92,7 +92,7 @@ def _take_part(arguments: argparse.Namespace) -> bool:
         )
     arguments.shard = (processes.rank() + 1, processes.world())
     whole = [path for path in (arguments.output, arguments.health) if path]
-    return is_done(arguments, arguments.input, whole, _voice())
+    return processes.agreed(lambda: is_done(arguments, arguments.input, whole, _voice()))
 
 
 def _is_one_file(arguments: argparse.Namespace) -> bool:

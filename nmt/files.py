@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +34,36 @@ def alone(folder: Path, waiting: Callable[[], object]) -> Iterator[None]:
         folder: that is made or changed; the lock lies beside it.
         waiting: called before it waits.
     """
-    from filelock import FileLock, Timeout
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder, 0))
+        except TimeoutError:
+            waiting()
+            stack.enter_context(locked(folder, -1))
+        yield
+
+
+@contextmanager
+def locked(folder: Path, seconds: float) -> Iterator[None]:
+    """Keeps other processes out of a folder, where its file system can.
+
+    Raises:
+        TimeoutError: another process was in it for so many seconds; -1 waits without end.
+    """
+    from filelock import FileLock
 
     place = folder.resolve()
     with errors_named(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(place.parent, os.W_OK):
-        yield  # nothing can be made here, but it may be there already
-        return
-    lock = FileLock(place.with_name(f".{place.name}.lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        waiting()
-        lock.acquire()
+    lock = FileLock(place.with_name(f".{place.name}.lock"), fallback_to_soft=False)
+    # Where nothing can be made it may be there already; and some file systems have no locks.
+    if os.access(place.parent, os.W_OK):
+        try:
+            lock.acquire(timeout=seconds)
+        except TimeoutError:
+            raise
+        except (OSError, NotImplementedError):
+            pass
     try:
         yield
     finally:

@@ -35,17 +35,6 @@ class Option:
     help: str
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their full keys, as ``model.encoder.kind``."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
-
-
 def _part_of(annotation: Any) -> Part | None:
     if get_origin(annotation) is Annotated:
         return next((m for m in get_args(annotation)[1:] if isinstance(m, Part)), None)
@@ -133,16 +122,21 @@ def _section_of(option: Option, settings: Mapping[str, Any]) -> Any:
 
 
 def kind_at(target: Any, settings: Any, path: Sequence[str]) -> Any:
-    """The kind of the part under a dotted key, named or by default; None where there is none."""
-    kind = None
+    """The kind of the part under a dotted key, named or by default.
+
+    None where nothing is chosen from a table there, or nothing has been.
+    """
+    chosen = None
     for name in path:
         option = parameters(target).get(name) if callable(target) else None
         if option is None or not isinstance(settings, Mapping):
             return None
-        target, settings = _target_of(option), _section_of(option, settings)
-        kind = settings.get("kind") if isinstance(settings, Mapping) else settings
-        target = target.get(kind) if isinstance(target, Mapping) else target
-    return kind
+        target, settings, chosen = _target_of(option), _section_of(option, settings), None
+        if isinstance(target, Mapping):
+            kind = settings.get("kind") if isinstance(settings, Mapping) else settings
+            chosen = kind if isinstance(kind, str) else None
+            target = None if chosen is None else target.get(chosen)
+    return chosen
 
 
 def _check_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings:
@@ -229,7 +223,7 @@ def lay_over(target: Any, raw: Settings, overrides: Sequence[Override]) -> None:
         *path, last = key.split(".")
         was = kind_at(target, raw, path)
         section = _section(raw, path)
-        if last == "kind" and was != words[0]:
+        if last == "kind" and was not in (None, words[0]):
             section.clear()
         values = [_value(word) for word in words]
         section[last] = values[0] if len(values) == 1 else values
@@ -266,7 +260,11 @@ def walk(target: Any, settings: Any, where: str = "") -> Iterator[Option]:
         target = target[settings["kind"]]
     settings = settings if isinstance(settings, Mapping) else {}
     for key, option in parameters(target).items():
-        if (inner := _target_of(option)) is not None:
+        required = option.default is inspect.Parameter.empty and key not in settings
+        if isinstance(inner := _target_of(option), Mapping) and required:
+            meaning = f"one of: {' | '.join(inner)}"
+            yield Option(_join(where, f"{key}.kind"), str, option.default, meaning)
+        elif inner is not None:
             yield from walk(inner, _section_of(option, settings), _join(where, key))
         else:
             value = settings.get(key, option.default)

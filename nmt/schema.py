@@ -1,6 +1,7 @@
 """The words in which a constructor says what it takes: types that are checked, and parts."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -34,3 +35,14 @@ class Part:
     def resolve(self) -> Any:
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their full keys, as ``model.encoder.kind``."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found

@@ -154,6 +154,20 @@ def test_the_default_kind_named_again_keeps_the_options_of_a_part_without_one(fi
     assert other.model["encoder"]["kind"] == "self_attention" and other.model["encoder"]["shortcut"]
 
 
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_a_kind_that_has_no_options_of_its_own_leaves_the_others(kind: str, file: Path) -> None:
+    file.write_text(file.read_text().replace("  corpus:", "  tokenizer: {joint: true}\n  corpus:"))
+    found = config.load(file, [("data.tokenizer.kind", [kind])]).data.tokenizer
+    assert (found.kind, found.joint) == (kind, True)
+
+
+@pytest.mark.parametrize("words", [["recurrent", "self_attention"], ["[recurrent]"]])
+def test_several_kinds_are_refused(words: list[str], file: Path) -> None:
+    overrides = [("model.encoder.kind", words), ("model.encoder.layers", ["3"])]
+    with pytest.raises(UserError, match=r"model\.encoder\.kind: unknown value"):
+        config.load(file, overrides)
+
+
 def test_the_kind_of_a_part_comes_before_those_within_it(file: Path) -> None:
     overrides = [
         ("model.encoder.order.kind", ["recurrent"]),

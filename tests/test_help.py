@@ -84,6 +84,17 @@ def test_help_of_a_file_that_leaves_kinds_out(
     assert "model.encoder.kind: unknown value 'hexagonal'" in capsys.readouterr().err
 
 
+def test_help_of_a_file_without_a_corpus(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = yaml.safe_load(toy.config.read_text())
+    del settings["data"]["corpus"]
+    file = tmp_path / "short.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    assert main(["prepare", str(file), "--help"]) == 0
+    assert "--data.corpus.kind  one of: " in capsys.readouterr().out
+
+
 def test_help_shows_a_files_own_settings(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(toy.config), "--help"]) == 0
     out = capsys.readouterr().out

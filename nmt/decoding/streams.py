@@ -92,7 +92,7 @@ def settle(paths: Sequence[Path]) -> None:
         for path in places:
             with contextlib.suppress(FileNotFoundError):  # it has it
                 partial_of(path).replace(path)
-        journal.unlink()
+        journal.unlink(missing_ok=True)
 
 
 def _open_alone(path: Path, partial: Path) -> BinaryIO:
@@ -110,6 +110,10 @@ def _open_alone(path: Path, partial: Path) -> BinaryIO:
         raise UserError(f"{path}: another process is writing it; wait for it or end it") from None
     except OSError:  # some file systems have no locks
         pass
+    opened = os.fstat(stream.fileno())
+    if not partial.exists() or not os.path.samestat(opened, partial.stat()):
+        stream.close()  # the other process was at its end just now
+        raise UserError(f"{path}: another process has just written it; run again")
     return stream
 
 
@@ -153,9 +157,10 @@ class Growing:
                     self.journal.unlink()
         except BaseException:
             for stream, partial in zip(self.streams, self.partials, strict=False):
-                if not partial.stat().st_size:  # nothing was begun
-                    partial.unlink()
+                begun = partial.stat().st_size > 0
                 stream.close()
+                if not begun:
+                    partial.unlink(missing_ok=True)
             raise
         for stream, size in zip(self.streams, self.sizes, strict=True):
             stream.truncate(size)
@@ -219,7 +224,11 @@ class Growing:
             write_json(self.journal, {**read_json(self.journal), WHOLE: True})
         for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
             stream.close()
-            partial.replace(path)
+            try:
+                partial.replace(path)
+            except FileNotFoundError:
+                if not path.exists():  # else another process has settled it
+                    raise
         self.journal.unlink(missing_ok=True)
 
     def give_up(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from nmt.documents.segments import Raw, Result, Segment, note_of
 from nmt.errors import UserError
+from nmt.files import errors_named
 from nmt.lines import Invalid, read_lines
 
 if TYPE_CHECKING:
@@ -93,19 +94,20 @@ def read(raw: Raw) -> Catalogue:
             "`pip install 'nmt[documents]'` adds it"
         ) from None
     text = _decoded(raw)
-    try:
-        # Of a string polib takes U+2028 and others for the end of a line; of a file, as gettext
-        # does, line feeds and carriage returns alone.
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "text.po"
+    # Of a string polib takes U+2028 and others for the end of a line; of a file, as gettext does,
+    # line feeds and carriage returns alone.
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "text.po"
+        with errors_named(path):
             path.write_bytes(text.encode())
+        try:
             file = polib.pofile(str(path), encoding="utf-8")
-    except OSError as error:
-        number = re.search(r"line (\d+)", str(error))
-        raise UserError(
-            f"{raw.name}, line {number[1] if number else 1}: expected an entry of a PO file, found "
-            "something else; `msgfmt -c` tells more"
-        ) from None
+        except OSError as error:
+            number = re.search(r"line (\d+)", str(error))
+            raise UserError(
+                f"{raw.name}, line {number[1] if number else 1}: expected an entry of a PO file, "
+                "found something else; `msgfmt -c` tells more"
+            ) from None
     _complete(file, raw)
     return Catalogue(file, raw)
 

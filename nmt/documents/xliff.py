@@ -83,10 +83,20 @@ def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
     sources: list[_Element] = []
     for unit in root.iter(like(root, "trans-unit")):
         if unit.get("approved") != "yes":
-            marks = [mark for mark in _marks(unit, "seg-source").values() if may_translate(mark)]
+            marks = [mark for mark in _segments(unit) if may_translate(mark)]
             whole = [source for source in children(unit, "source") if _is_open(unit, source)]
             sources += [mark for mark in marks if _is_open_mark(unit, mark)] if marks else whole
     return Marked(tree, sources, INLINE_1, _accept_1)
+
+
+def _segments(unit: "_Element") -> list["_Element"]:
+    """The segments of a unit's source, if each has a `mid` of its own."""
+    found = [
+        mark for place in children(unit, "seg-source") for mark in place.iter(like(place, "mrk"))
+    ]
+    segments = [mark for mark in found if mark.get("mtype") == "seg"]
+    marks = _marks(unit, "seg-source")
+    return segments if None not in marks and len(marks) == len(segments) else []
 
 
 def _marks(unit: "_Element", name: str) -> dict[str | None, "_Element"]:

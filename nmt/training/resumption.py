@@ -1,6 +1,5 @@
 """Whether a run's folder may be gone on with, and what was decided when it was started."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -13,12 +12,11 @@ from nmt import checkpoint, options, processes
 from nmt.config import Config
 from nmt.data.datamodule import TranslationData
 from nmt.errors import UserError
-from nmt.files import alone, read_json, sha256
+from nmt.files import locked, read_json, sha256
 from nmt.model.seq2seq import Seq2Seq
-from nmt.options import flat
+from nmt.schema import flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.precision import choose_precision, device
-from nmt.vocab import tokenizer_files
 
 # Keys that may change between the start of a run and its resumption: they alter neither the
 # model nor the data nor what the saved state means.
@@ -41,6 +39,9 @@ FREE_KEYS = {
     "training.log_every",
     "training.processes",
 }
+
+TURN_SECONDS = 60
+"""How long one process waits for the folder while the others wait for it."""
 
 # The data's hash says what data it is; where it came from does not matter.
 FREE_SECTIONS = ("decoding.", "data.corpus.")
@@ -87,37 +88,23 @@ def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: b
     return config
 
 
-def start_over(folder: Path) -> None:
-    """Deletes a run.
-
-    Raises:
-        UserError: the folder holds something else, which is not deleted.
-    """
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / checkpoint.CONFIG).exists() or not tokenizer_files(folder):
-        raise UserError(
-            f"training.folder: expected {folder} to be new or a run, found something else, which "
-            "--fresh does not delete; remove it by hand or choose another training.folder"
-        )
-    place = folder.resolve()
-    deleted = place.with_name(f".{place.name}.deleted")
-    shutil.rmtree(deleted, ignore_errors=True)  # of a session that was killed while it deleted
-    place.rename(deleted)
-    place.mkdir()  # what a link leads to stays
-    shutil.rmtree(deleted)
-
-
 @contextmanager
 def in_turn(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """While another command trains in the same folder, waits until it has ended."""
     with ExitStack() as stack:
 
-        def enter() -> None:
-            told = f"{folder}: another process is training in it; waiting"
-            stack.enter_context(alone(folder, lambda: say(told)))
+        def enter(seconds: float) -> bool:
+            try:
+                stack.enter_context(locked(folder, seconds))
+            except TimeoutError:
+                return False
+            return True
 
-        processes.agreed(enter)
+        if not processes.agreed(lambda: enter(0)):
+            say(f"{folder}: another process is training in it; waiting")
+            # In turns: several processes do not wait for each other without end.
+            while not processes.agreed(lambda: enter(TURN_SECONDS)):
+                pass
         yield
 
 

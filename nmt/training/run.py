@@ -36,11 +36,18 @@ from nmt.training.resumption import (
     new_facts,
     other_machine,
     other_processes,
-    start_over,
     with_inherited_model,
 )
 from nmt.training.risk import Risk
-from nmt.training.states import SavedState, Signals, clear_partial, exits, newest_state
+from nmt.training.states import (
+    SavedState,
+    Signals,
+    clear_deleted,
+    clear_partial,
+    exits,
+    newest_state,
+    start_over,
+)
 from nmt.training.trainer import make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
@@ -93,21 +100,24 @@ def train(
     """
     folder = Path(config.training.folder)
     check_folder(folder, Path(config.data.folder), init_from)
+    dataset = open_dataset(Path(config.data.folder))
     with in_turn(folder, say):
-        return _trained(config, make_validation, make_risk, say, fresh, init_from)
+        job = config, dataset, make_validation, make_risk
+        return _trained(*job, say, fresh=fresh, init_from=init_from)
 
 
 def _trained(
     config: Config,
+    dataset: datasets.DatasetDict,
     make_validation: MakeValidation,
     make_risk: MakeRisk,
     say: Say,
+    *,
     fresh: bool,
     init_from: Path | None,
 ) -> Path:
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
     check_objective(config, init_from, fresh)
-    dataset = open_dataset(prepared)
     data_hash = check_prepared(prepared, config)
     expect_the_same(data_hash, prepared)
     parent = checkpoint.load_run(init_from) if init_from else None
@@ -165,6 +175,7 @@ def _open(
     folder = Path(config.training.folder)
     if fresh:
         start_over(folder)
+    clear_deleted(folder)
     clear_partial(folder)
     state = newest_state(folder, say)
     facts = facts_to_resume(folder, state, config, data_hash, parent)

@@ -17,12 +17,11 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from nmt import processes
-from nmt.checkpoint import BEFORE_LAST, LAST, states_of
+from nmt.checkpoint import BEFORE_LAST, CONFIG, LAST, states_of
 from nmt.errors import UserError
 from nmt.files import write_atomically
 from nmt.processes import ENDINGS
-
-"""The state before the last, should that one be damaged."""
+from nmt.vocab import tokenizer_files
 
 SAVE_SECONDS = 600.0
 """The longest that work goes unsaved between two validations."""
@@ -195,3 +194,33 @@ def clear_partial(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def start_over(folder: Path) -> None:
+    """Deletes a run.
+
+    Raises:
+        UserError: the folder holds something else, which is not deleted.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / CONFIG).exists() or not tokenizer_files(folder):
+        raise UserError(
+            f"training.folder: expected {folder} to be new or a run, found something else, which "
+            "--fresh does not delete; remove it by hand or choose another training.folder"
+        )
+    place = folder.resolve()
+    clear_deleted(folder)
+    place.rename(_deleted(folder))
+    place.mkdir()  # what a link leads to stays
+    clear_deleted(folder)
+
+
+def _deleted(folder: Path) -> Path:
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.deleted")
+
+
+def clear_deleted(folder: Path) -> None:
+    """Deletes what a session that was killed had not finished deleting."""
+    shutil.rmtree(_deleted(folder), ignore_errors=True)

@@ -313,6 +313,19 @@ def test_a_segmented_unit_is_translated_segment_by_segment(
     assert not xliff.read(raw(made.decode(), "a.xlf")).segments
 
 
+@pytest.mark.parametrize("mids", [(None, None, None), ("1", "1", "2")])
+def test_segments_that_cannot_be_told_apart_are_translated_as_one(
+    mids: tuple[str | None, ...],
+) -> None:
+    content = segmented("")
+    for number, mid in enumerate(mids, start=1):
+        content = content.replace(f'mid="{number}"', f'mid="{mid}"' if mid else "", 1)
+    document = xliff.read(raw(content, "a.xlf"))
+    assert len(document.segments) == 1
+    [found] = etree.fromstring(translated(document)).iter("{*}target")
+    assert "".join(found.itertext()) == "ONE. TWO %s. THREE."
+
+
 def test_a_segmented_unit_with_one_bad_segment_is_to_be_read() -> None:
     def slip(text: str) -> Translated:
         return careless(text) if text == "One." else shout(text)

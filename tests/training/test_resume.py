@@ -17,7 +17,7 @@ import torch
 from nmt import checkpoint
 from nmt.cli import main
 from nmt.errors import UserError
-from nmt.files import alone
+from nmt.files import locked
 from nmt.training.states import SavedState
 from tests.toy import Toy
 from tests.training.scripted import PowerCut, Script, assert_alike, same, settings
@@ -370,7 +370,7 @@ def test_two_commands_train_in_one_folder_one_after_the_other(
     toy: Toy, whole: Trained, tmp_path: Path
 ) -> None:
     scripts = [Script(), Script()]
-    with ThreadPoolExecutor() as pool, alone(tmp_path / "run", lambda: None):
+    with ThreadPoolExecutor() as pool, locked(tmp_path / "run", 0):
         later = pool.submit(scripts[0].run, settings(toy, tmp_path / "run"))
         while not scripts[0].said:
             time.sleep(0.01)
