@@ -47,16 +47,15 @@ def test_it_learns_and_says_its_perplexity(english: Toy) -> None:
 
 
 def test_fine_tuned_by_settings_that_name_no_model_it_is_one_still(
-    english: Toy, tmp_path: Path
+    english: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = yaml.safe_load(english.config.read_text())
     del given["model"]
     given["training"] |= {"folder": str(tmp_path / "tuned"), "max_steps": 2, "validate_every": 2}
     file = tmp_path / "tuned.yaml"
     file.write_text(yaml.safe_dump(given))
-    done = command(["train", str(file), "--init-from", str(english.run)])
-    assert done.returncode == 0, done.stderr
-    contains(done.stderr, "best validation perplexity ")
+    assert main(["train", str(file), "--init-from", str(english.run)]) == 0
+    contains(capsys.readouterr().err, "best validation perplexity ")
 
 
 def test_copies_are_kept_and_splits_do_not_overlap(english: Toy) -> None:
