@@ -108,7 +108,8 @@ def measured(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     say(f"{len(jobs) - len(missing)} of {len(jobs)} trainings are there, {len(missing)} to make")
     for job, _ in _done("prepare", {job.folder("data"): job for job in missing}, 1):
         say(f"prepared {job.folder('data')}")
-    trainings, version = {job.folder("training"): job for job in missing}, measure.code()
+    trainings = {job.folder("training"): job for job in missing}
+    version = measure.code()
     for job, folder in _done("train", trainings, given.at_once):
         best = read_json(folder / METRICS)["validation"]
         found = {key: best[key] for key in ("bleu", "loss", "step", "signature")}

@@ -99,6 +99,7 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
                     f"{given.out}: expected points measured with {key} {wanted}, found "
                     f"{content.get(key)}; choose another --out, or set it back"
                 )
+    version = measure.code()
     points = {name: [Point(*one) for one in rows] for name, rows in content["points"].items()}
     for name in given.systems:
         found = points.setdefault(name, [])
@@ -108,8 +109,8 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
         trial = Trial(name, SYSTEMS[name](bench), bench, 0, given.timed_updates, [])
         content["versions"][name] = dict(trial.system.install())
         codes = content.setdefault("code", {}).setdefault(name, [])
-        if measure.code() not in codes:
-            codes.append(measure.code())
+        if version not in codes:
+            codes.append(version)
         if name in OURS and len(codes) > 1:
             say(f"{given.out}: the points of {name} are of {len(codes)} versions of the code")
         pace = trial.pace(trial.system.models[0])

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.config import Clean
-from nmt.scripts import letters
+from nmt.scripts import lengths
 
 Predicate = Callable[[str, str], bool]
-RATIO_MARGIN = 10
-"""Letters added to each side before their ratio is taken."""
 
 
 def empty(source: str, target: str) -> bool:
@@ -39,8 +37,8 @@ def predicates(settings: Clean) -> dict[str, Predicate]:
         return long(source) or long(target)
 
     def length_ratio(source: str, target: str) -> bool:
-        lengths = letters(source) + RATIO_MARGIN, letters(target) + RATIO_MARGIN
-        return max(lengths) > settings.max_ratio * min(lengths)
+        short, long = lengths(source, target)
+        return long > settings.max_ratio * short
 
     def copy(source: str, target: str) -> bool:
         return source == target

@@ -14,13 +14,14 @@ from tqdm import tqdm
 from data_prep.clean import Predicate, empty
 from data_prep.corpus import HeldOut, Pair
 from data_prep.pairs import Mask, Pairs, in_blocks, writing
+from nmt.corpora import TAGS
 
 Numbers = NDArray[np.uint64]
 """The first eight bytes of a text's digest: of a hundred million texts two are taken for the same
 once in some four thousand corpora."""
 
 _ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
-_TAG = re.compile(r"^<\w+>\s")
+_TAG = re.compile(rf"^{TAGS}\s")
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]")
 
 

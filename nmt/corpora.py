@@ -5,6 +5,9 @@ from typing import Literal
 
 from nmt.schema import Paths, PositiveInt
 
+TAGS = r"<\w+>"
+"""Words before a sentence, of synthetic pairs say, that are no part of it: a regular expression."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Files:

@@ -10,6 +10,9 @@ from typing import Any
 
 from nmt.errors import UserError
 
+TRY_SECONDS = 60.0
+"""How long is waited for a folder at a time."""
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a temporary file beside `path` and renames it once it is on the disk."""
@@ -27,19 +30,32 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def alone(folder: Path, waiting: Callable[[], object]) -> Iterator[None]:
+def alone(
+    folder: Path,
+    waiting: Callable[[], object],
+    agreed: Callable[[Callable[[], bool]], bool] = lambda enter: enter(),
+) -> Iterator[None]:
     """While another process works on the same folder, waits until it is done.
 
     Args:
         folder: that is made or changed; the lock lies beside it.
         waiting: called before it waits.
+        agreed: makes one of several processes try for all, which wait for each other, but not
+            without end: it tries again and again.
     """
     with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder, 0))
-        except TimeoutError:
+
+        def enter(seconds: float) -> bool:
+            try:
+                stack.enter_context(locked(folder, seconds))
+            except TimeoutError:
+                return False
+            return True
+
+        if not agreed(lambda: enter(0)):
             waiting()
-            stack.enter_context(locked(folder, -1))
+            while not agreed(lambda: enter(TRY_SECONDS)):
+                pass
         yield
 
 
@@ -48,7 +64,7 @@ def locked(folder: Path, seconds: float) -> Iterator[None]:
     """Keeps other processes out of a folder, where its file system can.
 
     Raises:
-        TimeoutError: another process was in it for so many seconds; -1 waits without end.
+        TimeoutError: another process was in it for so many seconds.
     """
     from filelock import FileLock
 

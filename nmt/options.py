@@ -121,7 +121,7 @@ def _section_of(option: Option, settings: Mapping[str, Any]) -> Any:
     return value
 
 
-def kind_at(target: Any, settings: Any, path: Sequence[str]) -> Any:
+def _kind_at(target: Any, settings: Any, path: Sequence[str]) -> Any:
     """The kind of the part under a dotted key, named or by default.
 
     None where nothing is chosen from a table there, or nothing has been.
@@ -221,7 +221,7 @@ def lay_over(target: Any, raw: Settings, overrides: Sequence[Override]) -> None:
 
     for key, words in sorted(overrides, key=order):
         *path, last = key.split(".")
-        was = kind_at(target, raw, path)
+        was = _kind_at(target, raw, path)
         section = _section(raw, path)
         if last == "kind" and was not in (None, words[0]):
             section.clear()

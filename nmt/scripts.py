@@ -6,6 +6,9 @@ LETTERS_A_SIGN = 3
 """Letters that a character of Han, kana or Hangul stands for, near enough: it writes a syllable
 or a word."""
 
+MARGIN = 10
+"""Letters added to each of two lengths, so that short texts do not seem to differ much."""
+
 _SIGN = re.compile(
     "[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
@@ -24,6 +27,12 @@ def letters(text: str) -> int:
     if text.isascii():
         return len(text)
     return len(text) + (LETTERS_A_SIGN - 1) * len(_SIGN.findall(text))
+
+
+def lengths(one: str, other: str) -> tuple[int, int]:
+    """The shorter and the longer of two texts in letters, with a margin, to be compared."""
+    both = letters(one) + MARGIN, letters(other) + MARGIN
+    return min(both), max(both)
 
 
 def is_unspaced(text: str) -> bool:

@@ -28,11 +28,18 @@ from tests.toy import Answer, Toy, sentences, write_lines
 NEW = sentences(40, seed=7)
 
 
+@pytest.fixture
+def blocks_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a few lines are several blocks."""
+    monkeypatch.setattr(files, "BLOCK", 3)
+
+
 def translate(trained: Toy, source: Path, out: Path, *options: object) -> int:
     words = ["translate", trained.run, "-i", source, "-o", out, "--workers", 1, *options]
     return main([str(word) for word in words])
 
 
+@pytest.mark.usefixtures("blocks_of_three")
 @pytest.mark.parametrize("name", ["out", "out.gz"])
 @pytest.mark.parametrize("options", [[], ["--format", "jsonl", "--n-best", "2"]])
 def test_cut_short_and_resumed_is_as_if_never_cut(
@@ -41,9 +48,7 @@ def test_cut_short_and_resumed_is_as_if_never_cut(
     trained: Toy,
     cut: Cut,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 3)
     source = write_lines(tmp_path / "in", [*NEW[:7], "", *NEW[7:13]])
     assert translate(trained, source, tmp_path / f"whole-{name}", *options) == 0
     for blocks in (0, 2, 1, 1):
@@ -56,14 +61,13 @@ def test_cut_short_and_resumed_is_as_if_never_cut(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.usefixtures("blocks_of_three")
 def test_what_is_whole_is_left_but_not_what_was_begun_anew_since(
     trained: Toy,
     cut: Cut,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 3)
     source = write_lines(tmp_path / "in", NEW[:6])
     assert translate(trained, source, tmp_path / "out") == 0
     old = (tmp_path / "out").read_bytes()
@@ -73,17 +77,14 @@ def test_what_is_whole_is_left_but_not_what_was_begun_anew_since(
     cut(1)
     assert translate(trained, source, tmp_path / "out") == 130
     assert (tmp_path / "out").read_bytes() == old
-    monkeypatch.undo()
-    monkeypatch.setattr(files, "BLOCK", 3)
+    cut(99)
     assert translate(trained, source, tmp_path / "out", "--resume") == 0
     assert translate(trained, source, tmp_path / "wanted") == 0
     assert (tmp_path / "out").read_bytes() == (tmp_path / "wanted").read_bytes() != old
 
 
-def test_what_a_link_leads_to_is_gone_on_with(
-    trained: Toy, cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "BLOCK", 3)
+@pytest.mark.usefixtures("blocks_of_three")
+def test_what_a_link_leads_to_is_gone_on_with(trained: Toy, cut: Cut, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in", NEW[:6])
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/file").write_text("older\n")
@@ -95,14 +96,13 @@ def test_what_a_link_leads_to_is_gone_on_with(
     assert len((tmp_path / "deep/file").read_text().splitlines()) == 6
 
 
+@pytest.mark.usefixtures("blocks_of_three")
 def test_a_bundle_with_a_shortlist_does_not_go_on_with_what_its_run_began(
     trained: Toy,
     cut: Cut,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 3)
     bundle = tmp_path / "bundle"
     assert main(["export", str(trained.run), "--shortlist", "5", "-o", str(bundle)]) == 0
     source = write_lines(tmp_path / "in", NEW[:6])
@@ -113,14 +113,13 @@ def test_a_bundle_with_a_shortlist_does_not_go_on_with_what_its_run_began(
     assert "expected --resume with shortlists [None], " in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("blocks_of_three")
 def test_resume_with_other_options_or_another_run_is_refused(
     trained: Toy,
     cut: Cut,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 3)
     source = write_lines(tmp_path / "in", NEW[:9])
     cut(2)
     translate(trained, source, tmp_path / "out")
@@ -228,6 +227,7 @@ def test_all_files_of_a_folder_are_translated_each_to_its_place(
     assert (out / "a.txt").read_text() == "there already\n" and (out / "deep/b.txt.gz").exists()
 
 
+@pytest.mark.usefixtures("blocks_of_three")
 @pytest.mark.parametrize("name", ["out.txt", "out.txt.gz", "out"])
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_parts_that_are_joined_are_the_whole(
@@ -236,9 +236,7 @@ def test_parts_that_are_joined_are_the_whole(
     trained: Toy,
     cut: Cut,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 3)
     source = write_lines(tmp_path / "in", NEW[:14])
     (tmp_path / "whole").mkdir()
     assert translate(trained, source, tmp_path / "whole" / name) == 0

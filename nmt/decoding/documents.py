@@ -59,8 +59,10 @@ def translate_document(
             "source: they are marked, with the reason"
         )
     out.tally += health.counted(reasons)
-    segments = enumerate(map(_written, document.segments), 1)
-    places = [{"segment": number, "source": text} for number, text in segments]
+    places = (
+        {"segment": number, "source": _written(segment)}
+        for number, segment in enumerate(document.segments, 1)
+    )
     out.add([document.write(results), health.listed(reasons, places)], len(results), "")
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 
 import torch
@@ -200,8 +200,8 @@ def _write(
                 say(warning)
         pairs = zip(done.lines, done.translations, strict=True)
         content = "".join(render(line, translation) for line, translation in pairs)
-        numbered = enumerate(done.lines, blocks.first + out.lines + 1)
-        listed = health.listed(done.reasons, [{"line": number} for number, _ in numbered])
+        places = ({"line": number} for number in count(blocks.first + out.lines + 1))
+        listed = health.listed(done.reasons, places)
         out.tally += health.counted(done.reasons)
         out.add([content.encode(), listed], len(done.lines), blocks.digests.popleft())
         pulse(out.lines)

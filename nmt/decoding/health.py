@@ -10,7 +10,7 @@ from typing import Any
 
 from nmt.decoding.translation import Alignment, Translation
 from nmt.schema import NonNegative, Positive, PositiveInt
-from nmt.scripts import letters
+from nmt.scripts import lengths
 
 LONGEST_LOOP = 6
 """Words of a piece that is looked for again right behind itself."""
@@ -61,8 +61,7 @@ def reasons(source: str, translation: Translation, health: Health) -> Iterator[s
     small = [word for word in words if word[0].isalpha() and not word[0].isupper()]
     if len(small) >= health.copied and translation.text.split() == words:
         yield "copied"
-    texts = translation.text.strip(), source.strip()
-    short, long = sorted(letters(text) + 10 for text in texts)
+    short, long = lengths(translation.text.strip(), source.strip())
     if long >= health.ratio * short:
         yield "ratio"
     words_reached = reached(translation.alignment) if translation.alignment else []
@@ -111,10 +110,10 @@ def listed(reasons: Sequence[list[str]], places: Iterable[Mapping[str, Any]]) ->
 
     Args:
         reasons: of each translation.
-        places: of each, what tells where it is.
+        places: of each, what tells where it is; there may be more.
     """
-    pairs = zip(places, reasons, strict=True)
-    found = [{**place, "reasons": why} for place, why in pairs if why]
+    pairs = zip(reasons, places, strict=False)
+    found = [{**place, "reasons": why} for why, place in pairs if why]
     return "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in found).encode()
 
 

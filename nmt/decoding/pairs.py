@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from nmt.corpora import TAGS
 from nmt.decoding.translation import Translation
 from nmt.lines import Line
 
@@ -14,7 +15,7 @@ TAG = "<BT>"
 
 def is_tag(word: str) -> bool:
     """Whether `nmt prepare` knows, of a word before a sentence, that it is no part of it."""
-    return re.fullmatch(r"<\w+>", word) is not None
+    return re.fullmatch(TAGS, word) is not None
 
 
 class Pairs:

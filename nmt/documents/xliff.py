@@ -83,30 +83,34 @@ def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
     sources: list[_Element] = []
     for unit in root.iter(like(root, "trans-unit")):
         if unit.get("approved") != "yes":
-            marks = [mark for mark in _segments(unit) if may_translate(mark)]
-            whole = [source for source in children(unit, "source") if _is_open(unit, source)]
-            sources += [mark for mark in marks if _is_open_mark(unit, mark)] if marks else whole
+            segments = _segments(unit, "seg-source")
+            marks = [mark for mark in segments if may_translate(mark)]
+            if marks and _told_apart(segments):
+                sources += [mark for mark in marks if _is_open_mark(unit, mark)]
+            else:
+                sources += [one for one in children(unit, "source") if _is_open(unit, one)]
     return Marked(tree, sources, INLINE_1, _accept_1)
 
 
-def _segments(unit: "_Element") -> list["_Element"]:
-    """The segments of a unit's source, if each has a `mid` of its own."""
-    found = [
-        mark for place in children(unit, "seg-source") for mark in place.iter(like(place, "mrk"))
+def _segments(unit: "_Element", name: str) -> list["_Element"]:
+    """The segments of a unit's source or target."""
+    return [
+        mark
+        for place in children(unit, name)
+        for mark in place.iter(like(place, "mrk"))
+        if mark.get("mtype") == "seg"
     ]
-    segments = [mark for mark in found if mark.get("mtype") == "seg"]
-    marks = _marks(unit, "seg-source")
-    return segments if None not in marks and len(marks) == len(segments) else []
+
+
+def _told_apart(segments: Sequence["_Element"]) -> bool:
+    """Whether each has a `mid` of its own."""
+    found = {mark.get("mid") for mark in segments}
+    return None not in found and len(found) == len(segments)
 
 
 def _marks(unit: "_Element", name: str) -> dict[str | None, "_Element"]:
     """The segments of a unit's source or target, by their `mid`."""
-    return {
-        mark.get("mid"): mark
-        for place in children(unit, name)
-        for mark in place.iter(like(place, "mrk"))
-        if mark.get("mtype") == "seg"
-    }
+    return {mark.get("mid"): mark for mark in _segments(unit, name)}
 
 
 def _is_open_mark(unit: "_Element", mark: "_Element") -> bool:

@@ -1,7 +1,6 @@
 """Whether a run's folder may be gone on with, and what was decided when it was started."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from nmt import checkpoint, options, processes
 from nmt.config import Config
 from nmt.data.datamodule import TranslationData
 from nmt.errors import UserError
-from nmt.files import locked, read_json, sha256
+from nmt.files import read_json, sha256
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
@@ -39,9 +38,6 @@ FREE_KEYS = {
     "training.log_every",
     "training.processes",
 }
-
-TURN_SECONDS = 60
-"""How long one process waits for the folder while the others wait for it."""
 
 # The data's hash says what data it is; where it came from does not matter.
 FREE_SECTIONS = ("decoding.", "data.corpus.")
@@ -88,26 +84,6 @@ def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: b
     return config
 
 
-@contextmanager
-def in_turn(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """While another command trains in the same folder, waits until it has ended."""
-    with ExitStack() as stack:
-
-        def enter(seconds: float) -> bool:
-            try:
-                stack.enter_context(locked(folder, seconds))
-            except TimeoutError:
-                return False
-            return True
-
-        if not processes.agreed(lambda: enter(0)):
-            say(f"{folder}: another process is training in it; waiting")
-            # In turns: several processes do not wait for each other without end.
-            while not processes.agreed(lambda: enter(TURN_SECONDS)):
-                pass
-        yield
-
-
 def expect_the_same(data_hash: str, prepared: Path) -> None:
     """Refuses data of other machines that are not those of this one.
 
@@ -128,13 +104,12 @@ def expect_shared(folder: Path) -> None:
         UserError: it holds no run, or another one.
     """
 
-    def states() -> list[tuple[str, int, str]]:
+    def held() -> tuple[str, list[tuple[str, int]]]:
         manifest = folder / checkpoint.MANIFEST
-        found = [*checkpoint.states_of(folder), *([manifest] if manifest.exists() else [])]
-        told = sha256(manifest) if manifest.exists() else ""
-        return [(path.name, path.stat().st_size, told) for path in found]
+        states = [(path.name, path.stat().st_size) for path in checkpoint.states_of(folder)]
+        return sha256(manifest) if manifest.exists() else "", states
 
-    wanted, found = processes.agreed(states), states()
+    wanted, found = processes.agreed(held), held()
     processes.meet()  # before process 1 writes more
     if wanted != found or not (folder / checkpoint.CONFIG).exists():
         raise UserError(

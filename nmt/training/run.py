@@ -16,6 +16,7 @@ from nmt.config import Config
 from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.data.shortening import shortened
 from nmt.errors import UserError
+from nmt.files import alone
 from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
@@ -31,7 +32,6 @@ from nmt.training.resumption import (
     expect_shared,
     expect_the_same,
     facts_to_resume,
-    in_turn,
     layout_of,
     new_facts,
     other_machine,
@@ -98,12 +98,14 @@ def train(
     Raises:
         UserError: no prepared data, or a folder whose run does not fit the settings.
     """
-    folder = Path(config.training.folder)
-    check_folder(folder, Path(config.data.folder), init_from)
-    dataset = open_dataset(Path(config.data.folder))
-    with in_turn(folder, say):
-        job = config, dataset, make_validation, make_risk
-        return _trained(*job, say, fresh=fresh, init_from=init_from)
+    folder, prepared = Path(config.training.folder), Path(config.data.folder)
+    check_folder(folder, prepared, init_from)
+    dataset = open_dataset(prepared)
+    waiting = f"{folder}: another process is training in it; waiting"
+    with alone(folder, lambda: say(waiting), processes.agreed):
+        return _trained(
+            config, dataset, make_validation, make_risk, say, fresh=fresh, init_from=init_from
+        )
 
 
 def _trained(
