@@ -1,9 +1,8 @@
 """Where parallel text comes from: local files, the Hugging Face hub, the packaged Tatoeba pairs."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import datasets
 import huggingface_hub
 
 from data_prep.corpus import Corpus, HeldOut, Pair
-from data_prep.tables import TABLES, Column, Row, as_text, ending
+from data_prep.tables import TABLES, Column, Row, as_text, ending, read_plain
 from data_prep.tatoeba import INSTEAD, read_tatoeba, tatoeba_inputs
 from nmt.config import Data
 from nmt.corpora import CORPORA, Files, Hub, Tatoeba, Text
@@ -84,8 +83,8 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
         paths = expanded(patterns)
         if paths and all(ending(path) in TABLES for path in paths):
             return chain.from_iterable(_table_rows(path, corpus.columns, names) for path in paths)
-        _check_plain(paths, key)
-        return _plain_rows(paths)
+        _check_plain(paths, key, names)
+        return read_plain(paths)
 
     def held_out(patterns: list[str] | None, key: str) -> HeldOut | None:
         return None if patterns is None else HeldOut.of(rows_of(patterns, key))
@@ -124,7 +123,7 @@ def _pairs(rows: Iterable[Row]) -> Iterator[Pair]:
     return ((source, target) for source, target in rows)
 
 
-def _check_plain(paths: Sequence[Path], key: str) -> None:
+def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
     """Refuses what cannot be the plain files of one part of a corpus."""
     if len(paths) < 2 or any(ending(path) in TABLES for path in paths):
         raise UserError(
@@ -136,30 +135,12 @@ def _check_plain(paths: Sequence[Path], key: str) -> None:
             f"data.corpus.train: expected two plain files, found {len(paths)}; "
             "only validation and test can have several references"
         )
-
-
-def _plain_rows(paths: Sequence[Path]) -> Iterator[Row]:
-    """A line of each of the files, which have equally many."""
-    counts = [0] * len(paths)
-
-    def counted(index: int) -> Iterator[str]:
-        for text in each_text(paths[index]):
-            counts[index] += 1
-            yield text
-
-    readers = [counted(index) for index in range(len(paths))]
-    for row in zip_longest(*readers):
-        if None in row:
-            break
-        yield row
-    for reader in readers:
-        deque(reader, maxlen=0)  # to count all lines
-    for path, count in zip(paths, counts, strict=True):
-        if count != counts[0]:
-            raise UserError(
-                f"{paths[0]} has {counts[0]} lines but {path} has {count}: parallel "
-                "files need a line for each line; mend the one that has lost its place"
-            )
+    codes = [f".{name}" for name in names]
+    if [ending(path) for path in paths[:2]] == codes[::-1] != codes:
+        raise UserError(
+            f"data.corpus.{key}: expected the source file ({names[0]}) before the target file "
+            f"({names[1]}), found {paths[0]} before {paths[1]}; give them in the other order"
+        )
 
 
 def _table_rows(path: Path, columns: list[Column] | None, names: Sequence[str]) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Files of parallel text: TSV, JSONL and Parquet, each possibly gzipped, row by row.
+"""Files of parallel text: plain, TSV, JSONL and Parquet, each possibly gzipped, row by row.
 
 Read by ourselves: general CSV readers turn the word "NA" into nothing and let a quotation mark
 swallow the lines after it, and `str.splitlines` also splits at characters that occur in text.
@@ -6,7 +6,9 @@ swallow the lines after it, and `str.splitlines` also splits at characters that 
 
 import io
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,30 @@ Row = tuple[str, ...]
 
 ROWS = 10_000
 """Rows of a Parquet file that are in memory at once."""
+
+
+def read_plain(paths: Sequence[Path]) -> Iterator[Row]:
+    """A line of each of the files, which have equally many."""
+    counts = [0] * len(paths)
+
+    def counted(index: int) -> Iterator[str]:
+        for text in each_text(paths[index]):
+            counts[index] += 1
+            yield text
+
+    readers = [counted(index) for index in range(len(paths))]
+    for row in zip_longest(*readers):
+        if None in row:
+            break
+        yield row
+    for reader in readers:
+        deque(reader, maxlen=0)  # to count all lines
+    for path, count in zip(paths, counts, strict=True):
+        if count != counts[0]:
+            raise UserError(
+                f"{paths[0]} has {counts[0]} lines but {path} has {count}: parallel "
+                "files need a line for each line; mend the one that has lost its place"
+            )
 
 
 def read_tsv(path: Path, columns: Sequence[Column]) -> Iterator[Row]:

@@ -1,7 +1,12 @@
-"""The hyperbolic tangent where it is computed most: for every word of the source, at every step."""
+"""What hand-written passes need of the activations, and the tanh where it is computed most."""
 
 import torch
 from torch import Tensor
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward
+"""(grad, y) -> grad * y * (1 - y) in one pass."""
+tanh_backward = torch.ops.aten.tanh_backward
+"""(grad, y) -> grad * (1 - y * y)."""
 
 
 def tanh_(sums: Tensor) -> Tensor:

@@ -35,7 +35,6 @@ class _Attention(nn.Module):
 
     averages_memory = True
     reads_source = True
-    fusible = False
     key: nn.Module
     """What the energies need of the memory, once a sentence: (B, S, M) -> (B, S, A)."""
 
@@ -104,7 +103,6 @@ class AdditiveAttention(_Attention):
         self.energy = nn.Parameter(torch.empty(hidden_size))
         nn.init.zeros_(self.key.bias)
         nn.init.uniform_(self.energy, -(hidden_size**-0.5), hidden_size**-0.5)
-        self.fusible = not coverage
         self.covered = nn.Parameter(self.energy.detach().clone()) if coverage else None
 
     def start(self, prepared: State) -> State:

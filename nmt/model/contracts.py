@@ -73,8 +73,6 @@ class Attention(Protocol):
     """Whether a context ends with a weighted mean of the memory's own vectors."""
     reads_source: bool
     """Whether it looks for anything in the memory."""
-    fusible: bool
-    """Whether the whole-sequence path of its family computes what these options say."""
 
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
         """What depends on the source alone: (B, S, M), (B, S) -> a state of B rows."""

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from nmt import options
-from nmt.model import fused
 from nmt.model.attention import AdditiveAttention
 from nmt.model.cells import LSTM, build_cell
 from nmt.model.contracts import Attention, Cell, Encoded, Past
 from nmt.model.dropout import Dropout
+from nmt.model.fused_lstm import attentional_lstm
 from nmt.model.memory import ATTENTIONS
 from nmt.model.multihead import PASTS, NoPast
 from nmt.model.stacks import Stack, expect_layers
@@ -147,7 +147,6 @@ class Decoder(nn.Module):
             isinstance(self.cell, LSTM)
             and self.cell.fusible
             and isinstance(self.attention, AdditiveAttention)
-            and self.attention.fusible
             and isinstance(self.past, NoPast)
             and isinstance(self.context, nn.Linear)  # not packed for inference
         )
@@ -155,11 +154,18 @@ class Decoder(nn.Module):
     def forward(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
         """Teacher forcing: (B, T, E) -> features (B, T, F), attention weights (B, T, S)."""
         if self.fused():
-            outputs, contexts, weights = fused.attentional_lstm(self, embedded, source)
+            # The read of s_0, where it comes first, is fed and leaves no trace.
+            first = int(self.attends_after)
+            outputs, contexts, weights = attentional_lstm(self, embedded, source, first)
             if self.attends_after:  # c_i, which was read with s_i, is what step i + 1 was fed
-                context, last, _ = self.attention(outputs[:, -1], source[0], ())
+                weights = weights[:, 1:]
+                state = self.attention.start(source[0])
+                if isinstance(state, Tensor):  # coverage
+                    state = state + weights.sum(dim=1)
+                context, last, _ = self.attention(outputs[:, -1], source[0], state)
                 contexts = torch.cat([contexts[:, 1:], context.unsqueeze(1)], dim=1)
-                weights = torch.cat([weights[:, 1:], last.unsqueeze(1).detach()], dim=1)
+                last = last if weights.requires_grad else last.detach()
+                weights = torch.cat([weights, last.unsqueeze(1)], dim=1)
             return torch.cat([outputs, contexts, embedded], dim=2), weights
         return self.forward_stepped(embedded, source)
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from nmt import options
-from nmt.model import fused
 from nmt.model.cells import GRU, build_cell
 from nmt.model.contracts import Cell, Encoded, Encoder
 from nmt.model.dropout import VariationalDropout
+from nmt.model.fused_gru import gru
 from nmt.model.multihead import SelfAttentionLayer
 from nmt.model.stacks import expect_layers, layer_norms
 from nmt.schema import Depth, Fraction, Part, PositiveInt, Settings
@@ -233,7 +233,7 @@ def _bidirectional(cells: list[Any], inputs: Tensor, mirror: Tensor) -> Tensor:
     """One layer over (B, S, E) in one or two directions -> (B, S, D * H)."""
     readings = [inputs, _mirrored(inputs, mirror)][: len(cells)]
     if all(_fusible(cell) for cell in cells):
-        outputs = fused.gru(cells, torch.stack(readings))
+        outputs = gru(cells, torch.stack(readings))
     else:
         outputs = torch.stack([unroll(c, x) for c, x in zip(cells, readings, strict=True)])
     if len(cells) == 2:

@@ -40,7 +40,6 @@ class MemoryNetwork(nn.Module):
 
     averages_memory = False
     reads_source = True
-    fusible = False
 
     def __init__(
         self,
@@ -139,8 +138,6 @@ class TuringMachine(nn.Module):
         write_heads: how many.
         shifts: the farthest shift of a head in one step, either way.
     """
-
-    fusible = False
 
     def __init__(
         self,

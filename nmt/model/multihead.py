@@ -23,7 +23,6 @@ class MultiHeadAttention(nn.Module):
 
     averages_memory = False
     reads_source = True
-    fusible = False
 
     def __init__(
         self,

@@ -10,6 +10,14 @@ MANY = 16
 """Rows from which a prepared layout is repaid."""
 
 
+def compute_dtype(tensor: Tensor) -> torch.dtype:
+    """What products with a tensor are computed in: autocast's type where that is on."""
+    device = tensor.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return tensor.dtype
+
+
 def repeated(weight: Tensor, rows: int, bias: Tensor | None = None) -> Callable[[Tensor], Tensor]:
     """What gives x @ weight.T + bias for many x (rows, inputs); outside autograd.
 

@@ -98,6 +98,7 @@ def test_missing_file_is_noticed_before_reading(tmp_path: Path, make_data: MakeD
         ({"train": ["a.txt"]}, r"data\.corpus\.train: expected two plain text files, or .tsv"),
         ({"train": ["a.tsv", "b.txt"]}, "found a.tsv, b.txt"),
         ({"train": []}, "found none"),
+        ({"train": ["a.de.gz", "a.en"]}, r"source file \(en\) before .* \(de\), found a\.de"),
         ({"train": ["a.tsv"], "columns": [1]}, r"expected two, source and target, found \[1\]"),
     ],
 )

@@ -17,6 +17,7 @@ EMBEDDING, HIDDEN = 6, 5
 PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
 precisions = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["fp32", "fp64"])
 orders = pytest.mark.parametrize("attend", ["after", "before"])
+coverages = pytest.mark.parametrize("coverage", [False, True], ids=["plain", "coverage"])
 shapes = pytest.mark.parametrize(
     ("lengths", "steps"),
     [([1], 1), ([4], 3), ([1, 1, 1], 2), ([5, 3, 1, 5], 7), ([2, 6], 1), ([30, 17], 25)],
@@ -34,9 +35,9 @@ def make_encoder(layers: int = 1, bidirectional: bool = True) -> RecurrentEncode
     return encoder.eval()
 
 
-def make_decoder(attend: Literal["after", "before"] = "after") -> Decoder:
+def make_decoder(attend: Literal["after", "before"] = "after", coverage: bool = False) -> Decoder:
     torch.manual_seed(14)
-    attention = {"kind": "additive", "hidden_size": 3}
+    attention = {"kind": "additive", "hidden_size": 3, "coverage": coverage}
     decoder = Decoder(
         EMBEDDING, 4, cell="lstm", attention=attention, attend=attend, hidden_size=HIDDEN
     )
@@ -102,21 +103,24 @@ def test_the_encoder_is_the_same_fused_and_by_steps(
 
 @precisions
 @orders
+@coverages
 @shapes
 def test_the_decoder_is_the_same_fused_and_by_steps(
     dtype: torch.dtype,
     tolerance: float,
     attend: Literal["after", "before"],
+    coverage: bool,
     lengths: list[int],
     steps: int,
 ) -> None:
-    decoder, encoded = make_decoder(attend).to(dtype), sentences(lengths, dtype)
+    decoder, encoded = make_decoder(attend, coverage).to(dtype), sentences(lengths, dtype)
     embedded = random(len(lengths), steps, EMBEDDING, dtype=dtype)
     inputs = [embedded, encoded.memory, encoded.summary, *decoder.parameters()]
     results = []
     for run in (decoder.forward, decoder.forward_stepped):
         features, weights = run(embedded, decoder.prepare(encoded))
-        results.append((*with_gradients([features], inputs), weights.detach()))
+        told = [features, weights] if coverage else [features]
+        results.append((*with_gradients(told, inputs), weights.detach()))
     assert_same(results[0], results[1], tolerance)
 
 
@@ -147,10 +151,11 @@ def test_the_encoders_gradients_agree_with_finite_differences() -> None:
 
 
 @orders
+@coverages
 def test_the_decoders_gradients_agree_with_finite_differences(
-    attend: Literal["after", "before"],
+    attend: Literal["after", "before"], coverage: bool
 ) -> None:
-    decoder, encoded = make_decoder(attend), sentences([4, 2], torch.float64)
+    decoder, encoded = make_decoder(attend, coverage), sentences([4, 2], torch.float64)
     embedded = random(2, 3, EMBEDDING)
     assert_gradients(
         lambda: decoder(embedded, decoder.prepare(encoded))[0],
