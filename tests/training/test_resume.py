@@ -395,7 +395,11 @@ def test_a_start_that_came_to_nothing_leaves_no_trace(
 def other_data(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy language the other way round, prepared with tokenizers of its own."""
     folder = tmp_path_factory.mktemp("other") / "prepared"
-    corpus = [str(toy.folder / "all.yy"), str(toy.folder / "all.xx")]
+    # Under names that do not tell the language: the order of the others would be refused.
+    corpus = [
+        str(shutil.copy(toy.folder / f"all.{code}", folder.with_name(f"{place}.txt")))
+        for code, place in (("yy", "source"), ("xx", "target"))
+    ]
     words = ["--data.folder", str(folder), "--data.corpus.train", *corpus]
     assert main(["prepare", str(toy.config), *words]) == 0
     return folder
