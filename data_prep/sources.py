@@ -21,6 +21,8 @@ from nmt.options import build
 
 Say = Callable[[str], None]
 PROBE_SECONDS = 5.0
+UNREAD = (".csv", ".po", ".pot", ".xlf", ".xliff")
+"""Endings of files that would be nonsense as plain text."""
 BLOCK = 1000
 """Rows of a hub data set that are asked for at once."""
 
@@ -125,7 +127,7 @@ def _pairs(rows: Iterable[Row]) -> Iterator[Pair]:
 
 def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
     """Refuses what cannot be the plain files of one part of a corpus."""
-    if len(paths) < 2 or any(ending(path) in TABLES for path in paths):
+    if len(paths) < 2 or any(ending(path) in [*TABLES, *UNREAD] for path in paths):
         raise UserError(
             f"data.corpus.{key}: expected two plain text files, or {', '.join(TABLES)} files "
             f"(each may end in .gz), found {', '.join(map(str, paths)) or 'none'}"

@@ -1,4 +1,4 @@
-"""Files of parallel text: plain, TSV, JSONL and Parquet, each possibly gzipped, row by row.
+"""Files of parallel text: plain, TSV, JSONL, Parquet and TMX, each possibly gzipped, row by row.
 
 Read by ourselves: general CSV readers turn the word "NA" into nothing and let a quotation mark
 swallow the lines after it, and `str.splitlines` also splits at characters that occur in text.
@@ -6,21 +6,25 @@ swallow the lines after it, and `str.splitlines` also splits at characters that 
 
 import io
 import json
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nmt.errors import UserError
 from nmt.lines import PACKED, each_text, reading
+from nmt.scripts import same_language
 
 Column = str | int
 Row = tuple[str, ...]
 
+BLANKS = re.compile(r"[ \t\r\n]+")
 ROWS = 10_000
 """Rows of a Parquet file that are in memory at once."""
 
@@ -98,6 +102,53 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
         raise UserError(f"{path}: expected a Parquet file with text: {reason}") from None
 
 
+def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
+    """The units of a translation memory (TMX 1.4) that have all the languages, given by code.
+
+    Inline codes are left out; blanks and line breaks in a row are one blank.
+    """
+    with reading(path) as file:
+        body = None
+        try:
+            for event, element in ElementTree.iterparse(file, ("start", "end")):
+                name = _local(element)
+                if event == "start":
+                    body = element if name == "body" else body
+                elif name == "tu":
+                    found = [_segment(element, str(code)) for code in columns]
+                    if all(found):
+                        yield tuple(found)
+                    if body is not None:
+                        body.clear()  # what is behind us, so that memory stays flat
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
+            raise UserError(f"{path}: expected a whole TMX file, found {error}") from None
+    if body is None:
+        raise UserError(f"{path}: expected TMX, found no <body> in it")
+
+
+def _segment(unit: ElementTree.Element, code: str) -> str:
+    """What a unit says in a language; empty if it says nothing."""
+    for variant in unit:
+        named = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang")
+        if _local(variant) == "tuv" and named and same_language(named, code):
+            segment = next((part for part in variant if _local(part) == "seg"), None)
+            return "" if segment is None else BLANKS.sub(" ", _text(segment)).strip(" ")
+    return ""
+
+
+def _text(element: ElementTree.Element) -> str:
+    """The text of a segment: all but the codes of another format in it (`ph`, `bpt`, ...)."""
+    parts = [element.text or ""]
+    for part in element:
+        parts += [_text(part) if _local(part) == "hi" else "", part.tail or ""]
+    return "".join(parts)
+
+
+def _local(element: ElementTree.Element) -> str:
+    """The name of an element without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
 def _require(columns: Sequence[Column], found: Any, where: str) -> None:
     for column in columns:
         if column not in found:
@@ -125,7 +176,12 @@ def as_text(value: Any, where: str) -> str:
     return value
 
 
-TABLES = {".tsv": read_tsv, ".jsonl": read_jsonl, ".parquet": read_parquet}
+TABLES = {
+    ".tsv": read_tsv,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+    ".tmx": read_tmx,
+}
 """Readers of files that hold both languages, by the ending before a possible `.gz`."""
 
 

@@ -16,12 +16,12 @@ class Files:
     A name with `*` stands for all files that it fits, in order of name.
 
     Args:
-        train: two plain text files (source, target), or one or more `.tsv`, `.jsonl` or `.parquet`
-            files.
+        train: two plain text files (source, target), or one or more `.tsv`, `.jsonl`, `.parquet`
+            or `.tmx` files.
         validation: the same for validation; without it a leak-free split is made.
         test: the same for test; of plain files, more than two give more references.
-        columns: names (JSONL, Parquet) or 1-based numbers (TSV) of the source and target columns;
-            by default the language codes, or columns 1 and 2.
+        columns: names (JSONL, Parquet), codes of languages (TMX) or 1-based numbers (TSV) of the
+            source and target columns; by default the language codes, or columns 1 and 2.
     """
 
     train: Paths

@@ -1,4 +1,4 @@
-"""What scripts differ in, where lengths and words are counted."""
+"""What scripts differ in, where lengths and words are counted; codes of languages."""
 
 import re
 
@@ -39,3 +39,10 @@ def is_unspaced(text: str) -> bool:
     """Whether most letters are of scripts without spaces between words: Han, kana, Thai, Lao,
     Tibetan, Burmese, Khmer."""
     return 2 * len(_UNSPACED.findall(text)) > sum(map(str.isalpha, text))
+
+
+def same_language(one: str, other: str) -> bool:
+    """Whether two codes, as `de` and `de-AT`, name one language."""
+    return one.replace("_", "-").split("-")[0].lower() == (
+        other.replace("_", "-").split("-")[0].lower()
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from nmt.documents.placeholders import MARK, find
+from nmt.scripts import same_language
 
 Kind = Literal["point", "open", "close"]
 
@@ -130,13 +131,6 @@ class Raw:
                 f"{self.name}: expected the target language {self.languages[1]}, which the run "
                 f"writes, found {found}; it is left so"
             )
-
-
-def same_language(one: str, other: str) -> bool:
-    """Whether two codes, as `de` and `de-AT`, name one language."""
-    return one.replace("_", "-").split("-")[0].lower() == (
-        other.replace("_", "-").split("-")[0].lower()
-    )
 
 
 def note_of(fault: str) -> str:

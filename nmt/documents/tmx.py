@@ -16,8 +16,9 @@ from nmt.documents.markup import (
     name_of,
     parse,
 )
-from nmt.documents.segments import Raw, Result, note_of, same_language
+from nmt.documents.segments import Raw, Result, note_of
 from nmt.errors import UserError
+from nmt.scripts import same_language
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

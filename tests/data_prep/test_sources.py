@@ -71,6 +71,43 @@ def test_shards_are_read_in_the_order_of_their_names(tmp_path: Path, make_data: 
         _read(make_data({"kind": "files", "train": [str(tmp_path / "none-*")]}))
 
 
+MEMORY = """<?xml version="1.0"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="en"/><body>
+ <tu><tuv xml:lang="en-GB"><seg>Press <bpt i="1">&lt;b></bpt>OK<ept i="1">&lt;/b></ept>,
+   then <hi>Save<ph>{0}</ph></hi>.</seg></tuv>
+  <tuv xml:lang="fr"><seg>rien</seg></tuv><tuv xml:lang="DE"><seg>Erst OK.</seg></tuv></tu>
+ <tu><tuv xml:lang="en"><seg>no German</seg></tuv></tu>
+ <tu><tuv lang="de"><seg>alt</seg></tuv><tuv lang="en_US"><seg>old &amp; new</seg></tuv></tu>
+ <tu><tuv xml:lang="en"><seg> </seg></tuv><tuv xml:lang="de"><seg>leer</seg></tuv></tu>
+</body></tmx>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_translation_memory_is_a_corpus(
+    tmp_path: Path, make_data: MakeData, encoding: str
+) -> None:
+    file = tmp_path / "memory.tmx"
+    file.write_bytes(MEMORY.replace("?>", f' encoding="{encoding}"?>', 1).encode(encoding))
+    units = [("Press OK, then Save.", "Erst OK."), ("old & new", "alt")]
+    assert _read(make_data({"kind": "files", "train": [str(file)]})).train == units
+    swapped = make_data({"kind": "files", "train": [str(file)], "columns": ["de", "en"]})
+    assert _read(swapped).train == [(target, source) for source, target in units]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(MEMORY[:-30], "a whole TMX file, found"), ("<xliff/>", "found no <body> in it"), ("", "TMX")],
+)
+def test_what_is_no_translation_memory_is_refused(
+    tmp_path: Path, make_data: MakeData, content: str, message: str
+) -> None:
+    file = tmp_path / "memory.tmx"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"memory\.tmx: expected .*{message}"):
+        _read(make_data({"kind": "files", "train": [str(file)]}))
+
+
 def test_unequal_line_counts_name_both_files(tmp_path: Path, make_data: MakeData) -> None:
     train = [_lines(tmp_path / "t.en", "a", "b", "c"), _lines(tmp_path / "t.de", "x", "y")]
     with pytest.raises(UserError, match=r"t\.en has 3 lines but .*t\.de has 2") as caught:
@@ -97,6 +134,7 @@ def test_missing_file_is_noticed_before_reading(tmp_path: Path, make_data: MakeD
     [
         ({"train": ["a.txt"]}, r"data\.corpus\.train: expected two plain text files, or .tsv"),
         ({"train": ["a.tsv", "b.txt"]}, "found a.tsv, b.txt"),
+        ({"train": ["a.po", "b.po"]}, "expected two plain text files, .*found a.po, b.po"),
         ({"train": []}, "found none"),
         ({"train": ["a.de.gz", "a.en"]}, r"source file \(en\) before .* \(de\), found a\.de"),
         ({"train": ["a.tsv"], "columns": [1]}, r"expected two, source and target, found \[1\]"),
