@@ -70,8 +70,6 @@ def encode_splits(
             table = pa.ipc.open_stream(file).read_all()
         result[name] = datasets.Dataset(table, fingerprint=_fingerprint(table))
     result.save_to_disk(str(folder / "dataset"))
-    for name in texts:
-        (folder / f"{name}.arrow").unlink()
     return measures
 
 

@@ -1,10 +1,12 @@
 """The stages in order: read, split, train tokenizers, encode, write down what was done."""
 
+import gc
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,11 +20,12 @@ from data_prep.corpus import Corpus, HeldOut
 from data_prep.encode import encode_splits
 from data_prep.marks import Gathered, Marks, gather
 from data_prep.pairs import Mask
+from data_prep.sources import FURNITURE
 from data_prep.split import Splits, make_splits
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Data
 from nmt.errors import UserError
-from nmt.files import alone, errors_named
+from nmt.files import alone, errors_named, rename
 from nmt.vocab import load_vocabularies
 
 Say = Callable[[str], None]
@@ -67,6 +70,9 @@ def _prepared(folder: Path, data: Data, say: Say, fresh: bool) -> Path:
         _expect_known(folder, old)
     with errors_named(folder), _replacing(folder) as partial:
         results = _build(partial, data, say)
+        gc.collect()  # Windows keeps a file for as long as it is mapped into memory
+        for path in chain(partial.glob("*.pairs"), partial.glob("*.arrow")):
+            path.unlink()
         manifest.write(partial, manifest.make(partial, data, inputs, results))
     say(f"prepared {folder}")
     return folder
@@ -86,7 +92,7 @@ def _expect_known(folder: Path, old: manifest.Manifest) -> None:
     """Refuses to make a folder anew in which a user has laid something."""
     known = {manifest.NAME, *old["files"]}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.relative_to(folder).as_posix() not in known:
+        if path.relative_to(folder).as_posix() not in known and path.name not in FURNITURE:
             raise UserError(
                 f"{path}: expected nothing in data.folder but what `nmt prepare` made, for it is "
                 "replaced as a whole; move the file"
@@ -104,7 +110,7 @@ def _recover(folder: Path) -> None:
     partial, previous = _beside(folder)
     shutil.rmtree(partial, ignore_errors=True)
     if previous.exists() and not folder.exists():
-        previous.rename(folder.resolve())
+        rename(previous, folder.resolve())
     shutil.rmtree(previous, ignore_errors=True)
 
 
@@ -116,8 +122,8 @@ def _replacing(folder: Path) -> Iterator[Path]:
     try:
         yield partial
         if folder.exists():
-            folder.resolve().rename(previous)
-        partial.rename(folder.resolve())
+            rename(folder.resolve(), previous)
+        rename(partial, folder.resolve())
     finally:
         _recover(folder)
 
@@ -183,7 +189,6 @@ def _gather(
     for name, pairs in kinds.items():
         path = folder / f"{name}.pairs"
         parts.append(gather(path, pairs, filters, data.split.seed))
-        path.unlink()  # what is mapped into memory stays until nobody needs it
     if not parts[0].read:
         raise UserError(sources.empty_part("training"))
     return parts

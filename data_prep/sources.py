@@ -21,6 +21,8 @@ from nmt.options import build
 
 Say = Callable[[str], None]
 PROBE_SECONDS = 5.0
+FURNITURE = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""What systems leave in a folder that was looked at."""
 UNREAD = (".csv", ".po", ".pot", ".xlf", ".xliff")
 """Endings of files that would be nonsense as plain text."""
 BLOCK = 1000
@@ -55,7 +57,7 @@ def inputs(data: Data) -> dict[str, str]:
     corpus = build(CORPORA, data.corpus, where="data.corpus")
     result: dict[str, str] = SOURCES[type(corpus)].inputs(corpus)
     synthetic = expanded(data.synthetic or [])
-    return result | {str(path): _digest(path, "data.synthetic") for path in synthetic}
+    return result | {path.as_posix(): _digest(path, "data.synthetic") for path in synthetic}
 
 
 def read_synthetic(data: Data) -> Iterator[Pair]:
@@ -170,7 +172,7 @@ def expanded(patterns: Sequence[str]) -> list[Path]:
 def files_inputs(corpus: Files | Text) -> dict[str, str]:
     """Every local file and its sha256."""
     paths = expanded([*corpus.train, *(corpus.validation or []), *(corpus.test or [])])
-    return {str(path): _digest(path) for path in paths}
+    return {path.as_posix(): _digest(path) for path in paths}
 
 
 def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
@@ -253,8 +255,9 @@ def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) 
 def hub_inputs(corpus: Hub) -> dict[str, str]:
     """The files of a local folder; what lies on the hub is identified by the settings alone."""
     root = Path(corpus.name)
-    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else []
-    return {str(path): _digest(path) for path in files}
+    found = sorted(root.rglob("*")) if root.is_dir() else []
+    files = (path for path in found if path.is_file() and path.name not in FURNITURE)
+    return {path.as_posix(): _digest(path) for path in files}
 
 
 def _digest(path: Path, key: str = "data.corpus") -> str:

@@ -135,7 +135,7 @@ def add_synthesize(parser: Parser) -> None:
         "--tag",
         metavar="TEXT",
         help="a word in angle brackets before each source, as <BT>, the default with --back; "
-        "'' for none, the default without it",
+        "--tag= for none, the default without it",
     )
 
 

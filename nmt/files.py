@@ -3,15 +3,37 @@
 import hashlib
 import json
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nmt.errors import UserError
 
 TRY_SECONDS = 60.0
 """How long is waited for a folder at a time."""
+
+
+FAR = 0x7FFFFFF0
+"""A place beyond what is read of a file, where Windows locks a byte."""
+
+WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds before each further try at a rename that Windows has refused."""
+
+
+def rename(source: Path, target: Path) -> None:
+    """Gives a file, or a folder, its name in place of a file that has it.
+
+    Windows refuses that while another program, such as a virus scanner, looks at it.
+    """
+    for wait in WAITS if sys.platform == "win32" else ():
+        with suppress(PermissionError):
+            source.replace(target)
+            return
+        time.sleep(wait)
+    source.replace(target)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -23,7 +45,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             write(partial)
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
-            partial.replace(path)
+            rename(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -84,6 +106,37 @@ def locked(folder: Path, seconds: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def lock(stream: BinaryIO) -> None:
+    """Keeps other processes from locking a file, for as long as it is open.
+
+    Raises:
+        BlockingIOError: one of them has.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        stream.seek(FAR)  # locked bytes cannot be read: one that nobody asks for
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            raise BlockingIOError from None
+    else:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def expect_closed(path: Path) -> None:
+    """Refuses a file that Windows would not let us replace in the end."""
+    if sys.platform == "win32" and path.exists():
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be replaced ({error.strerror}); close it in other programs"
+            ) from None
 
 
 @contextmanager

@@ -42,6 +42,11 @@ def in_processes(count: int, words: Sequence[str], work: Callable[[], object]) -
             f"training.processes: expected 1, or {world} as torchrun has started, found {count}; "
             "leave it out"
         )
+    if count > 1 and sys.platform == "win32":
+        raise UserError(
+            "training.processes: expected 1 on Windows, where PyTorch lacks what several meet by, "
+            f"found {count}; one uses all cores by its threads"
+        )
     if count == 1 or world > 1:
         with processes.together():
             work()

@@ -3,6 +3,7 @@
 import gzip
 import sys
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,8 @@ def read_lines(
     for number, raw in enumerate(stream, start=1):
         ending = next(end for end in (b"\r\n", b"\n", b"") if raw.endswith(end))
         text = raw.removesuffix(ending)
+        if number == 1 and raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise UserError(f"{name}: expected UTF-8, found UTF-16; convert the file to UTF-8")
         # A byte order mark is not part of the first sentence.
         encoding = "utf-8-sig" if number == 1 else "utf-8"
         try:

@@ -1,10 +1,11 @@
 """The memory of this machine: how much is free, and an allocator that keeps what is freed."""
 
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 KEPT = 256 << 20
@@ -26,7 +27,7 @@ def keep_freed_memory() -> None:
 
 
 def free(device: str) -> float:
-    """Bytes that are free for this process; infinite where no one can tell.
+    """Bytes that are free for this process.
 
     A container has less than its machine: the limits of all control groups above count.
 
@@ -37,16 +38,7 @@ def free(device: str) -> float:
         import torch
 
         return float(torch.cuda.mem_get_info()[0])
-    return min([*_system(Path("/proc/meminfo")), *_groups(Path("/proc/self/cgroup"))])
-
-
-def _system(table: Path) -> Iterator[float]:
-    yield float("inf")
-    if table.exists():
-        rows = (line.split() for line in table.read_text().splitlines())
-        yield from (1024.0 * int(row[1]) for row in rows if row[0] == "MemAvailable:")
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        yield float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min([float(psutil.virtual_memory().available), *_groups(Path("/proc/self/cgroup"))])
 
 
 def _groups(table: Path, root: Path = Path("/sys/fs/cgroup")) -> Iterator[float]:

@@ -4,6 +4,7 @@ Whoever starts them, `nmt.launcher` on one machine or torchrun on several, tells
 the environment.
 """
 
+import io
 import os
 import signal
 import sys
@@ -50,10 +51,16 @@ class _Joined:
 
 
 def open_streams() -> None:
-    """Gives a process that was started without them, as some daemons are, its three streams."""
+    """Makes the three streams ready, also of a process that has none, as some daemons.
+
+    What goes to a file or a pipe is UTF-8 everywhere: Windows has other ideas.
+    """
     for name, flags in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, flags, encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def world() -> int:
@@ -98,7 +105,8 @@ def together(silence: timedelta = SILENCE) -> Iterator[None]:
     from torch.distributed.rendezvous import rendezvous
 
     # Tensors on the processor go by gloo on every machine: numbers, objects.
-    backend = "cpu:gloo,cuda:nccl" if cuda.is_available() else "gloo"
+    on_gpu = cuda.is_available() and distributed.is_nccl_available()
+    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     try:
         store, number, count = next(rendezvous("env://", timeout=silence))
         distributed.init_process_group(

@@ -101,10 +101,10 @@ def _recipe(
         taken = folder.name == name
         folder = folder.with_name(f"{name}-recommended" if taken else name)
     return {
-        "data": {"folder": str(folder), **data},
+        "data": {"folder": folder.as_posix(), **data},
         "model": recipes.model_choices(facts, passes),
         "training": {
-            "folder": str(Path("checkpoints") / name),
+            "folder": f"checkpoints/{name}",
             **recipes.training_choices(facts, passes, updates),
         },
         "decoding": {"beam_size": 5, "length_penalty": 1.0},

@@ -62,7 +62,7 @@ def _check_synthesis(arguments: Namespace) -> None:
         )
     if arguments.tag and not is_tag(arguments.tag):
         raise UserError(
-            "--tag: expected a word in angle brackets, such as <BT>, or nothing (--tag ''), found "
+            "--tag: expected a word in angle brackets, such as <BT>, or nothing (--tag=), found "
             f"{arguments.tag!r}; `nmt prepare` knows by the brackets that it is no part of a "
             "sentence"
         )
@@ -106,7 +106,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     folder = prepare(data, say)
     path = folder.with_name(f"{folder.name}-distilled.{_identity(folder, job)}.jsonl")
     _teach(job, folder, path, say)
-    synthetic = [*(data.synthetic or []), str(path)]
+    synthetic = [*(data.synthetic or []), path.as_posix()]
     made = replace(data, folder=f"{folder}-distilled", synthetic=synthetic)
     prepare(made, say)
     student = replace(config, data=made)

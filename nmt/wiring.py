@@ -83,7 +83,7 @@ def train_seeds(
     """Trains a run for each seed; tells how far apart they are: a smaller gain is none."""
     folders = []
     for seed in range(config.training.seed, config.training.seed + seeds):
-        folder = f"{Path(config.training.folder)}-seed-{seed}"
+        folder = f"{Path(config.training.folder).as_posix()}-seed-{seed}"
         training = replace(config.training, seed=seed, folder=folder)
         folders.append(run_training(replace(config, training=training), say, fresh, init_from))
     best = [read_json(folder / checkpoint.METRICS)["validation"] for folder in folders]

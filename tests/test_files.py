@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from nmt.errors import UserError
-from nmt.files import read_json, sha256, write_atomically, write_json
+from nmt.files import WAITS, read_json, rename, sha256, write_atomically, write_json
 
 
 def torn(file: Path) -> None:
@@ -81,6 +83,40 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(os, "fsync", watched)
     write_atomically(path, lambda file: file.write_text("text", encoding="utf-8"))
     assert synced == [(False, 4)]
+
+
+@pytest.mark.parametrize(
+    ("platform", "refusals", "waits"),
+    [("win32", 2, WAITS[:2]), ("win32", 9, WAITS), ("linux", 1, ())],
+    ids=["a moment", "for good", "elsewhere"],
+)
+def test_windows_is_given_time_to_let_go_of_a_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    platform: str,
+    refusals: int,
+    waits: tuple[float, ...],
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    slept: list[float] = []
+    source.write_text("new")
+    replace, left = Path.replace, iter(range(refusals))
+
+    def refusing(path: Path, to: Path) -> Path:
+        if next(left, None) is not None:
+            raise PermissionError(13, "Access is denied")
+        return replace(path, to)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    if refusals > len(waits):
+        with pytest.raises(PermissionError):
+            rename(source, target)
+    else:
+        rename(source, target)
+        assert target.read_text() == "new"
+    assert tuple(slept) == waits
 
 
 def test_json_is_readable_and_comes_back(tmp_path: Path) -> None:

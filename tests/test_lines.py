@@ -46,6 +46,14 @@ def test_broken_utf8_is_refused_naming_the_line() -> None:
         list(read_lines(io.BytesIO(b"\xef\xbb\xbfab\xff\n"), "in.txt"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_is_refused_even_where_wrong_bytes_are_replaced(encoding: str) -> None:
+    """Notepad and PowerShell write it; its Latin letters are valid UTF-8 with NULs in between."""
+    stream = io.BytesIO("\ufeffone\ntwo\n".encode(encoding))
+    with pytest.raises(UserError, match="in: expected UTF-8, found UTF-16; convert the file"):
+        list(read_lines(stream, "in", lambda number: None))
+
+
 def test_read_texts_unpacks_gzip(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress("één\r\ntwee".encode()))
     (tmp_path / "a.txt").write_bytes("één\r\ntwee".encode())

@@ -4,9 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from nmt.memory import _groups, _system, free, keep_freed_memory
+from nmt.memory import _groups, free, keep_freed_memory
 
 FRESH = """
 import torch
@@ -67,8 +68,6 @@ def test_control_groups_of_the_first_version_count_too(tmp_path: Path) -> None:
     assert list(_groups(table, root)) == [510]
 
 
-def test_where_no_one_can_tell_there_is_no_limit(tmp_path: Path) -> None:
+def test_without_control_groups_what_is_free_is_the_machines(tmp_path: Path) -> None:
     assert list(_groups(tmp_path / "none")) == []
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   7 kB\n")
-    assert list(_system(tmp_path / "meminfo")) == [float("inf"), 7 * 1024]
-    assert free("cpu") > 1e6
+    assert 1e6 < free("cpu") < psutil.virtual_memory().total

@@ -10,6 +10,7 @@ from nmt.batch import Batch
 from nmt.config import Decoding
 from nmt.decoding.lexicon import learn_shortlist
 from nmt.errors import UserError
+from nmt.files import rename
 from nmt.model.packed import is_packed, pack_decoder
 from nmt.vocab import tokenizer_files
 
@@ -66,7 +67,7 @@ def export(
         own = ("format_version", "versions", "files")
         kept = {key: value for key, value in run.manifest.items() if key not in own}
         checkpoint.write_manifest(partial, kept | facts)
-        partial.rename(folder)
+        rename(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

@@ -12,13 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows has none
-    fcntl = None  # type: ignore[assignment]
-
 from nmt.errors import UserError
-from nmt.files import errors_named, read_json, write_json
+from nmt.files import errors_named, expect_closed, lock, read_json, rename, write_json
 from nmt.lines import PACKED, Line, reading
 
 
@@ -91,7 +86,7 @@ def settle(paths: Sequence[Path]) -> None:
     if journal.exists() and read_json(journal).get(WHOLE):
         for path in places:
             with contextlib.suppress(FileNotFoundError):  # it has it
-                partial_of(path).replace(path)
+                rename(partial_of(path), path)
         journal.unlink(missing_ok=True)
 
 
@@ -103,17 +98,17 @@ def _open_alone(path: Path, partial: Path) -> BinaryIO:
         reason = (error.strerror or "cannot be written").lower()
         raise UserError(f"{path}: expected a place to write to ({reason})") from None
     try:
-        if fcntl is not None:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(stream)
     except BlockingIOError:
         stream.close()
         raise UserError(f"{path}: another process is writing it; wait for it or end it") from None
     except OSError:  # some file systems have no locks
         pass
-    opened = os.fstat(stream.fileno())
-    if not partial.exists() or not os.path.samestat(opened, partial.stat()):
-        stream.close()  # the other process was at its end just now
-        raise UserError(f"{path}: another process has just written it; run again")
+    if sys.platform != "win32":  # where an open file cannot have got another name
+        opened = os.fstat(stream.fileno())
+        if not partial.exists() or not os.path.samestat(opened, partial.stat()):
+            stream.close()  # the other process was at its end just now
+            raise UserError(f"{path}: another process has just written it; run again")
     return stream
 
 
@@ -140,6 +135,7 @@ class Growing:
             if path.exists() and not path.is_file():
                 what = "a folder" if path.is_dir() else "a device or a pipe (-o may be left out)"
                 raise UserError(f"{path}: expected the name of a file to write, found {what}")
+            expect_closed(path)
         self.paths = list(map(place_of, paths))
         self.partials = list(map(partial_of, self.paths))
         self.journal = journal_of(self.paths[0])
@@ -225,7 +221,7 @@ class Growing:
         for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
             stream.close()
             try:
-                partial.replace(path)
+                rename(partial, path)
             except FileNotFoundError:
                 if not path.exists():  # else another process has settled it
                     raise

@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import Callback
 from nmt import processes
 from nmt.checkpoint import BEFORE_LAST, CONFIG, LAST, states_of
 from nmt.errors import UserError
-from nmt.files import write_atomically
+from nmt.files import rename, write_atomically
 from nmt.processes import ENDINGS
 from nmt.vocab import tokenizer_files
 
@@ -140,7 +140,7 @@ class SavedState(Callback):
             trainer.save_checkpoint(last)  # waits for the one that writes
         else:
             if last.exists():
-                last.replace(self.folder / BEFORE_LAST)
+                rename(last, self.folder / BEFORE_LAST)
             write_atomically(last, trainer.save_checkpoint)
         self._saved = time.monotonic()
 
@@ -162,7 +162,8 @@ def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
     for path in found:
         fault = _fault(path)
         if fault is None:
-            return path.replace(folder / LAST)
+            rename(path, folder / LAST)
+            return folder / LAST
         say(f"{path}: passed over, for it is {fault}")
     if found:
         raise UserError(
@@ -211,7 +212,7 @@ def start_over(folder: Path) -> None:
         )
     place = folder.resolve()
     clear_deleted(folder)
-    place.rename(_deleted(folder))
+    rename(place, _deleted(folder))
     place.mkdir()  # what a link leads to stays
     clear_deleted(folder)
 

@@ -365,6 +365,9 @@ def test_what_a_user_laid_into_the_folder_is_not_removed(
         _prepare(data, fresh=True)
     assert inside.exists()
     assert _prepare(data)[1][0].endswith("nothing to do")
+    inside.unlink()
+    (folder / ".DS_Store").touch()  # Finder has looked into it
+    assert _prepare(data, fresh=True)[0] == folder
 
 
 def test_a_full_disk_is_told_by_name(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Several processes train as one would, and end together."""
 
+import io
 import os
 import signal
 import subprocess
@@ -245,3 +246,19 @@ def test_another_number_than_that_of_torchrun_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(UserError, match=r"expected 1, or 3 as torchrun has started, found 2"):
         in_processes(2, [], lambda: None)
+
+
+def test_windows_has_but_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UserError, match=r"training\.processes: expected 1 on Windows.*found 2"):
+        in_processes(2, [], lambda: None)
+
+
+def test_what_goes_to_a_pipe_is_utf8_whatever_the_system_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipe = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe, encoding="cp1252", newline="\n"))
+    processes.open_streams()
+    print("44.9 ± 1.6 у", flush=True)
+    assert pipe.getvalue().decode() == "44.9 ± 1.6 у\n"
