@@ -199,8 +199,10 @@ def test_the_encoder_runs_in_bf16_close_to_fp32() -> None:
     assert_close_in_bf16(mixed_and_single(encoder, run))
 
 
-def test_the_decoder_runs_in_bf16_close_to_fp32() -> None:
-    decoder, encoded = make_decoder().float(), sentences([7, 5, 3, 1], torch.float32)
+@coverages
+def test_the_decoder_runs_in_bf16_close_to_fp32(coverage: bool) -> None:
+    decoder = make_decoder(coverage=coverage).float()
+    encoded = sentences([7, 5, 3, 1], torch.float32)
     embedded = random(4, 6, EMBEDDING, dtype=torch.float32)
     run = lambda: decoder(embedded, decoder.prepare(encoded))[0]  # noqa: E731
     assert_close_in_bf16(mixed_and_single(decoder, run))
