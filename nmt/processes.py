@@ -53,13 +53,17 @@ class _Joined:
 def open_streams() -> None:
     """Makes the three streams ready, also of a process that has none, as some daemons.
 
-    What goes to a file or a pipe is UTF-8 everywhere: Windows has other ideas.
+    What goes to a file or a pipe is UTF-8, also where the system has other ideas.
     """
     for name, flags in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, flags, encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+        if (
+            isinstance(stream, io.TextIOWrapper)
+            and not (stream.closed or stream.isatty() or "PYTHONIOENCODING" in os.environ)
+            and stream.encoding.lower() != "utf-8"
+        ):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 

@@ -28,8 +28,8 @@ from nmt.documents.formats import is_document
 from nmt.errors import UserError
 from nmt.lines import Invalid, Line, read_lines, reading
 
-MOST_WORKERS = 61
-"""The most that a pool of processes can have on Windows."""
+MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
+"""The most that a pool of processes can have."""
 BLOCK = 1000
 """Lines that are sorted by length together; a few such blocks are in memory at once."""
 
@@ -217,7 +217,7 @@ def _shared(
     """Each block translated, by as many processes as are wanted or repay their start."""
     first = list(islice(blocks, ENOUGH))
     long = work.job.device == "cpu" and len(first) == ENOUGH
-    workers = wanted or (min(torch.get_num_threads(), MOST_WORKERS) if long else 1)
+    workers = min(wanted or (torch.get_num_threads() if long else 1), MOST_WORKERS)
     every = chain(first, blocks)
     if workers == 1:
         yield from map(work.here, every)

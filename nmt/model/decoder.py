@@ -154,15 +154,17 @@ class Decoder(nn.Module):
     def forward(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
         """Teacher forcing: (B, T, E) -> features (B, T, F), attention weights (B, T, S)."""
         if self.fused():
+            attention = self.attention
+            assert isinstance(attention, AdditiveAttention)
             # The read of s_0, where it comes first, is fed and leaves no trace.
             first = int(self.attends_after)
-            outputs, contexts, weights = attentional_lstm(self, embedded, source, first)
+            outputs, contexts, weights = attentional_lstm(
+                self, embedded, source, attention.covered, first
+            )
             if self.attends_after:  # c_i, which was read with s_i, is what step i + 1 was fed
                 weights = weights[:, 1:]
-                state = self.attention.start(source[0])
-                if isinstance(state, Tensor):  # coverage
-                    state = state + weights.sum(dim=1)
-                context, last, _ = self.attention(outputs[:, -1], source[0], state)
+                state = attention.follow(attention.start(source[0]), weights.sum(dim=1))
+                context, last, _ = attention(outputs[:, -1], source[0], state)
                 contexts = torch.cat([contexts[:, 1:], context.unsqueeze(1)], dim=1)
                 last = last if weights.requires_grad else last.detach()
                 weights = torch.cat([weights, last.unsqueeze(1)], dim=1)

@@ -12,7 +12,7 @@ from nmt.state import State
 
 
 def attentional_lstm(
-    decoder: nn.Module, embedded: Tensor, source: State, first: int
+    decoder: nn.Module, embedded: Tensor, source: State, covered: Tensor | None, first: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A Decoder with an LSTM cell and additive attention over a whole target.
 
@@ -20,6 +20,7 @@ def attentional_lstm(
         decoder: its modules `cell`, `attention` and `context` hold the weights.
         embedded: (B, T, E) the target input.
         source: from the decoder's `prepare`.
+        covered: what coverage weighs with, if attention has one.
         first: the read that coverage begins with, counted from 0.
 
     Returns:
@@ -42,7 +43,6 @@ def attentional_lstm(
         get("context.weight"),
         get("attention.energy"),
     )
-    covered = dict(decoder.named_parameters()).get("attention.covered")
     outputs, contexts, weights = _AttentionalLstmSequence.apply(  # type: ignore[no-untyped-call]
         mask,
         *(tensor.to(dtype) for tensor in tensors),
@@ -85,7 +85,9 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         contexts, weights = new(steps, batch, memory.shape[2]), new(steps, batch, length)
         activations, squashed = new(steps, batch, gates), new(steps, batch, size)
         queries, tanh = new(steps, batch, hidden), torch.empty_like(keys)
-        coverage = None if covered is None else new(steps, batch, length).zero_()
+        # In bf16 a sum over many steps would stop growing.
+        wide = torch.promote_types(projected.dtype, torch.float32)
+        coverage = None if covered is None else keys.new_zeros(steps, batch, length, dtype=wide)
         blocked = torch.zeros_like(mask, dtype=keys.dtype).masked_fill_(~mask, -torch.inf)
         recur, read = repeated(stacked, batch), repeated(reader, batch)
         for t in range(steps):
@@ -95,7 +97,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
             if covered is not None and coverage is not None:
                 if t > first:
                     torch.add(coverage[t - 1], weights[t - 1], out=coverage[t])
-                tanh.addcmul_(coverage[t].unsqueeze(2), covered)
+                tanh.addcmul_(coverage[t].to(tanh.dtype).unsqueeze(2), covered)
             tanh_(tanh)
             scores = torch.mv(tanh.flatten(0, 1), energy).view_as(mask).add_(blocked)
             torch.softmax(scores, dim=1, out=weights[t])
@@ -169,9 +171,11 @@ class _ScoringBackward:
 
     def __init__(self, keys: Tensor, energy: Tensor, covered: Tensor | None) -> None:
         self.keys, self.energy, self.covered = keys, energy, covered
+        self.both = None if covered is None else energy * covered
         self.grad_energy = torch.zeros_like(energy)
         self.grad_covered = torch.zeros_like(energy)
-        self.grad_coverage = keys.new_zeros(keys.shape[:2])
+        wide = torch.promote_types(keys.dtype, torch.float32)
+        self.grad_coverage = keys.new_zeros(keys.shape[:2], dtype=wide)
         """Of the weights of earlier steps, by way of C: (B, S)."""
         self._tanh = torch.empty_like(keys)
         self._squares = torch.zeros_like(keys)
@@ -182,21 +186,21 @@ class _ScoringBackward:
         # Once more is cheaper than kept: (T, B, S, A) would leave the processor's caches.
         sums = torch.add(self.keys, query.unsqueeze(1), out=self._tanh)
         if self.covered is not None and coverage is not None:
-            sums.addcmul_(coverage.unsqueeze(2), self.covered)
+            sums.addcmul_(coverage.to(sums.dtype).unsqueeze(2), self.covered)
         tanh = tanh_(sums)
         self.grad_energy.addmv_(tanh.flatten(0, 1).T, score.flatten())
         square = tanh.mul_(tanh)
         torch.mul(torch.bmm(score.unsqueeze(1), square).squeeze(1), -self.energy, out=out)
         self._squares.addcmul_(square, score.unsqueeze(2))
         self._scores += score
-        if self.covered is not None and coverage is not None:
-            self._cover(self.energy * self.covered, score, coverage, square)
+        if self.both is not None and coverage is not None:
+            self._cover(self.both, score, coverage, square)
 
     def _cover(self, both: Tensor, score: Tensor, coverage: Tensor, square: Tensor) -> None:
         """d e_j / d C_j = sum_a v_a w_a (1 - tanh_ja^2), and d e_j / d w_a = C_j v_a (1 - ...)."""
         slope = both.sum() - torch.mv(square.flatten(0, 1), both).view_as(score)
-        self.grad_coverage.addcmul_(score, slope)
-        moved = (score * coverage).flatten()
+        self.grad_coverage += score * slope
+        moved = (score * coverage).to(score.dtype).flatten()
         rest = torch.mv(square.flatten(0, 1).T, moved)
         self.grad_covered += self.energy * (moved.sum() - rest)
 

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep import sources
-from data_prep.corpus import Corpus, HeldOut
+from data_prep.corpus import Corpus, HeldOut, Pair
 from data_prep.pipeline import prepare
 from nmt.config import Data
 from nmt.errors import UserError
@@ -93,6 +94,25 @@ def test_a_translation_memory_is_a_corpus(
     assert _read(make_data({"kind": "files", "train": [str(file)]})).train == units
     swapped = make_data({"kind": "files", "train": [str(file)], "columns": ["de", "en"]})
     assert _read(swapped).train == [(target, source) for source, target in units]
+
+
+def test_of_two_regions_the_named_one_is_read(tmp_path: Path, make_data: MakeData) -> None:
+    file = tmp_path / "memory.tmx.gz"
+    variants = (("pt-BR", "trem"), ("pt-PT", "comboio"), ("en-GB", " "), ("en-US", "train"))
+    told = "".join(f'<tuv xml:lang="{code}"><seg>{text}</seg></tuv>' for code, text in variants)
+    packed = gzip.compress(f"<tmx><body><tu>{told}</tu></body></tmx>".encode())
+    file.write_bytes(packed)
+
+    def pairs(*columns: str) -> list[Pair]:
+        corpus = {"kind": "files", "train": [str(file)], "columns": [*columns]}
+        return [*_read(make_data(corpus)).train]
+
+    assert pairs("pt_PT", "pt-BR") == [("comboio", "trem")]
+    assert pairs("en", "pt") == [("train", "trem")]
+    with pytest.raises(UserError, match="in pt and pt-AO, found none among those in en-GB, en-US"):
+        pairs("pt", "pt-AO")
+    with pytest.raises(UserError, match="expected units in eng and por, found none"):
+        pairs("eng", "por")
 
 
 @pytest.mark.parametrize(
