@@ -51,11 +51,10 @@ def peak_memory() -> float:
         import psutil
 
         return float(psutil.Process().memory_info().peak_wset / MIB)
-    else:
-        import resource
+    import resource
 
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
 
 
 def machine(threads: int) -> dict[str, Any]:
