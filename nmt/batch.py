@@ -1,4 +1,4 @@
-"""Batch: all that crosses from data to training."""
+"""Batch: all that passes from data to training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Batch:
 
     Args:
         source: (B, S) ids, each row ends with EOS, padded with PAD.
-        source_lengths: (B,) real tokens a row, EOS counted.
+        source_lengths: (B,) real tokens of each row, EOS included.
         target: (B, T + 1) ids, each row starts with BOS and ends with EOS.
-        target_lengths: (B,) tokens to predict a row: the words and EOS, without BOS.
+        target_lengths: (B,) tokens to predict in each row: the words and EOS, without BOS.
     """
 
     source: Tensor
@@ -36,7 +36,7 @@ class Batch:
 
     @classmethod
     def of(cls, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> "Batch":
-        """A batch from bare ids; sentence marks are put on here and nowhere else."""
+        """A batch from bare ids; sentence marks are added here and nowhere else."""
         source, source_lengths = pad([[*ids, EOS] for ids in sources])
         target, target_lengths = pad([[BOS, *ids, EOS] for ids in targets])
         return cls(source, source_lengths, target, target_lengths - 1)
@@ -48,7 +48,7 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """(B, T) what the decoder must say: the words and EOS."""
+        """(B, T) what the decoder must predict: the words and EOS."""
         return self.target[:, 1:]
 
     @property
@@ -57,14 +57,14 @@ class Batch:
         return self.labels != PAD
 
     def silent(self) -> "Batch":
-        """The same sources with nothing to say: no target token, so no loss."""
+        """The same sources with nothing to predict: no target tokens, so no loss."""
         target = torch.full((len(self.target), 2), PAD)
         target[:, 0] = BOS
         none = torch.zeros_like(self.target_lengths)
         return Batch(self.source, self.source_lengths, target, none)
 
     def longest(self) -> "Batch":
-        """The same sources with targets of the most tokens that drawn ones may have: 2 T."""
+        """The same sources with targets as long as sampled ones may be: 2 T tokens."""
         words = self.target[:, 1:].masked_fill(~self.target_mask, EOS)
         target = torch.cat([self.target[:, :1], words, words], dim=1)
         return Batch(
@@ -75,7 +75,7 @@ class Batch:
         )
 
     def repeated(self, count: int) -> "Batch":
-        """Each row so many times."""
+        """The batch with each row `count` times."""
         return Batch(*(tensor.repeat_interleave(count, dim=0) for tensor in self.tensors()))
 
     def to(self, device: torch.device) -> "Batch":

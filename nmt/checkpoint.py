@@ -1,4 +1,4 @@
-"""A run's folder: written so that it is whole or absent, loaded without Lightning or pickle."""
+"""A run's folder: files are written atomically, and loaded without Lightning or pickle."""
 
 import hashlib
 import json
@@ -37,11 +37,11 @@ WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
     "shortlist.safetensors",
 )
 BEFORE_LAST = f"before-{LAST}"
-"""The state before the last, should that one be damaged."""
+"""The state before the last, in case the last is damaged."""
 SEAL, FIRST_SEALED = "seal", 5
-"""The manifest's digest of itself, and the first version that had one."""
+"""The key of the manifest's digest of itself, and the first format version with one."""
 
-# A run's own YAML holds every key that its version knew; what models before version 3 were.
+# Models before version 3, as a run's own YAML holds only the keys that its version knew.
 BEFORE_3: Settings = {
     "encoder": {"shortcut": False},
     "decoder": {"attend": "before"},
@@ -51,7 +51,7 @@ BEFORE_3: Settings = {
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model with all that it takes to use it."""
+    """A trained model with everything needed to use it."""
 
     folder: Path
     config: Config
@@ -94,7 +94,7 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     files = [folder / name for name in names if (folder / name).exists()]
     files += tokenizer_files(folder)
     content = {
-        **facts,  # of a run that goes on, perhaps one that was begun in an older format
+        **facts,  # of a resumed run, which an older format may have begun
         "format_version": FORMAT_VERSION,
         "versions": versions(),
         "files": {file.name: sha256(file) for file in files},
@@ -103,13 +103,13 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def states_of(folder: Path) -> list[Path]:
-    """The states that a run can be gone on with, the last first; killed while it saves, it has
-    only the one before."""
+    """The states from which a run can be resumed, the last first; a run that was killed while
+    saving has only the one before."""
     return [path for path in (folder / LAST, folder / BEFORE_LAST) if path.exists()]
 
 
 def weights_digest(folder: Path) -> str:
-    """What tells a run's model from all others.
+    """The digest that identifies a run's model.
 
     Raises:
         UserError: the folder holds no run, or one without a model.
@@ -167,7 +167,7 @@ def _damaged(path: Path) -> UserError:
 
 
 def read_config(folder: Path) -> Config:
-    """The settings of a run, checked again; those of an older version mean what they meant."""
+    """The settings of a run, checked again; those of an older version keep their meaning."""
     version = read_manifest(folder)["format_version"]
     if not (folder / CONFIG).is_file():
         raise _damaged(folder / CONFIG)
@@ -179,19 +179,19 @@ def read_config(folder: Path) -> Config:
 
 
 def _as_it_was(model: Settings, version: int) -> Settings:
-    """A model's settings as a version meant them, in today's words."""
+    """A model's settings of an older format version, translated to the current one."""
     if version < 3:
-        # The first runs of version 2 multiplied words by sqrt(E), and had no key for it.
+        # The first runs of version 2 multiplied embeddings by sqrt(E), and had no key for it.
         scale = {} if version == 1 else {"embedding_scale": model["embedding_size"] ** 0.5}
         older: Settings = _filled({**BEFORE_3, **scale}, model)
         return older
-    if version == 3:  # it knew none and context, as false and true
+    if version == 3:  # it had only none and context, as false and true
         return {**model, "readout_shortcut": "context" if model["readout_shortcut"] else "none"}
     return model
 
 
 def _filled(absent: Settings, found: Any) -> Any:
-    """Settings with those keys that are not there yet, at any depth."""
+    """Settings with missing keys filled in from `absent`, at any depth."""
     if not isinstance(found, dict):
         return found
     inner = {key: _filled(absent[key], found[key]) for key in absent.keys() & found.keys()}
@@ -220,7 +220,7 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
     """Fills a model from a weights file.
 
     Raises:
-        UserError: the file is torn, or belongs to a model of other names or sizes.
+        UserError: the file is incomplete, or has tensors of other names or shapes.
     """
     with _whole(path):
         tensors = load_file(path)
@@ -250,7 +250,7 @@ def _check_size(config: Config, source: Vocabulary, target: Vocabulary, path: Pa
     try:
         with torch.device("meta"):
             wanted = build_model(config, source, target).parameters_count()
-    except RuntimeError:  # of a size that no number can tell
+    except RuntimeError:  # the sizes overflow
         wanted = sys.maxsize
     if wanted > found:
         raise UserError(
@@ -286,5 +286,5 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
 
 
 def quality(row: Mapping[str, Any]) -> tuple[str, float]:
-    """What a row of a run's metrics says of its model: BLEU, of a language model perplexity."""
+    """The quality in a row of a run's metrics: BLEU or, for a language model, perplexity."""
     return ("BLEU", row["bleu"]) if "bleu" in row else ("perplexity", perplexity(row["loss"]))

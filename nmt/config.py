@@ -19,14 +19,14 @@ from nmt.schema import Count, Fraction, NonNegative, Part, Paths, Positive, Posi
 
 @dataclass(frozen=True, kw_only=True)
 class Clean:
-    """What drops a training pair. Text is never rewritten; validation and test never filtered.
+    """Filters of training pairs. Text is never rewritten; validation and test are never filtered.
 
     Args:
-        max_words: drop pairs with more words than this on a side.
-        max_ratio: drop pairs whose sides differ in letters by more than this factor (ten are added
-            to each side first, so that short sentences are not hit; a character of Han, kana or
-            Hangul counts as three letters).
-        drop_copies: drop pairs whose two sides are the same.
+        max_words: drop pairs with more words than this on either side.
+        max_ratio: drop pairs whose numbers of letters differ by more than this factor (ten are
+            added to each side first, to spare short sentences; a character of Han, kana or Hangul
+            counts as three letters).
+        drop_copies: drop pairs whose two sides are identical.
         drop_duplicates: drop pairs already seen.
     """
 
@@ -38,15 +38,15 @@ class Clean:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The leak-free split, made where the corpus brings none of its own.
+    """The leak-free split, made if the corpus has none of its own.
 
     Pairs that share a source or a target sentence (transitively, after folding case, space and
     punctuation) land in the same split.
 
     Args:
-        validation_size: distinct source sentences for validation.
-        test_size: distinct source sentences for test.
-        seed: random seed of the split; the same data and seed give the same one.
+        validation_size: number of distinct source sentences for validation.
+        test_size: number of distinct source sentences for test.
+        seed: random seed of the split; the same data and seed give the same split.
     """
 
     validation_size: PositiveInt = 1000
@@ -60,8 +60,8 @@ class Tokenizer:
 
     Args:
         kind: bpe (byte-level byte pair encoding; Sennrich et al. 2016) or unigram (Kudo 2018,
-            over bytes); both give any text back exactly.
-        vocabulary_size: units in each vocabulary, the four reserved ids and 256 bytes included.
+            over bytes); both reproduce any text exactly.
+        vocabulary_size: units in each vocabulary, including the four reserved ids and 256 bytes.
         joint: one vocabulary for both languages instead of one for each.
     """
 
@@ -79,11 +79,11 @@ class Data:
         source_language: code of the language to translate from.
         target_language: code of the language to translate into.
         corpus: where the pairs come from.
-        clean: what drops a training pair.
+        clean: filters of training pairs.
         split: the leak-free split.
         tokenizer: subword units.
-        synthetic: files of synthetic pairs, as `nmt synthesize` writes them: for training alone,
-            less what shares a side with validation or test.
+        synthetic: files of synthetic pairs, as `nmt synthesize` writes them; used for training
+            only, without pairs that share a side with validation or test.
     """
 
     folder: str
@@ -105,35 +105,35 @@ class Training:
         max_epochs: stop after this many passes over the training data.
         max_steps: stop after this many updates, if that comes first. Either is rounded up to a
             whole number of validations, so that the last update is validated too.
-        patience: stop after this many validations without a better BLEU (of a language model:
+        patience: stop after this many validations without a better BLEU (for a language model:
             loss).
         validate_every: updates between validations; null validates once an epoch.
         validation_beam: beam size for validation BLEU; 1 is greedy.
-        batch_tokens: the most tokens of a batch, padding included: its sentences times the longest
-            sentence of either side, its end mark counted.
-        max_length: the most tokens of a training sentence; null leaves all as long as they are.
+        batch_tokens: maximum tokens of a batch, padding included: number of sentences times the
+            longest sentence on either side, end mark included.
+        max_length: maximum tokens of a training sentence; null sets no limit.
         longer: what happens to longer ones: truncate, or chunk (cut both sides into the same
             number of pieces).
         learning_rate: peak rate of Adam (Kingma and Ba 2015).
         warmup_steps: updates over which the rate rises linearly to its peak.
         schedule: what follows the warm-up: linear or cosine decay to `final_rate` at the last
             update, inverse_sqrt decay, or constant.
-        final_rate: share of the peak rate left at the end of a linear or cosine decay.
-        label_smoothing: share of the target's probability spread over the vocabulary (Szegedy
+        final_rate: fraction of the peak rate left at the end of a linear or cosine decay.
+        label_smoothing: fraction of the target's probability spread over the vocabulary (Szegedy
             et al. 2016).
-        objective: what is made small: the cross-entropy of the true words (likelihood), or the
+        objective: what is minimised: the cross-entropy of the reference words (likelihood), or the
             expected loss of sentence BLEU (risk).
-        clip_norm: largest norm of the gradient (Pascanu et al. 2013); 0 does not clip.
-        clip_value: largest absolute value of each element of the gradient, clipped before its
-            norm; 0 does not clip.
-        weight_decay: decoupled decay of matrices (Loshchilov and Hutter 2019).
-        average_decay: decay of the exponential moving average of the weights, which is what is
-            validated and saved; shorter at first; 0 does not average.
-        precision: fp32, bf16 (mixed), or auto: the faster by a short measurement at the start.
+        clip_norm: maximum norm of the gradient (Pascanu et al. 2013); 0 disables clipping.
+        clip_value: maximum absolute value of each element of the gradient, clipped before its
+            norm; 0 disables clipping.
+        weight_decay: decoupled weight decay of matrices (Loshchilov and Hutter 2019).
+        average_decay: decay of the exponential moving average of the weights, which is validated
+            and saved; smaller at first; 0 disables averaging.
+        precision: fp32, bf16 (mixed), or auto: the faster in a short measurement at the start.
         seed: random seed of initialisation, data order and dropout.
         threads: CPU threads of each process; null leaves the choice to torch.
-        processes: training processes on this machine, each takes a part of every batch; torchrun
-            sets their number itself, over several machines.
+        processes: training processes on this machine, each of which takes a part of every batch;
+            torchrun sets their number itself, on several machines.
         log_every: updates between rows of the CSV and TensorBoard logs.
     """
 
@@ -164,7 +164,7 @@ class Training:
 
 
 Precision = Literal["fp32", "bf16", "int8"]
-"""Of the matrix products of decoding."""
+"""Precision of the matrix products in decoding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,11 +176,11 @@ class Decoding:
         length_penalty: a hypothesis scores log P / length ** this (Wu et al. 2016, without
             their constant); 0 is the bare log probability.
         max_length_ratio: a translation has at most this many tokens for each source token.
-        max_length_extra: and this many more.
-        batch_tokens: source tokens of a batch, padding included, times the beam.
+        max_length_extra: tokens that a translation may have on top of max_length_ratio.
+        batch_tokens: maximum source tokens of a batch, padding included, times the beam size.
         precision: of the decoder's matrix products: fp32, bf16, or int8 (weights and inputs
-            quantised row by row). On a CPU with instructions for them bf16 and int8 are faster.
-        health: from where on a translation is suspicious.
+            quantised row by row). bf16 and int8 are faster on CPUs with instructions for them.
+        health: thresholds beyond which a translation is suspicious.
     """
 
     beam_size: PositiveInt = 5
@@ -221,7 +221,7 @@ class Config:
 
 
 def load(path: Path, overrides: Sequence[options.Override] = ()) -> Config:
-    """Reads a YAML file, lays the overrides over it and checks every key and value.
+    """Reads a YAML file, applies the overrides and checks every key and value.
 
     Args:
         path: the YAML file.
@@ -236,7 +236,7 @@ def load(path: Path, overrides: Sequence[options.Override] = ()) -> Config:
 
 
 def from_dict(raw: Any, where: str) -> Config:
-    """Checked settings from plain data; `where` names their origin in messages."""
+    """Checked settings from plain data; `where` names their origin in error messages."""
     try:
         built: Config = options.build(Config, raw)
     except UserError as error:
@@ -258,7 +258,7 @@ def read_yaml(path: Path) -> Settings:
         raise UserError(f"{path}: expected a YAML file in UTF-8, found other bytes") from None
     except RecursionError:
         raise UserError(f"{path}: not valid YAML: more levels than can be read") from None
-    except (yaml.YAMLError, ValueError) as error:  # the latter of 2020-13-45, which is no date
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-45, which is no date
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected keys and values, found {type(raw).__name__}")
@@ -274,4 +274,4 @@ EXAMPLE: Settings = {
     },
     "training": {"folder": "checkpoints/NAME"},
 }
-"""The least that a configuration must say, for help texts."""
+"""A minimal configuration, for help texts."""

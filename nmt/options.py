@@ -1,9 +1,9 @@
 """A constructor is a schema: settings are checked against the keyword-only parameters of a class.
 
-An option stands in one place, the signature of the class that reads it, with its meaning in that
+An option is declared in one place, the signature of the class that uses it, and explained in that
 class's docstring (section ``Args:``). Sizes that come from neighbouring parts are positional-only
-and so are never settings. Values are checked by pydantic; keys are checked here, because a reader
-needs to hear the allowed ones.
+and so are never settings. Values are checked by pydantic; keys are checked here, so that error
+messages can list the allowed ones.
 """
 
 import difflib
@@ -22,12 +22,12 @@ from nmt.errors import UserError
 from nmt.schema import Part, Settings
 
 Override = tuple[str, Sequence[str]]
-"""A dotted key, and its words."""
+"""A dotted key and the words of its value."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One setting: where it stands, what it may be, and what it means."""
+    """One setting: its key, type, default and meaning."""
 
     key: str
     annotation: Any
@@ -82,9 +82,9 @@ def check(target: Any, settings: Any, where: str) -> Settings:
 
     Args:
         target: a class, or a table ``{kind: class}``.
-        settings: a mapping as read from YAML; for a table a bare string is short for
+        settings: a mapping as read from YAML; for a table, a bare string is short for
             ``{"kind": string}``.
-        where: the dotted key that the settings stand under, for messages.
+        where: the dotted key of the settings, for error messages.
 
     Raises:
         UserError: an unknown key or kind, a value of the wrong type or range.
@@ -105,7 +105,7 @@ def check(target: Any, settings: Any, where: str) -> Settings:
 
 
 def _target_of(option: Option) -> Any:
-    """The class or the table that an option's own settings are for; None of a plain value."""
+    """The class or table that describes an option's own settings; None for a plain value."""
     part = _part_of(option.annotation)
     if part or is_dataclass(option.annotation):
         return part.resolve() if part else option.annotation
@@ -113,7 +113,7 @@ def _target_of(option: Option) -> Any:
 
 
 def _section_of(option: Option, settings: Mapping[str, Any]) -> Any:
-    """An option's own settings, with the kind that it has where none is named."""
+    """An option's own settings, with its default kind if none is named."""
     value = settings.get(option.key, option.default)
     value = {} if value is None else value
     if isinstance(option.default, str) and isinstance(value, Mapping):
@@ -124,7 +124,7 @@ def _section_of(option: Option, settings: Mapping[str, Any]) -> Any:
 def _kind_at(target: Any, settings: Any, path: Sequence[str]) -> Any:
     """The kind of the part under a dotted key, named or by default.
 
-    None where nothing is chosen from a table there, or nothing has been.
+    None if that part is not chosen from a table, or has not been chosen.
     """
     chosen = None
     for name in path:
@@ -146,7 +146,7 @@ def _check_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings
 
 
 def _expect_kind(table: Mapping[str, Any], settings: Any, where: str) -> Settings:
-    """Settings with a key `kind` that the table has."""
+    """The settings as a mapping whose `kind` is one of the table."""
     settings = {"kind": settings} if isinstance(settings, str) else settings
     if not isinstance(settings, Mapping) or "kind" not in settings:
         raise UserError(
@@ -183,7 +183,7 @@ def _hint(value: Any) -> str:
 
 @cache
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    # A number where a word belongs is a typing mistake, not a word: nothing becomes a string.
+    # A number in place of a word is a mistake: nothing is converted to a string.
     return TypeAdapter(annotation, config=ConfigDict(coerce_numbers_to_str=False))
 
 
@@ -203,19 +203,19 @@ def build(target: Any, settings: Any, *sizes: Any, where: str = "") -> Any:
 
 
 def lay_over(target: Any, raw: Settings, overrides: Sequence[Override]) -> None:
-    """Changes settings in place; the last of several for a key wins.
+    """Applies overrides to settings in place; of several for one key, the last wins.
 
-    A word is read as YAML, several make a list. Choosing another `kind` takes that kind's own
-    defaults: the options of the old kind go with it.
+    Each word is parsed as YAML; several make a list. Choosing another `kind` takes that kind's own
+    defaults: the options of the old kind are dropped.
 
     Args:
         target: the class that the settings are for.
         raw: the settings.
-        overrides: what is laid over them.
+        overrides: dotted keys and their words.
     """
 
     def order(override: Override) -> tuple[bool, int]:
-        # A kind comes before its options, and a part before its own parts, wherever they stood.
+        # A kind comes before its options, and a part before its own parts, whatever their order.
         key, _ = override
         return not key.endswith(".kind"), key.count(".")
 
@@ -240,10 +240,10 @@ def _section(raw: Settings, path: Sequence[str]) -> Settings:
 
 
 def _value(word: str) -> Any:
-    """A word as YAML reads it; one that YAML cannot read is itself."""
+    """A word parsed as YAML; one that is not YAML stays as it is."""
     try:
         return yaml.safe_load(word)
-    except (yaml.YAMLError, ValueError):  # the latter of what looks like a date and is none
+    except (yaml.YAMLError, ValueError):  # ValueError: what looks like a date and is none
         return word
 
 
@@ -282,7 +282,7 @@ def _allowed(found: str, allowed: Mapping[str, Any]) -> str:
 
 
 def _brief(value: Any) -> str:
-    """What was found, as Python writes it; of what is long or deep, its beginning."""
+    """The repr of a value, abbreviated if it is long or deep."""
     told = Repr()
     told.maxlevel = 2
     told.maxstring = told.maxother = told.maxlong = 200

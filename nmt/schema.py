@@ -1,4 +1,4 @@
-"""The words in which a constructor says what it takes: types that are checked, and parts."""
+"""Annotations of constructor parameters: types that are validated, and nested parts."""
 
 import importlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import AllowInfNan, BeforeValidator
 Settings = dict[str, Any]
 PositiveInt = Annotated[int, Gt(0)]
 Depth = Annotated[int, Gt(0), Le(64)]
-"""Of layers above one another: each of them takes time to build, whatever its size."""
+"""A number of stacked layers; limited, as each takes time to build, whatever its size."""
 Count = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
@@ -38,7 +38,7 @@ class Part:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their full keys, as ``model.encoder.kind``."""
+    """Settings by their dotted keys, such as ``model.encoder.kind``."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):

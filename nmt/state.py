@@ -1,7 +1,7 @@
 """State: nested tuples of batch-first tensors, opaque to everyone but the part that made it.
 
-Search and batching only ever map, select and repeat it, so no variant of a model needs a change
-there. The first dimension of every tensor is the batch (or the batch times the beam).
+Search and batching only ever map, select and repeat it, so no model variant needs a change there.
+The first dimension of every tensor is the batch (or the batch times the beam).
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def select(state: State, rows: Tensor) -> State:
 
     Args:
         state: tensors of shape (B, ...).
-        rows: (R,) integer indices into B; a row may come more than once.
+        rows: (R,) integer indices into B; a row may occur more than once.
 
     Returns:
         Tensors of shape (R, ...).
@@ -32,5 +32,5 @@ def select(state: State, rows: Tensor) -> State:
 
 
 def repeat(state: State, times: int) -> State:
-    """Every row `times` times, side by side: (B, ...) -> (B * times, ...)."""
+    """Repeats every row `times` times, copies adjacent: (B, ...) -> (B * times, ...)."""
     return map_state(lambda tensor: tensor.repeat_interleave(times, dim=0), state)

@@ -8,13 +8,13 @@ from tokenizers import Tokenizer
 from nmt.errors import UserError
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
-"""Reserved ids, which no text can reach. Unigram must have an UNK; nothing ever yields it."""
+"""Reserved ids, which no text can produce. Unigram requires an UNK, but it never occurs."""
 
 RESERVED = ("<pad>", "<s>", "</s>", "<unk>")
 
 
 class Vocabulary:
-    """A tokenizer file in use: ids for text and text for ids, exactly.
+    """A trained tokenizer: text to ids and ids to text, exactly.
 
     Args:
         path: a `tokenizer.json` written by `nmt prepare`.
@@ -44,21 +44,21 @@ class Vocabulary:
         return hash(self.tokenizer.to_str())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, without sentence marks. Nothing is ever unknown."""
+        """Ids of each text, without sentence marks. No token is ever unknown."""
         # Lone surrogates cannot be encoded as UTF-8; they come from undecodable bytes only.
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         encodings = self.tokenizer.encode_batch_fast(clean, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Text of each sequence of ids; reserved ids are left out."""
+        """Text of each sequence of ids; reserved ids are skipped."""
         kept = [[i for i in sequence if i >= len(RESERVED)] for sequence in ids]
         return list(self.tokenizer.decode_batch(kept, skip_special_tokens=False))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The part of the text that each id covers.
 
-        Units of bytes may share a character: then each of them is given the whole of it.
+        Byte-level units may share a character: each of them then covers all of it.
         """
         prefixes = self.decode([ids[:end] for end in range(len(ids) + 1)])
         # A prefix that ends within a character decodes to a replacement character there.

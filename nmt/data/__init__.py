@@ -1,1 +1,1 @@
-"""From a prepared folder to batches: order, padding and position, all a function of the seed."""
+"""From a prepared folder to padded batches, in a resumable order that the seed determines."""

@@ -10,28 +10,28 @@ Indices = NDArray[np.int64]
 
 
 class Room(Protocol):
-    """Memory for a batch: `size` bytes for all its rows."""
+    """Memory for a batch: `size` bytes for all of its rows."""
 
     @property
     def size(self) -> float:
         """Bytes for all rows of a batch."""
 
     def row(self, source: int, target: int) -> float:
-        """Bytes for each row of a batch of so many tokens, end marks counted."""
+        """Bytes per row of a batch with so many tokens, end marks included."""
 
 
 class Unlimited:
-    """Memory without end, of which a row takes its padded positions."""
+    """Unlimited memory; a row counts as many bytes as it has padded positions."""
 
     size = float("inf")
 
     def row(self, source: int, target: int) -> float:
-        """The positions of a row."""
+        """The padded positions of a row."""
         return float(max(source, target))
 
 
 class TooLong(Exception):
-    """A sentence pair that takes more memory than there is: its index and the bytes."""
+    """A sentence pair that takes more memory than there is: its index and the bytes needed."""
 
     def __init__(self, index: int, needed: float) -> None:
         super().__init__(index, needed)
@@ -40,22 +40,22 @@ class TooLong(Exception):
 
 
 class BatchPlan:
-    """Which sentences stand together in which batch, for every epoch.
+    """Which sentences make up which batch, for every epoch.
 
-    Sentences are sorted by target and then source length and cut where a batch would exceed the
-    budget. The cuts depend on the lengths alone, so every epoch has the same number of batches;
-    which of equally long sentences fall together, and the order of batches, is drawn anew each
-    epoch from (seed, epoch): any position can be computed without replaying what came before.
+    Sentences are sorted by target length, then by source length, and cut where a batch would exceed
+    the budget. The cuts depend on the lengths alone, so every epoch has the same number of batches.
+    Which of the equally long sentences share a batch, and the order of the batches, is drawn from
+    (seed, epoch): any position can be computed without replaying what came before.
 
     Args:
         source_lengths: (N,) tokens of each source sentence.
         target_lengths: (N,) tokens of each target sentence.
-        batch_tokens: most tokens of a batch on either side, padding included.
-        seed: of the order.
+        batch_tokens: maximum tokens of a batch on either side, padding included.
+        seed: random seed of the order.
         room: memory for a batch; one that takes more is cut into equal parts.
 
     Raises:
-        TooLong: a single pair takes more.
+        TooLong: a single pair takes more than `room`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BatchPlan:
         longest = np.maximum(source_lengths, target_lengths)[order] + 1  # the end mark counts
         self.cuts = _cuts(longest, batch_tokens)
         self.wished = len(self.cuts)
-        """Batches of an epoch without regard to memory."""
+        """Batches in an epoch if memory were no limit."""
         self.room = room or Unlimited()
         if room is not None:
             parts = [part for rows in np.split(order, self.cuts[:-1]) for part in self._fit(rows)]
@@ -97,13 +97,13 @@ class BatchPlan:
         return len(self.cuts)
 
     def bytes_of(self, rows: Indices) -> float:
-        """What the batch of these sentences takes."""
+        """Bytes that the batch of these sentences takes."""
         longest = self.source_lengths[rows].max() + 1, self.target_lengths[rows].max() + 1
         return len(rows) * self.room.row(*map(int, longest))
 
     @cached_property
     def widest(self) -> Indices:
-        """The batch that takes the most."""
+        """The batch that takes the most memory."""
         return max(self.epoch(0), key=self.bytes_of)
 
     def epoch(self, epoch: int) -> list[Indices]:
@@ -116,7 +116,7 @@ class BatchPlan:
 
 
 def _cuts(longest: Indices, batch_tokens: int) -> list[int]:
-    """Where each batch ends, so that sentences * longest sentence stays under the budget."""
+    """Where each batch ends, so that sentences * longest sentence stays within the budget."""
     cuts, start, width = [], 0, 0
     for position, length in enumerate(longest.tolist()):
         width = max(width, length)

@@ -44,10 +44,10 @@ def read_batch(split: datasets.Dataset, indices: Indices) -> Batch:
 
 
 def read_part(split: datasets.Dataset, indices: Indices, rank: int, world: int) -> Batch:
-    """One of so many parts of a batch, each of about as many rows, of like lengths.
+    """One of `world` parts of a batch, with similar numbers of rows and similar lengths.
 
-    A batch of fewer rows than parts leaves some with none: they get its first, with nothing to say,
-    for a process without a backward pass would keep the others waiting.
+    If a batch has fewer rows than parts, each empty part gets its first row without target tokens,
+    because a process without a backward pass would keep the others waiting.
     """
     own = indices[rank::world]
     return read_batch(split, own) if len(own) else read_batch(split, indices[:1]).silent()
@@ -61,7 +61,7 @@ def read_own(split: datasets.Dataset, indices: Indices) -> Batch:
 def encoded_for(
     run: Path, prepared: Path, dataset: datasets.DatasetDict, say: Callable[[str], None]
 ) -> datasets.DatasetDict:
-    """The same pairs with the ids of a run's own tokenizer, which may be that of another corpus."""
+    """The same pairs with the ids of a run's own tokenizer, which may come from another corpus."""
     run_files, own_files = tokenizer_files(run), tokenizer_files(prepared)
     if [sha256(file) for file in run_files] == [sha256(file) for file in own_files]:
         return dataset
@@ -80,8 +80,8 @@ def encoded_for(
 class BatchStream(IterableDataset[Batch]):
     """Training batches of all epochs as one stream, which can start at any step.
 
-    Of several processes each gets its part of each batch: all have equally many, and a position
-    means the same whatever their number.
+    With several processes, each gets its part of every batch: all have equally many batches, and a
+    position means the same whatever the number of processes.
     """
 
     def __init__(self, split: datasets.Dataset, plan: BatchPlan, steps: int) -> None:
@@ -113,7 +113,7 @@ class ResumableLoader(DataLoader[Batch]):
         self._step = step
 
     def state_dict(self) -> dict[str, Any]:
-        """The position: how many batches have been learnt from."""
+        """The position: the number of batches trained on."""
         return {"step": self._step()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -129,8 +129,8 @@ class TranslationData(pl.LightningDataModule):
 
     Args:
         dataset: from `open_dataset`.
-        batch_tokens: most tokens of a batch on either side, padding included.
-        seed: of the order.
+        batch_tokens: maximum tokens of a batch on either side, padding included.
+        seed: random seed of the order.
         room: memory for a batch.
 
     Raises:
@@ -150,7 +150,7 @@ class TranslationData(pl.LightningDataModule):
                 raise UserError(f"the prepared data has no sentence pairs in its {name} split")
         self.dataset = dataset
         self.plan = self._plan("train", batch_tokens, seed, room)
-        # No gradients are kept there: four times as many positions fit. `room` counts them still.
+        # Without gradients four times as many positions fit; `room` still counts gradients.
         self.validation_plan = self._plan("validation", 4 * batch_tokens, seed, room)
         self.steps = len(self.plan)
 
@@ -162,7 +162,7 @@ class TranslationData(pl.LightningDataModule):
         except TooLong as error:
             assert room is not None
             source, target = (int(of[error.index]) for of in lengths)
-            text = split[error.index].get("source")  # a pair that was shortened has its ids alone
+            text = split[error.index].get("source")  # a shortened pair has only ids
             cure = "set training.max_length" + (" lower" if text is None else "")
             if name != "train":
                 cure = f"take it out of the {name} part of the corpus"

@@ -1,4 +1,4 @@
-"""Long training sentences made short: a few of them decide how much memory a batch takes."""
+"""Shortens long training sentences, a few of which decide how much memory a batch takes."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,15 +16,15 @@ SIDES = ("source_ids", "target_ids")
 def shortened(
     dataset: datasets.DatasetDict, limit: int, longer: Longer, say: Callable[[str], None]
 ) -> datasets.DatasetDict:
-    """The data with no training sentence of more than so many tokens; validation stays as it is.
+    """The data with training sentences limited to `limit` tokens; validation stays as it is.
 
     Args:
         dataset: from `open_dataset`.
-        limit: tokens of either side, its end mark not counted.
-        longer: truncate cuts each side behind the limit; chunk cuts both into as many pieces of
-            equal length as it takes, and makes a pair of each two: good for one language alone, and
-            for two as far as they say things in the same order.
-        say: told how many were too long.
+        limit: maximum tokens on either side, the end mark not counted.
+        longer: truncate cuts each side off at the limit; chunk cuts both sides into the same number
+            of pieces of equal length and pairs these up, which suits monolingual data, and two
+            languages as far as they have the same order.
+        say: prints how many pairs were too long.
     """
     train = dataset["train"]
     sizes = [pc.list_value_length(train.data.column(side)).to_numpy() for side in SIDES]

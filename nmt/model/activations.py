@@ -1,4 +1,4 @@
-"""What hand-written passes need of the activations, and the tanh where it is computed most."""
+"""Activation gradients for the hand-written backward passes, and a fast in-place tanh."""
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ tanh_backward = torch.ops.aten.tanh_backward
 def tanh_(sums: Tensor) -> Tensor:
     """tanh x = 2 sigmoid(2 x) - 1, in place.
 
-    Of all elementwise functions tanh is the dearest: three and a half times a sigmoid, on a
-    processor without AVX-512. Where autograd looks on, or bf16 would lose what the subtraction
-    cancels, it is torch's own; the two differ by 2e-7 in fp32.
+    tanh is the most expensive elementwise function: on a CPU without AVX-512 it takes three and a
+    half times as long as a sigmoid. torch's own tanh is used where autograd records the operation,
+    and in bf16, where the subtraction would lose digits; in fp32 the two differ by 2e-7.
     """
     if sums.requires_grad or sums.dtype == torch.bfloat16:
         return sums.tanh_()

@@ -1,8 +1,8 @@
-"""Attention: a memory that is read with a query, in a contract that every variant keeps.
+"""Attention: a memory read with a query; all variants implement the same contract.
 
-`prepare` runs once a sentence; `start` gives the state that a variant carries from step to step;
-`forward` reads. The query may have K rows for each row of the memory (the hypotheses of one
-sentence): they share it, and it is never copied.
+`prepare` runs once per sentence, `start` gives the state that a variant carries from step to step,
+and `forward` reads. The query may have K rows for each row of the memory (the hypotheses of one
+sentence); they share that row, which is never copied.
 """
 
 from typing import Literal
@@ -31,19 +31,19 @@ def attend(memory: Tensor, energies: Tensor, mask: Tensor) -> tuple[Tensor, Tens
 
 
 class _Attention(nn.Module):
-    """A softmax over energies of the memory's places; a variant says what its energies are."""
+    """A softmax over the energies of the memory's positions; each variant defines its energies."""
 
     averages_memory = True
     reads_source = True
     key: nn.Module
-    """What the energies need of the memory, once a sentence: (B, S, M) -> (B, S, A)."""
+    """Computes the keys of the memory, once per sentence: (B, S, M) -> (B, S, A)."""
 
     def __init__(self, memory_size: int) -> None:
         super().__init__()
         self.context_size = memory_size
 
     def energies(self, query: Tensor, keys: Tensor, mask: Tensor, state: State) -> Tensor:
-        """(B, K, Q), (B, S, A), (B, S) and the state -> (B, K, S)."""
+        """Query (B, K, Q), keys (B, S, A), mask (B, S) and the state -> energies (B, K, S)."""
         raise NotImplementedError
 
     def follow(self, state: State, weights: Tensor) -> State:
@@ -80,12 +80,12 @@ class NoAttention(_Attention):
 class AdditiveAttention(_Attention):
     """Additive attention (Bahdanau et al. 2015): e_ij = v^T tanh(W s + U h_j).
 
-    With coverage e_ij = v^T tanh(W s + U h_j + w C_ij), where C_ij = sum_(k < i) a_kj tells how
-    much of word j has been read so far (Tu et al. 2016; See et al. 2017, eq. 11).
+    With coverage, e_ij = v^T tanh(W s + U h_j + w C_ij), where C_ij = sum_(k < i) a_kj is how much
+    of word j has been read so far (Tu et al. 2016; See et al. 2017, eq. 11).
 
     Args:
         hidden_size: the size A of the energy's hidden layer.
-        coverage: feed back how much each word has been read.
+        coverage: feed back how much of each word has been read so far.
     """
 
     def __init__(
@@ -127,8 +127,8 @@ class DotAttention(_Attention):
     """Multiplicative attention (Luong et al. 2015, `dot`): e_ij = (W s)^T (U h_j).
 
     Args:
-        hidden_size: the size A of both vectors; null multiplies s and h_j themselves, as Luong et
-            al. do, which must then have one size.
+        hidden_size: the size A of both projections; null multiplies s and h_j themselves, as Luong
+            et al. do, which requires that they have the same size.
     """
 
     scale = 1.0
@@ -156,8 +156,8 @@ class ScaledDotAttention(DotAttention):
     """Scaled dot product (Vaswani et al. 2017, eq. 1): e_ij = (W s)^T (U h_j) / sqrt(A).
 
     Args:
-        hidden_size: the size A of both vectors; null multiplies s and h_j themselves, which must
-            then have one size.
+        hidden_size: the size A of both projections; null multiplies s and h_j themselves, which
+            requires that they have the same size.
     """
 
     def __init__(
@@ -181,15 +181,15 @@ class GeneralAttention(_Attention):
 class LocalAttention(GeneralAttention):
     """Attention to a window of the source (Luong et al. 2015, section 3.2).
 
-    e_ij = s^T W h_j for j in [p_i - D, p_i + D], else -inf; to the predictive kind's energies is
-    added log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, so that, unlike the paper's, weights
-    still add up to 1. Monotonic: p_i = i; predictive: p_i = (S - 1) sigmoid(v^T tanh(W_p s)). A
-    window always lies within the sentence.
+    e_ij = s^T W h_j for j in [p_i - D, p_i + D], else -inf. Predictive attention adds
+    log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, to the energies, so that, unlike in the
+    paper, the weights still sum to 1. Monotonic: p_i = min(i, S - 1); predictive:
+    p_i = (S - 1) sigmoid(v^T tanh(W_p s)). The centre p_i always lies within the sentence.
 
     Args:
         position: monotonic or predictive.
         window: D, in tokens on either side.
-        hidden_size: of the layer that predicts a position.
+        hidden_size: size of the hidden layer that predicts the position.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class LocalAttention(GeneralAttention):
     def start(self, prepared: State) -> State:
         keys = prepared[0]
         assert isinstance(keys, Tensor)
-        # In bf16 there is nothing between 256 and 258.
+        # bf16 has no number between 256 and 258.
         exact = torch.promote_types(keys.dtype, torch.float32)
         return keys.new_zeros(len(keys), 1, dtype=exact)  # i (R, 1)
 

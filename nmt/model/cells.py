@@ -1,8 +1,8 @@
-"""Recurrent cells: one step of a recurrence, in a contract that every encoder and decoder uses.
+"""Recurrent cells: one step of a recurrence, with one contract for all encoders and decoders.
 
 A cell separates what depends on the past from what does not (Marian's applyInput and applyState):
-`project` takes all time steps in one product, `step` adds the past. `step` accepts any sum of
-projections, so a decoder can add its context's own projection. A cell's state is opaque.
+`project` handles all time steps in one product, `step` adds the past. `step` accepts any sum of
+projections, so a decoder can add the projection of its context. A cell's state is opaque.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from nmt.state import State
 
 
 class _Bias(nn.Module):
-    """What is left of a linear layer without inputs: (..., 0) -> (..., G)."""
+    """A linear layer without inputs, so only a bias: (..., 0) -> (..., G)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _Bias(nn.Module):
 
 
 class _Cell(nn.Module):
-    """The input's part of some gates, and what does not differ from cell to cell."""
+    """The input projection of the gates, and all else that the cells have in common."""
 
     def __init__(self, input_size: int, hidden_size: int, gates: int, dropout: float) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class RNN(_Cell):
     """The vanilla recurrent network (Elman 1990): h' = tanh(U h + W x + b).
 
     Args:
-        layer_norm: normalise both sums before they are added (Ba et al. 2016).
-        recurrent_dropout: share of h' dropped anew at each step.
+        layer_norm: normalise both terms before they are added (Ba et al. 2016).
+        recurrent_dropout: fraction of h' dropped, anew at each step.
     """
 
     fusible = False
@@ -91,13 +91,13 @@ class GRU(_Cell):
     Textbook form (`reset_after: false`): z, r = sigmoid(W [h, x] + b);
     h~ = tanh(W_h [r * h, x] + b_h); h' = (1 - z) * h + z * h~.
     torch's and cuDNN's form (`reset_after: true`): h~ = tanh(W x + b + r * (U h + c)) and
-    h' = (1 - z) * h~ + z * h: the reset gate comes after the product, and z is the complement.
+    h' = (1 - z) * h~ + z * h: the reset gate is applied after the product, and z is the complement.
 
     Args:
-        reset_after: torch's form, whose products of one step are a single one.
-        layer_norm: normalise both sums that enter the gates (Ba et al. 2016).
-        recurrent_dropout: share of h~ dropped anew at each step: what is written, never what is
-            kept (Semeniuta et al. 2016).
+        reset_after: torch's form, which needs a single product per step.
+        layer_norm: normalise both terms of the gates' pre-activations (Ba et al. 2016).
+        recurrent_dropout: fraction of h~ dropped, anew at each step: of what is written, never of
+            what is kept (Semeniuta et al. 2016).
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class GRU(_Cell):
         self.reset_after = reset_after
         gates = self.gates_size if reset_after else 2 * hidden_size
         self.recurrent = nn.Linear(hidden_size, gates, bias=reset_after)
-        if not reset_after:  # what the reset gate comes before needs a product of its own
+        if not reset_after:  # r * h needs a product of its own
             self.candidate_recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
         self.norm_input = _norm(self.gates_size, layer_norm)
         self.norm_recurrent = _norm(self.gates_size, layer_norm)
@@ -155,10 +155,10 @@ class LSTM(_Cell):
     Args:
         forget_bias: the forget gate's initial bias; at 1 the cell starts by remembering
             (Jozefowicz et al. 2015).
-        layer_norm: normalise both sums that enter the gates, and the memory on its way out
+        layer_norm: normalise both terms of the gates' pre-activations, and c' before its tanh
             (Ba et al. 2016).
-        recurrent_dropout: share of g dropped anew at each step: what is written, never what is
-            kept (Semeniuta et al. 2016).
+        recurrent_dropout: fraction of g dropped, anew at each step: of what is written, never of
+            what is kept (Semeniuta et al. 2016).
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class LSTM(_Cell):
         self.norm_recurrent = _norm(self.gates_size, layer_norm)
         self.norm_memory = _norm(hidden_size, layer_norm)
         self.fusible = not layer_norm and not recurrent_dropout
-        # The bias must survive the normalisation, which would take its mean out again.
+        # The bias must come after the normalisation, which would remove its mean.
         norm = self.norm_recurrent
         forget = norm.bias if isinstance(norm, nn.LayerNorm) else self.input.bias
         nn.init.constant_(forget[hidden_size : 2 * hidden_size], forget_bias)
@@ -211,13 +211,13 @@ CELLS: dict[str, Callable[..., Cell]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 def build_cell(
     settings: Settings | str, sizes: tuple[int, int], transitions: int, where: str
 ) -> Any:
-    """A Cell, or as many as there are transitions as one.
+    """A cell or, with several transitions, a DeepTransition of as many cells.
 
     Args:
-        settings: of CELLS.
-        sizes: of the input and of the state.
+        settings: options of an entry of CELLS.
+        sizes: input size and state size.
         transitions: cells within a time step.
-        where: the key of the settings, for messages.
+        where: the dotted key of the settings, for error messages.
     """
     inputs = [sizes[0], *[0] * (transitions - 1)]
     cells = [options.build(CELLS, settings, size, sizes[1], where=where) for size in inputs]

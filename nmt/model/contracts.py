@@ -1,6 +1,6 @@
-"""The contracts between the parts of a model: what each family offers, and what passes between.
+"""The contracts between the parts of a model: interfaces, and the data that passes between them.
 
-A new variant implements one of these in its family's file and stands in the table at its foot.
+A new variant implements one of them in its family's file and is listed in the table at the end.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Encoded:
     """A source sentence as the decoder sees it.
 
     Args:
-        memory: (B, S, M) one vector for each token.
+        memory: (B, S, M) one vector per token.
         mask: (B, S) True at real tokens.
         summary: (B, M) one vector for the whole sentence.
     """
@@ -27,18 +27,18 @@ class Encoded:
 
 
 class Cell(Protocol):
-    """What every entry of CELLS offers."""
+    """The interface of the entries of CELLS."""
 
     gates_size: int
     hidden_size: int
     fusible: bool
-    """Whether the whole-sequence path of its family computes what these options say."""
+    """Whether the fused whole-sequence path supports this cell's options."""
 
     def start(self, output: Tensor) -> State:
-        """The state whose last output is `output` (B, H), with an empty memory beside it."""
+        """The state whose last output is `output` (B, H), with any other memory empty."""
 
     def project(self, inputs: Tensor) -> Tensor:
-        """What does not depend on the past: (..., E) -> (..., G)."""
+        """The part of the gates that does not depend on the past: (..., E) -> (..., G)."""
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         """One step: (B, G) and a state -> the output (B, H) and the next state."""
@@ -48,15 +48,15 @@ class Cell(Protocol):
 
 
 class Encoder(Protocol):
-    """What every entry of ENCODERS offers."""
+    """The interface of the entries of ENCODERS."""
 
     memory_size: int
     words_size: int
-    """Of the memory's last numbers that are a word's own vector; 0 where there are none."""
+    """How many of the memory's last features are the word's embedding; 0 if none are."""
     reads_source: bool
     """Whether there is a source at all; without one the decoder is a language model."""
     scales_words: bool
-    """Whether it multiplies words' vectors by itself."""
+    """Whether the encoder scales the embeddings itself."""
 
     def fused(self) -> bool:
         """Whether all its recurrences have a whole-sequence path."""
@@ -66,13 +66,13 @@ class Encoder(Protocol):
 
 
 class Attention(Protocol):
-    """What every entry of ATTENTIONS offers."""
+    """The interface of the entries of ATTENTIONS."""
 
     context_size: int
     averages_memory: bool
-    """Whether a context ends with a weighted mean of the memory's own vectors."""
+    """Whether the context ends with a weighted mean of the memory vectors themselves."""
     reads_source: bool
-    """Whether it looks for anything in the memory."""
+    """Whether it attends to the source at all."""
 
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
         """What depends on the source alone: (B, S, M), (B, S) -> a state of B rows."""
@@ -87,10 +87,10 @@ class Attention(Protocol):
 
 
 class Past(Protocol):
-    """What every entry of PASTS offers: a decoder's view of its own past states."""
+    """The interface of the entries of PASTS: a decoder's view of its own past states."""
 
     def start(self, output: Tensor) -> State:
-        """What is known at first, with the start s_0 (B, H): a state of B rows."""
+        """The view before the first step, which holds s_0 (B, H): a state of B rows."""
 
     def __call__(self, output: Tensor, state: State) -> tuple[Tensor, State]:
-        """s_i (R, H) and what is known of the past -> o_i (R, H) and what is known then."""
+        """s_i (R, H) and the view of the past -> o_i (R, H) and the next view."""

@@ -21,25 +21,25 @@ from nmt.state import State
 class Decoder(nn.Module):
     """A recurrent decoder that attends to the source at each step; s_0 = tanh(W summary + b).
 
-    After the cell, which is fed the last context (input feeding; Luong et al. 2015):
+    After the cell, which is fed the previous context (input feeding; Luong et al. 2015):
     s_i = cell([y_(i-1), c_(i-1)], s_(i-1)); c_i = attention(s_i); c_0 = attention(s_0).
-    Before it (Bahdanau et al. 2015), so that attention does not yet know the word y_(i-1):
+    Before the cell (Bahdanau et al. 2015), so that the query does not yet know the word y_(i-1):
     c_i = attention(s_(i-1)); s_i = cell([y_(i-1), c_i], s_(i-1)).
-    Both give features_i = [s_i, c_i, y_(i-1)]. With attention to its own past the decoder says,
-    and asks with, o_i in place of s_i.
+    Both give features_i = [s_i, c_i, y_(i-1)]. With attention to its own past, the decoder uses
+    o_i in place of s_i in the features and as the query.
 
     Args:
         cell: the recurrent cell.
         attention: how the source is read.
-        attend: after or before the cell's step.
+        attend: attend to the source after or before the cell's step.
         self_attention: whether and how the decoder attends to its own past states.
         hidden_size: the size H of the state.
-        layers: how many layers of cells; attention asks with the highest and feeds the lowest.
-        transitions: cells within each time step of a layer; with several layers: BiDeep (Miceli
+        layers: number of layers; the top one gives the query, the lowest is fed the context.
+        transitions: cells within each time step of a layer; with several layers, BiDeep (Miceli
             Barone et al. 2017).
-        residual: add to each layer but the first what it has read (He et al. 2016).
-        layer_norm: normalise what each layer says (Ba et al. 2016).
-        dropout: share of values dropped from what each layer reads of the one below.
+        residual: add each layer's input to its output, except in the first (He et al. 2016).
+        layer_norm: normalise each layer's output (Ba et al. 2016).
+        dropout: fraction of values dropped between layers.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.bridge.bias)
 
     def prepare(self, encoded: Encoded) -> State:
-        """All that the decoder needs of the source, as a state of B rows."""
+        """Everything that the decoder needs from the source, as a state of B rows."""
         start = torch.tanh(self.bridge(encoded.summary))
         return self.attention.prepare(encoded.memory, encoded.mask), start
 
     def start(self, source: State) -> State:
-        """The state before the first word: what is carried, then the cell's, attention's, past's.
+        """The state before the first word: (carried, cell state, attention state, past).
 
-        Carried is what the next step begins with: attention's last context where it comes after
-        the cell, the cell's last output where it comes before it.
+        The next step begins with `carried`: the last context if attention comes after the cell,
+        the last output if it comes before.
         """
         prepared, output = source
         assert isinstance(output, Tensor)
@@ -103,15 +103,15 @@ class Decoder(nn.Module):
         past = self.past.start(output)
         if not self.attends_after:
             return output, cell_state, attention_state, past
-        # The first word is the first that is read for: c_0 leaves no trace in attention's state.
+        # Reading counts from the first word on: c_0 does not change the attention state.
         context, _, _ = self.attention(output, prepared, attention_state)
         return context, cell_state, attention_state, past
 
     def step(self, embedded: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:
-        """One word further.
+        """Advances by one word.
 
         Args:
-            embedded: (R, E) the previous word; R = B * K, the K rows of a sentence side by side.
+            embedded: (R, E) the previous word; R = B * K, the K rows of a sentence adjacent.
             source: from `prepare`, B rows.
             state: R rows.
 
@@ -156,12 +156,12 @@ class Decoder(nn.Module):
         if self.fused():
             attention = self.attention
             assert isinstance(attention, AdditiveAttention)
-            # The read of s_0, where it comes first, is fed and leaves no trace.
+            # The read with s_0, if there is one, is fed to the cell but does not count as coverage.
             first = int(self.attends_after)
             outputs, contexts, weights = attentional_lstm(
                 self, embedded, source, attention.covered, first
             )
-            if self.attends_after:  # c_i, which was read with s_i, is what step i + 1 was fed
+            if self.attends_after:  # c_i, read with s_i, was fed to step i + 1
                 weights = weights[:, 1:]
                 state = attention.follow(attention.start(source[0]), weights.sum(dim=1))
                 context, last, _ = attention(outputs[:, -1], source[0], state)
@@ -172,7 +172,7 @@ class Decoder(nn.Module):
         return self.forward_stepped(embedded, source)
 
     def forward_stepped(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
-        """`forward` by single steps, for every variant."""
+        """`forward` step by step, for every variant."""
         projected = self.cell.project(embedded)
         state = self.start(source)
         features, weights = [], []
@@ -186,12 +186,12 @@ class Decoder(nn.Module):
 class Output(nn.Module):
     """Deep output (Pascanu et al. 2014) and the projection to the vocabulary.
 
-    r = tanh(W [s, c, y] + b); logits = O r + d. With a shortcut r = tanh(W [s, c, y] + b) + V c',
-    so that a word that attention has found is said without passing the tanh (after the lexical
-    model of Nguyen and Chiang 2018). O may be the target embedding itself (Press and Wolf 2017).
+    r = tanh(W [s, c, y] + b); logits = O r + d. With a shortcut, r = tanh(W [s, c, y] + b) + V c',
+    so that a word found by attention reaches the output without passing the tanh (after the
+    lexical model of Nguyen and Chiang 2018). O may be the target embedding (Press and Wolf 2017).
 
     Args:
-        sizes: of s, c and y.
+        sizes: the sizes of s, c and y.
         shortcut: the size of c', the last numbers of c; 0 leaves it out.
     """
 
@@ -215,7 +215,7 @@ class Output(nn.Module):
         nn.init.zeros_(self.projection.bias)
 
     def readout(self, features: Tensor) -> Tensor:
-        """(..., F) -> (..., readout): what is left is one product with `projection`."""
+        """(..., F) -> (..., readout), the input of `projection`."""
         hidden: Tensor = torch.tanh(self.hidden(features))
         if self.straight is not None:
             hidden = hidden + self.straight(features[..., self.attended])

@@ -10,8 +10,8 @@ LEVELS = 1 << 16
 def kept(inputs: Tensor, rate: float) -> Tensor:
     """A mask of the inputs' shape and type: 0 where a value is dropped, else 1.
 
-    `bernoulli_` draws a number of 64 bits for each value, one after the other; 16 bits are
-    enough, in a quarter of the time.
+    `bernoulli_` draws a 64-bit number for each value, one after another; 16 bits are enough and
+    take a quarter of the time.
     """
     count = inputs.numel()
     draws = torch.empty((count + 3) // 4, dtype=torch.int64, device=inputs.device)
@@ -35,7 +35,7 @@ class _Rate(nn.Module):
 
 
 class Dropout(_Rate):
-    """Drops single values (Srivastava et al. 2014): (...) -> (...); the expectation stays."""
+    """Drops single values (Srivastava et al. 2014): (...) -> (...); preserves the expectation."""
 
     def drop(self, inputs: Tensor) -> Tensor:
         return inputs * kept(inputs, self.rate).div_(1.0 - self.rate)
@@ -44,7 +44,7 @@ class Dropout(_Rate):
 class VariationalDropout(_Rate):
     """Drops the same features at every time step (Gal and Ghahramani 2016).
 
-    (B, L, F) -> (B, L, F), scaled so that the expectation stays.
+    (B, L, F) -> (B, L, F), scaled to preserve the expectation.
     """
 
     def drop(self, inputs: Tensor) -> Tensor:

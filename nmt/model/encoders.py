@@ -20,22 +20,22 @@ class RecurrentEncoder(nn.Module):
     """A stack of recurrent layers, each reading left to right and, if bidirectional, right to left.
 
     The states of both directions are concatenated (Schuster and Paliwal 1997; Bahdanau et al.
-    2015). With the shortcut each word's own vector stands beside its reading, h_j = [->h_j, <-h_j,
-    x_j], so that what attention finds tells the word itself (source-side bridging; Kuang et al.
-    2018). The summary is the mean of the memory over real tokens.
+    2015). With the shortcut, each word's embedding is appended to its states, h_j = [->h_j, <-h_j,
+    x_j], so that the context also holds the embeddings of the words attended to (source-side
+    bridging; Kuang et al. 2018). The summary is the mean of the memory over real tokens.
 
     Args:
         cell: the recurrent cell.
-        hidden_size: the size of each direction.
-        layers: how many layers.
-        transitions: cells within each time step of a layer; with several layers: BiDeep (Miceli
+        hidden_size: the size of the state in each direction.
+        layers: number of layers.
+        transitions: cells within each time step of a layer; with several layers, BiDeep (Miceli
             Barone et al. 2017).
-        residual: add to each layer but the first what it has read (He et al. 2016).
-        layer_norm: normalise what each layer says (Ba et al. 2016).
-        bidirectional: read both ways.
-        shortcut: put each word's own vector into the memory, beside its reading.
-        dropout: share of values dropped between layers and from the readings, one mask for all
-            time steps.
+        residual: add each layer's input to its output, except in the first (He et al. 2016).
+        layer_norm: normalise each layer's output (Ba et al. 2016).
+        bidirectional: read in both directions.
+        shortcut: append each word's embedding to its states in the memory.
+        dropout: fraction of values dropped between layers and from the last layer's output, with
+            one mask for all time steps.
     """
 
     reads_source = True
@@ -84,8 +84,8 @@ class RecurrentEncoder(nn.Module):
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, S, E), (B,) -> the memory, its mask and its summary."""
         positions, mask = _positions(embedded, lengths)
-        # Within its length each sentence is reversed; padding stays on the right of both
-        # directions, so no state ever passes through it and no step needs a mask.
+        # Each sentence is reversed within its length, so padding is on the right in both
+        # directions: no real token's state depends on it and no step needs a mask.
         mirror = torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)
         states = embedded
         for place, (cells, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
@@ -97,9 +97,9 @@ class RecurrentEncoder(nn.Module):
 
 
 class Sinusoids(nn.Module):
-    """Words with their places beside them (Vaswani et al. 2017, sections 3.4 and 3.5).
+    """Embeddings plus sinusoidal positions (Vaswani et al. 2017, sections 3.4 and 3.5).
 
-    h_j = sqrt(E) x_j + p_j; numbers 2i and 2i + 1 of p_j are sin and cos of j / 10000^(2i / E).
+    h_j = sqrt(E) x_j + p_j; elements 2i and 2i + 1 of p_j are sin and cos of j / 10000^(2i / E).
     """
 
     words_size = 0
@@ -111,7 +111,7 @@ class Sinusoids(nn.Module):
         self.memory_size = embedding_size
 
     def fused(self) -> bool:
-        """There is nothing recurrent to be slow."""
+        """Always: there is no recurrence."""
         return True
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
@@ -127,18 +127,18 @@ class Sinusoids(nn.Module):
 class SelfAttentionEncoder(nn.Module):
     """A Transformer's encoder (Vaswani et al. 2017), alone or on top of recurrent layers.
 
-    x_j = W h_j + b, where h_j tells the order of words; each layer x' = x + heads(norm(x)),
-    x'' = x' + W_2 relu(W_1 norm(x')); at last a norm (pre-norm; Xiong et al. 2020). The width of x
-    is heads * head_size.
+    x_j = W h_j + b, where h_j encodes the word order; each layer is x' = x + heads(norm(x)),
+    x'' = x' + W_2 relu(W_1 norm(x')); a final norm follows (pre-norm; Xiong et al. 2020). The width
+    of x is heads * head_size.
 
     Args:
-        layers: how many layers of self-attention.
-        heads: of each layer.
-        head_size: of each head's vectors.
-        feed_forward_size: of the hidden layer between W_1 and W_2.
-        order: what tells the order of words: sinusoids, or recurrent layers below.
-        shortcut: put each word's own vector into the memory, beside its reading.
-        dropout: share of values dropped from what each part of a layer adds.
+        layers: number of self-attention layers.
+        heads: number of heads in each layer.
+        head_size: the size of each head's vectors.
+        feed_forward_size: the size of the hidden layer between W_1 and W_2.
+        order: what encodes the word order: sinusoids, or recurrent layers below.
+        shortcut: append each word's embedding to its state in the memory.
+        dropout: fraction of values dropped from the output of each sublayer.
     """
 
     reads_source = True
@@ -186,7 +186,7 @@ class SelfAttentionEncoder(nn.Module):
 
 
 class NoEncoder(nn.Module):
-    """No source: the decoder is a language model. All that it may read is the number 1."""
+    """No source: the decoder is a language model, whose memory is the constant 1."""
 
     words_size = 0
     memory_size = 1
@@ -199,11 +199,11 @@ class NoEncoder(nn.Module):
         self.register_buffer("one", torch.ones(1, 1), persistent=False)
 
     def fused(self) -> bool:
-        """There is nothing to be slow."""
+        """Always: there is no recurrence."""
         return True
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
-        """Of B sentences (B, ...), (B,) the memory (B, 1, 1), its mask and its summary."""
+        """(B, ...), (B,) -> the memory (B, 1, 1), its mask and its summary."""
         summary = self.one.expand(len(lengths), -1)
         return Encoded(summary.unsqueeze(1), summary > 0, summary)
 
@@ -215,7 +215,7 @@ def _positions(embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _encoded(readings: Tensor, words: Tensor | None, mask: Tensor) -> Encoded:
-    """Readings (B, S, D * H), beside them words (B, S, E) if given; the summary is their mean."""
+    """Readings (B, S, D * H), with words (B, S, E) appended if given; the summary is the mean."""
     memory = readings if words is None else torch.cat([readings, words], dim=2)
     memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
     return Encoded(memory, mask, memory.sum(dim=1) / mask.sum(dim=1, keepdim=True))
@@ -242,7 +242,7 @@ def _bidirectional(cells: list[Any], inputs: Tensor, mirror: Tensor) -> Tensor:
 
 
 def unroll(cell: Cell, inputs: Tensor) -> Tensor:
-    """A cell stepped over (B, S, E) from an empty state -> its outputs (B, S, H)."""
+    """Steps a cell over (B, S, E) from an empty state -> its outputs (B, S, H)."""
     projected = cell.project(inputs)
     state = cell.start(projected.new_zeros(len(inputs), cell.hidden_size))
     outputs = []

@@ -1,10 +1,10 @@
-"""GRUs over a whole sentence, with a hand-written backward.
+"""GRUs over a whole sentence, with a hand-written backward pass.
 
 Autograd over a step loop makes, at every time step, one product for each weight's gradient and
-one addition into a buffer of the weight's size. Here, as in `fused_lstm`, the loop only collects
-the gradients of the pre-activations; every weight then takes ONE product over all time steps. The
-numbers are those of the stepped path (tests/model/test_fused.py: forward, backward, gradcheck in
-double).
+adds it into a buffer of the weight's size. Here, as in `fused_lstm`, the loop only collects the
+gradients of the pre-activations; the gradient of each weight is then ONE product over all time
+steps. The results are those of the stepped path (tests/model/test_fused.py: forward, backward,
+gradcheck in double).
 """
 
 from typing import Any
@@ -42,8 +42,8 @@ class _GruSequence(torch.autograd.Function):
     r, z = sigmoid(x_rz + U_rz h + c_rz); p = U_n h + c_n; n = tanh(x_n + r * p);
     h' = n + z * (h - n).
 
-    projected (D, B, S, 3H), weight (D, 3H, H), bias (D, 3H) -> (D, B, S, H); what is saved for the
-    backward pass has time first.
+    projected (D, B, S, 3H), weight (D, 3H, H), bias (D, 3H) -> (D, B, S, H); the tensors saved for
+    the backward pass are time-first.
     """
 
     @staticmethod

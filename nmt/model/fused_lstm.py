@@ -1,4 +1,4 @@
-"""The attentional LSTM over a whole target, with a hand-written backward (see `fused_gru`)."""
+"""The attentional LSTM over a whole target, with a hand-written backward pass (see `fused_gru`)."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def attentional_lstm(
         decoder: its modules `cell`, `attention` and `context` hold the weights.
         embedded: (B, T, E) the target input.
         source: from the decoder's `prepare`.
-        covered: what coverage weighs with, if attention has one.
+        covered: (A,) the weight of coverage, None without it.
         first: the read that coverage begins with, counted from 0.
 
     Returns:
-        Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S), which carry a gradient only
-        where attention has a coverage.
+        Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S); the weights carry a gradient
+        only with coverage.
     """
     prepared, start = source
     keys, memory, mask = prepared
@@ -56,11 +56,11 @@ class _AttentionalLstmSequence(torch.autograd.Function):
     """The recurrence of an LSTM that attends with its previous output.
 
     q = W_q h; e_j = v^T tanh(k_j + q + w C_j); a = softmax(e); c = sum_j a_j m_j; C' = C + a;
-    i, f, o, g = x + U h + W_c c; the rest is the LSTM's. `stacked` is U over W_q: one product
-    gives both. Shapes: projected (T, B, 4H), keys (B, S, A), memory (B, S, M), start (B, H),
-    stacked (4H + A, H), reader (4H, M), energy v (A,), covered w (A,) or None: without it no
-    C_j is fed back; C begins with the weights of step `first`. What is returned has time
-    first as well, so that the rows of a time step lie side by side.
+    i, f, o, g = x + U h + W_c c; the rest is the LSTM's. `stacked` is U on top of W_q, so that
+    one product gives both. Shapes: projected (T, B, 4H), keys (B, S, A), memory (B, S, M), start
+    (B, H), stacked (4H + A, H), reader (4H, M), energy v (A,), covered w (A,) or None, without
+    which no C_j is fed back; C begins with the weights of step `first`. The results are time-first
+    as well, so that the rows of a time step are contiguous.
     """
 
     @staticmethod
@@ -85,7 +85,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         contexts, weights = new(steps, batch, memory.shape[2]), new(steps, batch, length)
         activations, squashed = new(steps, batch, gates), new(steps, batch, size)
         queries, tanh = new(steps, batch, hidden), torch.empty_like(keys)
-        # In bf16 a sum over many steps would stop growing.
+        # In bf16, a sum over many steps would stop growing.
         wide = torch.promote_types(projected.dtype, torch.float32)
         coverage = None if covered is None else keys.new_zeros(steps, batch, length, dtype=wide)
         blocked = torch.zeros_like(mask, dtype=keys.dtype).masked_fill_(~mask, -torch.inf)
@@ -133,7 +133,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
                 carried + grad_states[t], carried_cell, cells[t], activations[t], squashed[t], sums
             )
             torch.add(grad_contexts[t], read(sums), out=grad_context[t])
-            # A batch of products by one vector each takes MKL three to six times as long.
+            # MKL takes three to six times as long for a batch of products by one vector each.
             grad_weight = torch.mul(memory, grad_context[t].unsqueeze(1), out=room).sum(dim=2)
             weight = weights[t]
             if covered is not None:
@@ -163,10 +163,10 @@ class _AttentionalLstmSequence(torch.autograd.Function):
 
 
 class _ScoringBackward:
-    """The backward of e_j = v^T tanh(k_j + q + w C_j) under a softmax, summed over the time steps.
+    """Backward of e_j = v^T tanh(k_j + q + w C_j) under a softmax, summed over the time steps.
 
-    d tanh = 1 - tanh^2, and the scores' gradients of a softmax sum to zero over S: the query's
-    gradient is -v * sum_j score_j tanh_j^2, and the keys' likewise.
+    d tanh = 1 - tanh^2, and a softmax's score gradients sum to zero over S, so the query's gradient
+    is -v * sum_j score_j tanh_j^2. That of key j keeps both terms of v * score_j (1 - tanh_j^2).
     """
 
     def __init__(self, keys: Tensor, energy: Tensor, covered: Tensor | None) -> None:
@@ -176,14 +176,14 @@ class _ScoringBackward:
         self.grad_covered = torch.zeros_like(energy)
         wide = torch.promote_types(keys.dtype, torch.float32)
         self.grad_coverage = keys.new_zeros(keys.shape[:2], dtype=wide)
-        """Of the weights of earlier steps, by way of C: (B, S)."""
+        """The gradient of the weights of earlier steps, through C: (B, S)."""
         self._tanh = torch.empty_like(keys)
         self._squares = torch.zeros_like(keys)
         self._scores = keys.new_zeros(keys.shape[:2])
 
     def step(self, query: Tensor, score: Tensor, coverage: Tensor | None, out: Tensor) -> None:
-        """Adds a time step: query (B, A), gradients of scores (B, S); the query's goes to `out`."""
-        # Once more is cheaper than kept: (T, B, S, A) would leave the processor's caches.
+        """Adds a time step: query (B, A), score gradients (B, S); writes the query's to `out`."""
+        # Recomputing is cheaper than storing: (T, B, S, A) would not fit the CPU's caches.
         sums = torch.add(self.keys, query.unsqueeze(1), out=self._tanh)
         if self.covered is not None and coverage is not None:
             sums.addcmul_(coverage.to(sums.dtype).unsqueeze(2), self.covered)
@@ -205,7 +205,7 @@ class _ScoringBackward:
         self.grad_covered += self.energy * (moved.sum() - rest)
 
     def grad_keys(self) -> Tensor:
-        """Of all time steps: (B, S, A)."""
+        """The gradient of the keys over all time steps: (B, S, A)."""
         return (self._scores.unsqueeze(2) - self._squares).mul_(self.energy)
 
 
@@ -216,7 +216,7 @@ def _activate(sums: Tensor) -> tuple[Tensor, ...]:
 
 
 def _gates(stacked: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 4H) as the three sigmoids' (B, 3H) and the candidate's (B, H)."""
+    """Splits (B, 4H) into the three sigmoid gates (B, 3H) and the candidate (B, H)."""
     keep, write = torch.split(stacked, [stacked.shape[1] // 4 * 3, stacked.shape[1] // 4], dim=1)
     return keep, write
 

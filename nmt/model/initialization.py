@@ -28,16 +28,16 @@ INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
 
 
 def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
-    """Initialises every parameter below a module by its role, which its name tells.
+    """Initialises every parameter of a module by its role, which its name shows.
 
-    Recurrent weights are square blocks, one for each gate, and each block is initialised by
-    itself: an orthogonal (4H, H) matrix would not be orthogonal gate by gate. Embeddings and the
-    projection to the vocabulary, which may be one, are N(0, 1/E): rows of unit length whatever E,
-    where Xavier's rule would make them shorter the larger the vocabulary. Vectors (biases, gains)
-    keep the values their modules gave them.
+    Recurrent weights are square blocks, one per gate, and each block is initialised separately: an
+    orthogonal (4H, H) matrix would not be orthogonal gate by gate. Embeddings and the projection
+    to the vocabulary, which may be tied, are N(0, 1/E): their rows have unit length whatever E,
+    while with Xavier's rule they would be shorter the larger the vocabulary. Vectors (biases,
+    gains) keep the values that their modules gave them.
 
     Args:
-        module: whose parameters to set, in place.
+        module: the module whose parameters to set, in place.
         weights: the rule for input and output matrices, a key of INITIALIZERS.
         recurrent: the rule for recurrent matrices, a key of INITIALIZERS.
     """

@@ -1,7 +1,7 @@
-"""Memories beside the source: read in several hops, or written while the target is.
+"""Memories: a memory network, which reads in several hops, and a neural Turing machine.
 
-Both keep the contract of attention. A memory network reads the encoded source again and again; a
-Turing machine has slots of its own, which it writes as well: they are the state that it carries.
+Both implement the attention contract. A memory network reads the encoded source repeatedly; a
+Turing machine has slots of its own, which it reads and writes while decoding: they are its state.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ class MemoryNetwork(nn.Module):
     """Reading in several hops (Sukhbaatar et al. 2015).
 
     u_0 = B s; a_j = softmax_j(u_k^T A_k h_j); u_(k+1) = u_k + sum_j a_j C_k h_j, where A_(k+1) is
-    C_k (their adjacent weights); c = u_K. The weights that are told are those of the last hop.
+    C_k (the paper's adjacent weights); c = u_K. The weights returned are those of the last hop.
 
     Args:
-        hops: how many reads, K.
+        hops: number of reads, K.
         hidden_size: the size of u.
     """
 
@@ -76,22 +76,22 @@ class MemoryNetwork(nn.Module):
 
 
 STRENGTH = 4.0
-"""What a head's strength b is told at first, before softplus."""
+"""Initial bias of a head's strength b, before the softplus."""
 
 
 class Heads(nn.Module):
-    """Where some heads of a Turing machine look (Graves et al. 2014, section 3.3).
+    """The addressing of a Turing machine's heads (Graves et al. 2014, section 3.3).
 
-    By content (eq. 5, 6): w_c = softmax_j(b cos(k, M_j)); between that and where it was (eq. 7):
-    w_g = g w_c + (1 - g) w_(t-1); shifted along the circle of slots (eq. 8): w_s(j) =
-    sum_d s_d w_g(j - d); sharpened (eq. 9): w_j = w_s(j)^y / sum_i w_s(i)^y. The controller says
+    By content (eq. 5, 6): w_c = softmax_j(b cos(k, M_j)); interpolated with the last weights
+    (eq. 7): w_g = g w_c + (1 - g) w_(t-1); shifted around the circle of slots (eq. 8): w_s(j) =
+    sum_d s_d w_g(j - d); sharpened (eq. 9): w_j = w_s(j)^y / sum_i w_s(i)^y. The controller emits
     k, b = softplus, g = sigmoid, s = softmax and y = 1 + softplus.
 
     Args:
-        query_size: of the controller's output.
-        heads: how many.
+        query_size: the size of the controller's output.
+        heads: number of heads.
         width: the size W of a slot.
-        shifts: the farthest shift, either way.
+        shifts: the largest shift, in either direction.
     """
 
     def __init__(self, query_size: int, heads: int, width: int, shifts: int) -> None:
@@ -100,11 +100,11 @@ class Heads(nn.Module):
         self.sizes = [width, 1, 1, 1, 2 * shifts + 1]
         self.interface = nn.Linear(query_size, heads * sum(self.sizes))
         nn.init.zeros_(self.interface.bias)
-        # Cosines are at most 1: with b near 0 all slots look the same, and nothing tells the keys.
+        # Cosines are at most 1: with b near 0 all slots look alike, and the keys learn nothing.
         nn.init.constant_(self.interface.bias.view(heads, -1)[:, width], STRENGTH)
 
     def forward(self, query: Tensor, memory: Tensor, before: Tensor) -> Tensor:
-        """(R, Q), slots (R, N, W) and the weights before (R, P, N) -> the weights (R, P, N)."""
+        """(R, Q), slots (R, N, W) and the last weights (R, P, N) -> the weights (R, P, N)."""
         said = self.interface(query).to(memory.dtype).view(len(query), self.heads, -1)
         key, strength, gate, sharpness, shift = torch.split(said, self.sizes, dim=2)
         alike = functional.normalize(key, dim=2) @ functional.normalize(memory, dim=2).mT
@@ -113,30 +113,30 @@ class Heads(nn.Module):
         shift = torch.softmax(shift, dim=2)  # (R, P, 2D + 1), of -D to D
         moves = range(-self.shifts, self.shifts + 1)
         rolled = torch.stack([weights.roll(move, dims=2) for move in moves], dim=3)
-        # No matrix product, which autocast rounds: a sharp weight would lose its neighbours.
+        # Not a matrix product, which autocast rounds: a sharp weight would lose its neighbours.
         shifted = (rolled * shift.unsqueeze(2)).sum(dim=3)
-        # A weight of exactly 0 has no logarithm, which the sharpness's gradient asks for.
+        # The gradient of the sharpness takes logarithms of the weights, so none may be 0.
         powers = shifted.clamp_min(1e-12) ** (1 + functional.softplus(sharpness))
         return powers / powers.sum(dim=2, keepdim=True)
 
 
 class TuringMachine(nn.Module):
-    """Slots that are read and written while the target is (Graves et al. 2014).
+    """A neural Turing machine: slots that are read and written at each step (Graves et al. 2014).
 
-    As a decoder's memory, beside attention to the source (MemDec; Wang et al. 2016). At each step
+    It is the decoder's memory, beside attention to the source (MemDec; Wang et al. 2016). First
     the write heads erase and add, M_j = M_j prod_h (1 - w_hj e_h) + sum_h w_hj a_h (eq. 3, 4), with
-    e = sigmoid and a = tanh of the controller's output s; then the read heads read, r_h =
-    sum_j w_hj M_j (eq. 2). The context is [r, c], c that of the source; so are the weights that are
-    told. All heads begin at the first slot; what the slots hold at first is learnt.
+    e = sigmoid and a = tanh of projections of the controller's output s; then the read heads read,
+    r_h = sum_j w_hj M_j (eq. 2). The context is [r, c], where c is the source's; so are the weights
+    returned. All heads begin at the first slot; the slots' initial values are learnt.
 
     Args:
         source: how the source itself is read; none leaves the decoder with its slots and a fixed
             vector.
-        slots: how many.
+        slots: number of slots.
         slot_size: the size W of a slot.
-        read_heads: how many.
-        write_heads: how many.
-        shifts: the farthest shift of a head in one step, either way.
+        read_heads: number of heads that read.
+        write_heads: number of heads that write.
+        shifts: the largest shift of a head in one step, in either direction.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class TuringMachine(nn.Module):
         self.read = Heads(query_size, read_heads, slot_size, shifts)
         self.write = Heads(query_size, write_heads, slot_size, shifts)
         self.change = nn.Linear(query_size, write_heads * 2 * slot_size)  # e, a
-        nn.init.xavier_uniform_(self.slots)  # within a network its `initialization` decides
+        nn.init.xavier_uniform_(self.slots)  # a network's `initialization` overrides this
         nn.init.zeros_(self.change.bias)
 
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
@@ -202,7 +202,7 @@ READERS: dict[str, Callable[..., Attention]] = {
     "multihead": MultiHeadAttention,
     "memory_network": MemoryNetwork,
 }
-"""What reads the source and writes nothing."""
+"""Attention that reads the source and writes nothing."""
 
 ATTENTIONS: dict[str, Callable[..., Attention]] = {
     **READERS,

@@ -1,4 +1,4 @@
-"""Attention with several heads: of a decoder to the source, and of sentences to themselves."""
+"""Multi-head attention: to the source, to a decoder's own past, and within a sentence."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ from nmt.state import State
 class MultiHeadAttention(nn.Module):
     """Several scaled dot products side by side (Vaswani et al. 2017, section 3.2.2).
 
-    Of head n: a_ij = softmax_j((W_n s)^T (U_n h_j) / sqrt(A)); c_i = W_o [sum_j a_ij V_n h_j]_n.
-    The weights that are told are the heads' mean.
+    For head n: a_ij = softmax_j((W_n s)^T (U_n h_j) / sqrt(A)); c_i = W_o [sum_j a_ij V_n h_j]_n.
+    The weights returned are the mean over the heads.
 
     Args:
-        heads: how many heads.
+        heads: number of heads.
         head_size: the size A of each head's vectors.
     """
 
@@ -62,16 +62,16 @@ class MultiHeadAttention(nn.Module):
 
 
 class SelfAttentionLayer(nn.Module):
-    """Each word reads all words of its sentence, then a hidden layer of its own (pre-norm).
+    """A pre-norm Transformer layer: self-attention, then a feed-forward network for each word.
 
     x' = x + heads(norm(x)); x'' = x' + W_2 relu(W_1 norm(x') + b_1) + b_2.
 
     Args:
         width: the size of x.
-        heads: how many heads.
-        head_size: of each head's vectors.
-        feed_forward_size: of the hidden layer.
-        dropout: share of values dropped from what is added.
+        heads: number of heads.
+        head_size: the size of each head's vectors.
+        feed_forward_size: the size of the hidden layer.
+        dropout: fraction of values dropped from the output of each sublayer.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class SelfAttentionLayer(nn.Module):
 
 
 class NoPast(nn.Module):
-    """A decoder that knows its past by its state alone."""
+    """No self-attention: the decoder knows its past through its state alone."""
 
     def __init__(self, size: int, /) -> None:
         super().__init__()
@@ -114,11 +114,11 @@ class NoPast(nn.Module):
 class PastAttention(nn.Module):
     """A decoder's attention to its own past states: o_i = s_i + heads(s_i; s_0 ... s_(i-1)).
 
-    After Cheng et al. 2016 and Vaswani et al. 2017. The state grows by one place a step.
+    After Cheng et al. 2016 and Vaswani et al. 2017. The state grows by one position per step.
 
     Args:
-        heads: how many heads.
-        head_size: of each head's vectors.
+        heads: number of heads.
+        head_size: the size of each head's vectors.
     """
 
     def __init__(

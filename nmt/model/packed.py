@@ -1,7 +1,7 @@
-"""Linear layers for inference: their weights laid out once for the processor's matrix units.
+"""Linear layers for inference, with weights packed once for the CPU's matrix units.
 
-`pack` replaces them in a finished model. What cannot be packed on a machine (another processor, a
-GPU) runs as torch's own layer on the same numbers.
+`pack` replaces the linear layers of a trained model. On a machine without packing (another
+processor, a GPU) they run as torch's own product on the same numbers.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,10 +19,10 @@ LARGEST = 127
 
 @cache
 def input_levels() -> int:
-    """The largest number that an input becomes in 8 bits: 127 or, where that overflows, 63.
+    """The largest level of an input quantised to 8 bits: 127 or, where that overflows, 63.
 
-    The matrix units take unsigned by signed bytes, so an input of zero is one more than this.
-    Processors without VNNI add two products in 16 bits and cut off what does not fit, in silence.
+    The matrix units multiply unsigned by signed bytes, so an input of zero becomes this plus one.
+    Processors without VNNI add two products in 16 bits and saturate silently.
     """
     full, one = torch.full((16, 64), LARGEST, dtype=torch.int8), torch.ones(16)
     if not _packable(full):
@@ -33,7 +33,7 @@ def input_levels() -> int:
 
 
 def _eight_bits(weight: Tensor, scale: Tensor, zero: int) -> Callable[[Tensor], Tensor]:
-    """Of inputs of unsigned bytes (R, inputs): (inputs - zero) @ weight.T * scale."""
+    """A function of unsigned bytes (R, inputs): (inputs - zero) @ weight.T * scale."""
     ops, zero_points = torch.ops.onednn, torch.zeros(len(scale), dtype=torch.long)
     packed = ops.qlinear_prepack(weight, None)
 
@@ -63,10 +63,10 @@ def _bias(linear: nn.Linear) -> Tensor | None:
 class PackedLinear(nn.Module):
     """y = W x + b with W in oneDNN's own layout, in fp32 or bf16; x and y are fp32.
 
-    Where oneDNN has no bf16 product, one in fp32 is taken of the numbers that bf16 leaves of W.
+    Where oneDNN has no bf16 product, W is rounded to bf16 and the product computed in fp32.
 
     Args:
-        weight: (outputs, inputs), in the type in which the product is taken.
+        weight: (outputs, inputs), in the type of the product.
         bias: (outputs,), if there is one.
     """
 
@@ -85,7 +85,7 @@ class PackedLinear(nn.Module):
         return cls(weight if _has_bf16(weight) else weight.float(), _bias(linear))
 
     def rows(self, outputs: Tensor) -> "PackedLinear":
-        """The layer that gives only these outputs (C,), in this order."""
+        """The layer restricted to these outputs (C,), in this order."""
         return PackedLinear(self.weight[outputs], None if self.bias is None else self.bias[outputs])
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -99,16 +99,16 @@ class PackedLinear(nn.Module):
 
 
 class Int8Linear(nn.Module):
-    """y = s_x s_w (W_8 x_8) + b: weights of 8 bits, one scale for each output and each input row.
+    """y = s_x s_w (W_8 x_8) + b: int8 weights, with one scale per output and per input row.
 
     Inputs are quantised row by row, so that a line's translation does not depend on the lines
-    beside it: one scale for the whole batch, as dynamic quantisation mostly has it, would.
+    beside it. With one scale per batch, as is usual in dynamic quantisation, it would.
 
     Args:
         inputs: the size of x.
         outputs: the size of y.
-        bias: whether b is there.
-        device: where the inputs are.
+        bias: whether there is a b.
+        device: the device of the inputs.
     """
 
     weight: Tensor
@@ -131,7 +131,7 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def of(cls, linear: nn.Linear) -> "Int8Linear":
-        """The nearest layer of 8 bits."""
+        """The layer quantised to 8 bits."""
         weight, bias = linear.weight.detach(), _bias(linear)
         made = cls(linear.in_features, linear.out_features, bias is not None, weight.device)
         made.weight_scale = weight.abs().amax(dim=1).clamp(min=1e-12) / LARGEST
@@ -140,7 +140,7 @@ class Int8Linear(nn.Module):
         return made
 
     def rows(self, outputs: Tensor) -> "Int8Linear":
-        """The layer that gives only these outputs (C,), in this order."""
+        """The layer restricted to these outputs (C,), in this order."""
         sizes = self.weight.shape[1], len(outputs)
         part = Int8Linear(*sizes, self.bias is not None, self.weight.device)
         part.weight, part.weight_scale = self.weight[outputs], self.weight_scale[outputs]
@@ -150,9 +150,9 @@ class Int8Linear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         self._product = self._product or self._pack()
         flat = inputs.flatten(0, -2)
-        # torch.aminmax and vector_norm look at the numbers once, but take ten times as long.
+        # torch.aminmax and vector_norm need only one pass, but take ten times as long.
         largest = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12)
-        # What is cut off behind the point, when these become bytes, rounds to the nearest.
+        # `zero` includes 0.5, so that the truncation to bytes rounds to the nearest.
         product = self._product(torch.addcmul(self.zero, flat, self.levels / largest))
         scale = largest.div_(self.levels)
         if self.bias is None:
@@ -178,12 +178,12 @@ PACKERS: dict[Precision, Callable[[nn.Linear], nn.Module]] = {
 
 
 def is_packed(module: nn.Module) -> bool:
-    """Whether a layer below the module is fit for inference only."""
+    """Whether any layer of a module is packed and so fit for inference only."""
     return any(isinstance(part, PackedLinear | Int8Linear) for part in module.modules())
 
 
 def pack(module: nn.Module, precision: Precision) -> None:
-    """Replaces every linear layer below a module, in place; the model can then only infer."""
+    """Replaces every linear layer of a module, in place; it is then fit for inference only."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             setattr(module, name, PACKERS[precision](child))
@@ -192,13 +192,13 @@ def pack(module: nn.Module, precision: Precision) -> None:
 
 
 def pack_decoder(model: nn.Module, precision: Precision) -> None:
-    """Packs what each step of search goes through: a model's decoder and its output layer."""
+    """Packs what every step of search computes: a model's decoder and output layer."""
     pack(model.get_submodule("decoder"), precision)
     pack(model.get_submodule("output"), precision)
 
 
 def expect_int8(module: nn.Module, tensors: Iterable[str]) -> None:
-    """Makes room for the weights of 8 bits that stored names tell of: for `a.weight_scale`, `a`."""
+    """Replaces linear layers that were stored in 8 bits: `a.weight_scale` marks the layer `a`."""
     for name in tensors:
         path, _, last = name.rpartition(".")
         parent, _, child = path.rpartition(".")

@@ -1,4 +1,4 @@
-"""Products by one weight at many time steps: its layout is prepared once for all of them."""
+"""Products with one weight at many time steps: the weight is packed once for all of them."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn import functional
 
 MANY = 16
-"""Rows from which a prepared layout is repaid."""
+"""Rows from which packing pays off."""
 
 
 def compute_dtype(tensor: Tensor) -> torch.dtype:
-    """What products with a tensor are computed in: autocast's type where that is on."""
+    """The type in which products with a tensor are computed: autocast's, if that is on."""
     device = tensor.device.type
     if torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
@@ -19,11 +19,11 @@ def compute_dtype(tensor: Tensor) -> torch.dtype:
 
 
 def repeated(weight: Tensor, rows: int, bias: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-    """What gives x @ weight.T + bias for many x (rows, inputs); outside autograd.
+    """A function from x (rows, inputs) to x @ weight.T + bias, for many x; outside autograd.
 
-    A plain product brings its weight into the layout of the processor's units in every call; of
-    the few rows of one time step that is a third of the time. MKL's layout is the faster one on
-    processors with AVX-512, oneDNN's on the others (by 13 to 25 %).
+    A plain product packs its weight anew in every call, which takes a third of the time for the
+    few rows of one time step. MKL's layout is the faster one on processors with AVX-512, oneDNN's
+    on the others (by 13 to 25 %).
     """
     fit = weight.device.type == "cpu" and weight.dtype == torch.float32 and rows >= MANY
     mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]

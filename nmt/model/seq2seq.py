@@ -1,4 +1,4 @@
-"""The whole network: embeddings, encoder, decoder and output; and several of them as one."""
+"""The whole network: embeddings, encoder, decoder and output; and ensembles of networks."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -15,12 +15,12 @@ from nmt.schema import Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
 
 Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]
-# Of a stacked (gates, input) matrix the identity would feed the first gate alone.
+# As a stacked (gates, input) matrix, the identity would feed the first gate alone.
 RecurrentRule = Literal[Rule, "identity"]
 
 
 class Embedding(nn.Embedding):
-    """Vectors of words, multiplied by a constant on their way in (Vaswani et al. 2017, 3.4)."""
+    """Word embeddings, multiplied by a constant (Vaswani et al. 2017, section 3.4)."""
 
     def __init__(self, vocabulary: int, size: int, scale: float) -> None:
         super().__init__(vocabulary, size)
@@ -32,7 +32,7 @@ class Embedding(nn.Embedding):
 
 
 def _expect_ties(kind: str, embedding_size: int, readout_size: int) -> None:
-    """Refuses to tie what differs in size."""
+    """Refuses to tie matrices of different sizes."""
     if kind != "none" and readout_size != embedding_size:
         raise ValueError(
             f"tie_embeddings: {kind} needs readout_size = embedding_size "
@@ -50,7 +50,7 @@ def _expect_joint(ties: str, source_vocabulary: int, target_vocabulary: int) -> 
 
 
 def _expect_unscaled(scales_words: bool, scale: float) -> None:
-    """Refuses to multiply words twice."""
+    """Refuses to scale embeddings twice."""
     if scales_words and scale != 1:
         raise ValueError(
             f"embedding_scale: expected 1 with order: sinusoids, which multiplies words by "
@@ -59,7 +59,7 @@ def _expect_unscaled(scales_words: bool, scale: float) -> None:
 
 
 def _expect_no_source(attention_reads: bool, ties: str) -> None:
-    """Refuses what asks for the source that a language model does not have."""
+    """Refuses options that need a source, which a language model does not have."""
     if attention_reads:
         raise ValueError(
             "encoder: none needs decoder.attention: none, or a turing_machine with source: none"
@@ -73,19 +73,19 @@ class Seq2Seq(nn.Module):
 
     Args:
         embedding_size: the size E of the embeddings on both sides.
-        embedding_scale: factor of embeddings on their way in, which are of unit length at first;
-            sqrt(E) makes the first epoch teach more, and later ones less.
+        embedding_scale: factor of the embeddings, which have unit length at first; with sqrt(E)
+            the model learns more in the first epoch, and less in later ones.
         encoder: how the source is read.
-        decoder: how the target is written.
+        decoder: how the target is generated.
         readout_size: the size of the deep output layer; null is the embedding's.
-        readout_shortcut: what of the context is added to it, past its tanh: words (the embeddings
-            in it, by the encoder's shortcut; all of it where it has none, or where attention mixes
-            them); context (all of it); none.
-        tie_embeddings: none; target (the output layer is the target embedding); all (the source
-            embedding too: needs a joint vocabulary).
-        dropout: share of values dropped from embeddings (one mask for all time steps) and from
+        readout_shortcut: part of the context that bypasses the tanh of the deep output layer: words
+            (the embeddings that the encoder's shortcut put there; all of it if there are none, or
+            if attention mixes them); context (all of it); none.
+        tie_embeddings: none; target (the output projection is the target embedding); all (the
+            source embedding too: needs a joint vocabulary).
+        dropout: fraction of values dropped from embeddings (one mask for all time steps) and from
             the deep output layer.
-        word_dropout: share of words whose embedding is dropped whole, on both sides.
+        word_dropout: fraction of words whose embedding is dropped whole, on both sides.
         initialization: the rule for input and output matrices.
         recurrent_initialization: the rule for recurrent matrices, gate by gate.
     """
@@ -115,7 +115,7 @@ class Seq2Seq(nn.Module):
         built = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
         _expect_unscaled(built.scales_words, embedding_scale)
         self.reads_source: bool = built.reads_source
-        self.source_embedding: Any = None  # of a language model; else an Embedding
+        self.source_embedding: Any = None  # None in a language model; else an Embedding
         if self.reads_source:
             self.source_embedding = Embedding(source_vocabulary, embedding_size, embedding_scale)
         self.target_embedding = Embedding(target_vocabulary, embedding_size, embedding_scale)
@@ -148,7 +148,7 @@ class Seq2Seq(nn.Module):
             self.source_embedding.weight = self.target_embedding.weight
 
     def encode(self, source: Tensor, lengths: Tensor) -> State:
-        """Reads sentences: (B, S), (B,) -> all that the decoder needs of them, B rows."""
+        """Reads sentences: (B, S), (B,) -> all that the decoder needs from them, B rows."""
         if self.source_embedding is not None:
             source = self.dropout(self.source_embedding(source))
         return self.decoder.prepare(self.encoder(source, lengths))
@@ -158,7 +158,7 @@ class Seq2Seq(nn.Module):
         return self.decoder.start(source)
 
     def step(self, tokens: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:
-        """One word further: (R,) previous words -> features (R, F), state, weights (R, S).
+        """Advances by one word: (R,) previous words -> features (R, F), state, weights (R, S).
 
         R = B * K: row b * K + k is hypothesis k of sentence b; `source` is not repeated.
         """
@@ -171,7 +171,7 @@ class Seq2Seq(nn.Module):
         return features, weights
 
     def parameters_count(self) -> int:
-        """How many numbers are learnt; tied ones count once."""
+        """Number of trainable parameters; tied ones count once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def paths(self) -> str:
@@ -184,13 +184,13 @@ class Seq2Seq(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Models with the same vocabularies as one: p(y) is the mean of their probabilities.
+    """Several models with the same vocabularies: p(y) is the mean of their probabilities.
 
-    It has what search and scoring ask of a model. Its features are those of all models side by
-    side, its state and its source are tuples of theirs, its attention the mean of theirs.
+    It offers the interface that search and scoring use. Its features are the models' features
+    concatenated, its state and source are tuples of theirs, its attention weights their mean.
 
     Args:
-        models: finished models; of any architecture, for nothing of theirs is mixed before the
+        models: trained models of any architecture, since predictions are combined only as
             probabilities.
     """
 
@@ -201,7 +201,7 @@ class Ensemble(nn.Module):
 
     @property
     def reads_source(self) -> bool:
-        """Whether all of them translate; else some are language models."""
+        """Whether all of them translate; otherwise some are language models."""
         return all(model.reads_source for model in self._each())
 
     def _each(self) -> list[Seq2Seq]:

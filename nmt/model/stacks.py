@@ -1,4 +1,4 @@
-"""Several cells as one: deeper within a time step, and layer above layer."""
+"""Several cells as one: deep transitions within a time step, and stacked layers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from nmt.state import State
 
 
 class _Cells(nn.Module):
-    """What is made of several cells: the first of them has the input."""
+    """A cell made of several cells, the first of which reads the input."""
 
     fusible = False
 
@@ -41,7 +41,7 @@ class DeepTransition(_Cells):
     input, and the state of the last begins the next step (Miceli Barone et al. 2017, eq. 6).
 
     Args:
-        cells: of one kind and size, the first with an input, the others with one of size 0.
+        cells: cells of one kind and size; the first has an input, the others one of size 0.
     """
 
     def start(self, output: Tensor) -> State:
@@ -57,13 +57,13 @@ class DeepTransition(_Cells):
 
 
 class Stack(_Cells):
-    """Layers of cells, each reading the one below: the decoder's depth, as one cell.
+    """A stack of layers, each reading the one below, as one cell: the decoder's depth.
 
     Args:
-        cells: from the lowest, which has the input, to the highest, which has the output.
-        residual: add to each layer but the first what it has read (He et al. 2016).
-        layer_norm: normalise what each layer says (Ba et al. 2016).
-        dropout: share of values dropped between layers (Zaremba et al. 2014).
+        cells: from the lowest, which reads the input, to the highest, which gives the output.
+        residual: add each layer's input to its output, except in the first (He et al. 2016).
+        layer_norm: normalise each layer's output (Ba et al. 2016).
+        dropout: fraction of values dropped between layers (Zaremba et al. 2014).
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Stack(_Cells):
 
 
 def expect_layers(layers: int, **wanted: object) -> None:
-    """Refuses what only several layers have.
+    """Refuses options that need several layers.
 
     Raises:
-        ValueError: one of them is set, and there is but one layer.
+        ValueError: one of them is set, but there is only one layer.
     """
     for name, value in wanted.items():
         if value and layers == 1:
@@ -101,5 +101,5 @@ def expect_layers(layers: int, **wanted: object) -> None:
 
 
 def layer_norms(wanted: bool, size: int, count: int) -> list[nn.Module]:
-    """One for each layer; those that are not wanted do nothing."""
+    """One module per layer: a LayerNorm if wanted, else an Identity."""
     return [nn.LayerNorm(size) if wanted else nn.Identity() for _ in range(count)]

@@ -1,1 +1,1 @@
-"""Training in Lightning: loss, optimiser, and the thin glue around the model."""
+"""Training with Lightning: loss, optimiser, and the thin glue around the model."""

@@ -1,4 +1,4 @@
-"""What happens around training steps: saving, averaging, progress."""
+"""Callbacks of the training loop: saving, averaging, early stopping, progress."""
 
 import math
 import time
@@ -19,17 +19,17 @@ from nmt.training.optim import moving_average
 
 
 def score(row: dict[str, Any]) -> float:
-    """What the best validation is chosen by: BLEU or, where nothing is translated, the loss."""
+    """The score of a validation, higher is better: BLEU or, if nothing is translated, -loss."""
     return float(row["bleu"] if "bleu" in row else -row["loss"])
 
 
 class RunFolder(Callback):
-    """Keeps the run's folder: the best model by its validation, its metrics, the manifest.
+    """Maintains the run's folder: the best validated model, the metrics, the manifest.
 
     Args:
-        folder: of the run.
-        facts: what the manifest says of the run besides files and versions.
-        metrics: gives the metrics of the validation that has just ended.
+        folder: the run's folder.
+        facts: the manifest's entries on the run, besides files and versions.
+        metrics: returns the metrics of the validation that has just ended.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RunFolder(Callback):
         self._tokens += tokens
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Called while the averaged weights are still in the model: they are what was measured.
+        # Called while the model still holds the averaged weights, which were the ones validated.
         if trainer.sanity_checking:
             return
         assert isinstance(pl_module, TranslationModule)
@@ -71,7 +71,7 @@ class RunFolder(Callback):
         self.write()
 
     def write(self, **more_facts: Any) -> None:
-        """Writes the metrics and the manifest as things stand; of several processes one does."""
+        """Writes the current metrics and manifest; of several processes, only the first does."""
         if processes.rank() > 0:
             return
         self.facts.update(more_facts)
@@ -80,15 +80,15 @@ class RunFolder(Callback):
         write_manifest(self.folder, {**self.facts, "best_step": self.best["step"]})
 
     def overflowed(self, size: float) -> UserError:
-        """What to tell when a GPU's memory runs out within a run, which goes on with batches cut.
+        """The error for a GPU that ran out of memory; a resumed run will use smaller batches.
 
-        The widest batch had fitted when the run began: something else has taken the rest.
+        The widest batch did fit when the run began: something else has taken the memory.
 
         Args:
             size: bytes that the widest batch takes.
         """
         self.facts["choices"]["memory"] = size / 2
-        # Whichever process it was: no other knows of it.
+        # Whichever process ran out of memory: no other knows of it.
         best = {"best_step": self.best["step"]} if self.best else {}
         write_manifest(self.folder, {**self.facts, **best})
         return UserError(
@@ -99,7 +99,7 @@ class RunFolder(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # Of a finished run too: when more updates are asked for, this was not the last batch.
+        # In finished runs too: if more updates are requested later, this was not the last batch.
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,17 +110,17 @@ class RunFolder(Callback):
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
         self._loss, self._tokens = state_dict.get("loss", 0.0), state_dict.get("tokens", 0.0)
         self._weights = state_dict.get("weights", "")
-        # A session that was killed may have kept a better model than its state knows of: as this
-        # one may go another way, its next model takes the place, whatever it is worth.
+        # A killed session may have saved a better model than its state knows of. This session may
+        # take another course, so its next model replaces that one, whatever its score.
         kept = self.folder / WEIGHTS
         self._lost = bool(self._weights) and (not kept.exists() or sha256(kept) != self._weights)
 
 
 class Patience(EarlyStopping):
-    """Stops when the score has not risen for some validations, over all sessions of a run.
+    """Stops when the score has not risen for some validations, across all sessions of a run.
 
     Args:
-        patience: validations; may be changed from one session to the next.
+        patience: number of validations; may change from one session to the next.
     """
 
     def __init__(self, patience: int) -> None:
@@ -130,16 +130,16 @@ class Patience(EarlyStopping):
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # The session before may have ended between the last validation and what follows from it.
+        # The previous session may have ended after the validation that exhausted the patience.
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class Progress(Callback):
-    """Loss, tokens per second and time left: a live bar on a terminal, else a line now and then.
+    """Loss, tokens per second and time left: a live bar on a terminal, else occasional lines.
 
     Args:
-        steps: updates in all.
-        say: takes the lines.
+        steps: total number of updates.
+        say: prints a line.
     """
 
     def __init__(self, steps: int, say: Callable[[str], None]) -> None:
@@ -150,8 +150,8 @@ class Progress(Callback):
         self._tokens, self._seconds, self._started = 0, 0.0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # `disable=None` leaves the bar out where the error stream is no terminal; and of several
-        # processes one shows it.
+        # `disable=None` hides the bar if stderr is not a terminal; of several processes, only the
+        # first shows it.
         self.bar = tqdm(
             total=self.steps,
             initial=trainer.global_step,
@@ -186,7 +186,7 @@ class Progress(Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.bar is not None:
-            self.bar.clear()  # the validation says its own lines
+            self.bar.clear()  # the validation prints its own lines
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.bar.close()
@@ -199,5 +199,5 @@ class Progress(Callback):
 
 
 def averaging(decay: float) -> list[Callback]:
-    """The exponential moving average of the weights, if any."""
+    """The callback for the exponential moving average of the weights, if enabled."""
     return [WeightAveraging(multi_avg_fn=moving_average(decay))] if decay else []

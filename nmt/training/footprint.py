@@ -1,6 +1,6 @@
-"""How much memory it takes to learn from a batch, counted in fp32, and how much there is.
+"""How much memory a training batch takes, counted in fp32, and how much is available.
 
-Linux lends more memory than it has and kills whoever uses it: on a processor there is no error to
+Linux overcommits memory and kills a process that uses too much: on a CPU there is no error to
 catch. So batches are cut when they are planned.
 """
 
@@ -22,30 +22,30 @@ from nmt.training.precision import device
 from nmt.vocab import UNK
 
 PROBES = ((8, 8), (8, 24), (24, 8), (24, 24), (8, 40), (40, 8), (32, 40))
-"""Tokens of the sources and of the targets of the batches that are counted."""
+"""Source and target tokens of the batches whose memory is counted."""
 
 PEAK = 2.0
-"""The peak of a batch over what autograd keeps for its backward pass; 1.1 to 1.8 were measured."""
+"""Peak memory of a batch relative to what autograd saves for it; 1.1 to 1.8 were measured."""
 
 COPIES = 5
-"""Of the parameters: themselves, their gradients, two of Adam's, and their average."""
+"""Copies of the parameters: themselves, gradients, two Adam moments, moving average."""
 
 SHARE = 0.9
-"""Of the free memory that training may take."""
+"""Fraction of the free memory that training may take."""
 
 GB = 1e9
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a row of a batch takes, and how many there are for all rows.
+    """Bytes that a row of a batch takes, and bytes available for all rows.
 
-    Whatever the model, each tensor of a batch has as many numbers as its rows times a power of
-    the source's length and of the target's: a polynomial, whose coefficients are found by counting
-    what autograd keeps of a few small batches.
+    Whatever the model, the size of each tensor of a batch is its number of rows times powers of
+    the source length and the target length. Their sum is a polynomial, whose coefficients are
+    fitted to what autograd saves for a few small batches.
 
     Args:
-        coefficients: (6) of 1, S, T, S T, S S and T T.
+        coefficients: (6,) of 1, S, T, S T, S S and T T.
         size: bytes for all rows of a batch, which several processes may share.
     """
 
@@ -54,13 +54,13 @@ class Footprint:
 
     @classmethod
     def of(cls, module: TranslationModule) -> "Footprint":
-        """Counts it, with the module as it is: in training, on its device."""
+        """The footprint of a module as it is: in training mode, on its device."""
         kept = [kept_bytes(module, 2, *lengths) / 2 for lengths in PROBES]
         terms = np.array([_terms(*lengths) for lengths in PROBES])
         return cls(np.linalg.lstsq(terms, np.array(kept), rcond=None)[0])
 
     def row(self, source: int, target: int) -> float:
-        """Bytes at the peak for each row of a batch of so many tokens, end marks counted."""
+        """Peak bytes per row of a batch with so many tokens, end marks included."""
         return PEAK * max(0.0, float(_terms(source, target) @ self.coefficients))
 
 
@@ -70,7 +70,7 @@ def _terms(source: int, target: int) -> NDArray[np.float64]:
 
 
 def kept_bytes(module: TranslationModule, rows: int, source: int, target: int) -> int:
-    """What autograd keeps of a batch for its backward pass, parameters not counted."""
+    """Bytes that autograd saves for the backward pass of a batch, without the parameters."""
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -87,10 +87,10 @@ def kept_bytes(module: TranslationModule, rows: int, source: int, target: int) -
 
 
 def free_for_batches(module: TranslationModule) -> float:
-    """Bytes that this machine has for one batch.
+    """Bytes for one batch over all processes, judged by this machine's free memory.
 
     Raises:
-        UserError: there is not enough for the model alone.
+        UserError: there is not enough memory for the model alone.
     """
     numbers = sum(parameter.numel() for parameter in module.parameters())
     here = processes.here() if device() == "cpu" else 1
@@ -110,13 +110,12 @@ def plan_batches(
 ) -> TranslationData:
     """The data in batches that fit into memory.
 
-    On a GPU the widest of them is tried, and what may be taken is halved for as long as it does
-    not fit.
+    On a GPU, the widest batch is tried, and the memory allowed is halved until it fits.
 
     Args:
-        module: what learns from them.
+        module: the module that is trained.
         dataset: from `open_dataset`.
-        training: how many tokens a batch has.
+        training: its `batch_tokens` and `seed`.
         size: bytes for one batch.
 
     Raises:

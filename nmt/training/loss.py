@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK_ELEMENTS = 1 << 21
-"""Logits that exist at once; larger chunks are no faster and cost memory."""
+"""Logits held in memory at once; larger chunks are no faster and cost memory."""
 
 
 def smoothed_cross_entropy(
@@ -33,7 +33,7 @@ def smoothed_cross_entropy(
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         hidden, weight, bias = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
-    # Within an autograd.Function gradients always look switched off.
+    # Within an autograd.Function, gradients always appear to be disabled.
     wanted = torch.is_grad_enabled() and any(one.requires_grad for one in (hidden, weight, bias))
     loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         hidden, weight, bias, labels, smoothing, wanted
@@ -42,23 +42,23 @@ def smoothed_cross_entropy(
 
 
 def coverage_loss(weights: Tensor, mask: Tensor) -> Tensor:
-    """What reading again costs (See et al. 2017, eq. 12): sum_ij min(a_ij, sum_(k < i) a_kj).
+    """The coverage loss (See et al. 2017, eq. 12): sum_ij min(a_ij, sum_(k < i) a_kj).
 
     Args:
-        weights: (B, T, S) attention.
+        weights: (B, T, S) attention weights.
         mask: (B, T) True at real target tokens.
 
     Returns:
-        The sum over all of them, a scalar.
+        The sum over the batch, a scalar.
     """
     before = weights.cumsum(dim=1) - weights
     return torch.minimum(weights, before).sum(dim=2)[mask].sum()
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """The product, the softmax and the loss in one, chunk by chunk.
+    """Projection, softmax and loss in one, chunk by chunk.
 
-    The gradient of the logits, softmax - target, is at hand as soon as the loss is, so forward
+    The gradient of the logits, softmax - target, is available as soon as the loss is, so forward
     computes the gradients as well and backward only scales them: each chunk's logits are
     written once, overwritten by their gradient and dropped.
     """
@@ -76,13 +76,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         vocabulary = weight.shape[0]
         wide = torch.promote_types(hidden.dtype, torch.float32)
         grad_hidden = torch.empty_like(hidden) if wanted else hidden
-        # In bf16 a sum over many chunks would stop growing: sums are kept in full.
+        # In bf16, a sum over many chunks would stop growing: sums are kept in fp32 or wider.
         grad_weight = torch.zeros(weight.shape if wanted else (), dtype=wide, device=weight.device)
         grad_bias = torch.zeros(vocabulary, dtype=wide, device=weight.device)
         loss = torch.zeros((), dtype=wide, device=hidden.device)
         nll = torch.zeros_like(loss)
         rows = max(1, min(CHUNK_ELEMENTS // vocabulary, len(hidden)))
-        # One place for every chunk: fresh memory costs more than the softmax that fills it.
+        # One buffer for all chunks: fresh memory costs more than the softmax that fills it.
         products, space = hidden.new_empty(rows, vocabulary), loss.new_empty(rows, vocabulary)
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)

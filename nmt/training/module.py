@@ -18,13 +18,13 @@ from nmt.training.sampling import mixed_input, sampling_rate
 
 
 class TranslationModule(pl.LightningModule):
-    """Trains a Seq2Seq towards an objective.
+    """Trains a Seq2Seq on an objective.
 
     Args:
         model: the network.
-        training: the optimiser's and the loss's settings.
-        steps: updates in all, for the schedule.
-        risk: how translations are drawn and what they are worth, for that objective.
+        training: the settings of the optimiser and the loss.
+        steps: total number of updates, for the schedule.
+        risk: sampler and reward, for minimum risk training.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TranslationModule(pl.LightningModule):
     ) -> tuple[Tensor, Tensor, int]:
         """Summed smoothed loss, summed negative log likelihood (nats), and real tokens.
 
-        The decoder reads the true words unless it is given others (B, T).
+        The decoder reads the reference words unless `target_input` (B, T) gives others.
         """
         given = batch.target_input if target_input is None else target_input
         features, weights = self.model(batch.source, batch.source_lengths, given)
@@ -59,7 +59,7 @@ class TranslationModule(pl.LightningModule):
         return loss, nll, len(hidden)
 
     def rehearsal(self, batch: Batch) -> Tensor:
-        """A loss that takes as much memory as the objective's can: () before any training."""
+        """A loss, (), that takes as much memory as the objective's can; for use before training."""
         if not isinstance(self.objective, MinimumRisk):
             return self.loss(batch, smoothing=0.1)[0]
         candidates = batch.longest().repeated(self.objective.samples + 1)  # with the reference
@@ -70,8 +70,8 @@ class TranslationModule(pl.LightningModule):
         apply_rates(self.trainer.optimizers[0], schedule, self.training_settings, self.steps)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # Dropout is a function of seed and step alone, so a resumed run draws the same masks;
-        # processes have other rows, and so other masks.
+        # Dropout depends on seed and step alone, so a resumed run draws the same masks; each
+        # process has rows of its own, and so masks of its own.
         seed = self.training_settings.seed * 1_000_003 + self.global_step
         torch.manual_seed(seed + processes.rank() * 1_000_000_007)
 
@@ -91,19 +91,19 @@ class TranslationModule(pl.LightningModule):
         return self._mean(loss, loss.detach(), sentences, int(batch.target_lengths.sum()))
 
     def _mean(self, loss: Tensor, shown: Tensor | float, count: float, tokens: float) -> Tensor:
-        """This process's loss, as its share of the mean over a batch; logs that mean of `shown`.
+        """This process's loss as its share of the mean over a batch; logs that mean of `shown`.
 
         Args:
-            loss: summed over the terms of this process's part of the batch.
+            loss: sum over the terms of this process's part of the batch.
             shown: the same, or what is logged in its place.
-            count: of these terms.
-            tokens: to be said in this part.
+            count: number of these terms.
+            tokens: target tokens in this part.
         """
         if (world := processes.world()) > 1:
             shown, count, tokens = processes.added(float(shown), count, tokens)
         self.log("tokens", float(tokens))
         self.log("loss", shown / count, prog_bar=True)
-        # The gradient is the mean of the processes' gradients, and should be their sum.
+        # DDP averages the gradients of the processes, which should be summed.
         return loss / (count / world)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -1,4 +1,4 @@
-"""What training makes small: the options of each objective; what computes it stands elsewhere."""
+"""The options of each training objective; the objectives are computed elsewhere."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,14 @@ from nmt.schema import Fraction, NonNegative, Positive, PositiveInt
 
 @dataclass(frozen=True, kw_only=True)
 class Likelihood:
-    """The cross-entropy of the true words, smoothed by `training.label_smoothing`.
+    """The cross-entropy of the reference words, smoothed by `training.label_smoothing`.
 
     Args:
-        sampling: share of its input words that the decoder reads from itself at the end of
+        sampling: fraction of input words that are the decoder's own predictions at the end of
             training (scheduled sampling; Bengio et al. 2015); 0 is teacher forcing throughout.
-        sampling_schedule: how that share grows from 0: linear, exponential or inverse_sigmoid.
-        coverage_weight: what reading a source word again costs beside the cross-entropy (See et al.
-            2017, eq. 13, lambda); needs an attention with `coverage: true`.
+        sampling_schedule: how that fraction grows from 0: linear, exponential or inverse_sigmoid.
+        coverage_weight: weight of the coverage loss, which penalises reading a source word again
+            (See et al. 2017, eq. 13, lambda); needs an attention with `coverage: true`.
     """
 
     sampling: Fraction = 0.0
@@ -25,13 +25,13 @@ class Likelihood:
 
 @dataclass(frozen=True, kw_only=True)
 class MinimumRisk:
-    """Fine-tuning: those of its own translations become likelier whose sentence BLEU is higher.
+    """Fine-tuning: makes the model's own translations likelier, the higher their sentence BLEU.
 
-    Begins from a trained run, with `nmt train --init-from`.
+    Starts from a trained run, with `nmt train --init-from`.
 
     Args:
-        samples: translations drawn for each sentence, beside the reference.
-        sharpness: the power a of their probabilities that weighs them.
+        samples: translations sampled for each sentence, besides the reference.
+        sharpness: the exponent a of the probabilities that weight the translations.
     """
 
     samples: PositiveInt = 8

@@ -26,7 +26,7 @@ def make_optimizer(model: nn.Module, training: Training) -> torch.optim.AdamW:
 
 
 def clip_gradients(model: nn.Module, training: Training) -> None:
-    """Clips by value, then by norm (Pascanu et al. 2013), in place; each where it is asked for."""
+    """Clips by value, then by norm (Pascanu et al. 2013), in place; each if enabled."""
     if training.clip_value > 0:
         clip_grad_value_(model.parameters(), training.clip_value)
     if training.clip_norm > 0:
@@ -34,12 +34,12 @@ def clip_gradients(model: nn.Module, training: Training) -> None:
 
 
 def rate_factor(step: int, training: Training, steps: int) -> float:
-    """The share of the peak learning rate for the update that follows so many others.
+    """The learning rate of the next update, as a fraction of the peak.
 
     Args:
-        step: updates done.
+        step: updates done so far.
         training: its `warmup_steps`, `schedule` and `final_rate`.
-        steps: updates in all.
+        steps: total number of updates.
     """
     warmup = training.warmup_steps
     if step < warmup:
@@ -58,14 +58,14 @@ def rate_factor(step: int, training: Training, steps: int) -> float:
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, training: Training, steps: int) -> LambdaLR:
-    """Warm-up, then the decay that the settings name; advances once an update."""
+    """Warm-up, then the decay that the settings name; advances once per update."""
     return LambdaLR(optimizer, lambda step: rate_factor(step, training, steps))
 
 
 def apply_rates(
     optimizer: torch.optim.Optimizer, schedule: LambdaLR, training: Training, steps: int
 ) -> None:
-    """Puts the settings' rates in place of those that a loaded state was saved with."""
+    """Replaces the rates and decays of a loaded state by those of the settings."""
     rate = training.learning_rate
     schedule.base_lrs = [rate for _ in optimizer.param_groups]
     now = rate * rate_factor(schedule.last_epoch, training, steps)
@@ -76,15 +76,15 @@ def apply_rates(
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Moves averages towards weights after an update (Polyak and Juditsky 1992), in place.
 
-    After n updates its decay is min(decay, (1 + n) / (10 + n)): a memory as long as the whole
-    training so far would validate, and may keep, weights that have learnt next to nothing.
+    After n updates, the decay is min(decay, (1 + n) / (10 + n)): if the memory spanned the whole
+    training so far, weights that have learnt next to nothing would be validated, and perhaps kept.
     """
 
     @torch.no_grad()
     def average(averages: Tensors, weights: Tensors, updates: Tensor | int) -> None:
         done = int(updates)
         rate = 1 - min(decay, (1 + done) / (10 + done))
-        # All tensors in one call: Lightning's own subclass takes them one by one.
+        # All tensors in one call; Lightning's own subclass takes them one by one.
         torch._foreach_lerp_(averages, weights, rate)
 
     return average

@@ -1,4 +1,4 @@
-"""Where training runs, and in which precision: measured, not guessed."""
+"""The device and the precision of training: measured, not guessed."""
 
 import time
 from typing import Literal
@@ -14,10 +14,10 @@ def device() -> str:
 def choose_precision(
     wanted: Literal["auto", "fp32", "bf16"], device: str
 ) -> Literal["fp32", "bf16"]:
-    """fp32 or bf16.
+    """Chooses fp32 or bf16.
 
-    Processors differ: those with bf16 units are up to twice as fast with it, the others emulate
-    it several times slower than fp32. A product of a decoder step's shape tells in milliseconds.
+    Processors differ: those with bf16 units are up to twice as fast in bf16, the others emulate it
+    several times slower than fp32. Timing a product of a decoder step's shape tells which.
 
     Args:
         wanted: "fp32", "bf16" or "auto".
@@ -29,12 +29,12 @@ def choose_precision(
         name: _product_seconds(dtype, device)
         for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
     }
-    # Around the products bf16 costs conversions: a small lead would be lost to them.
+    # bf16 needs conversions around its products, which would cancel a small lead.
     return "bf16" if seconds["bf16"] < 0.7 * seconds["fp32"] else "fp32"
 
 
 def _product_seconds(dtype: torch.dtype, device: str) -> float:
-    # A GPU takes longer to be asked for one product than to make it.
+    # On a GPU, launching one product takes longer than computing it.
     products = 1 if device == "cpu" else 100
     left = torch.ones(128, 512, dtype=dtype, device=device)
     right = torch.ones(512, 2048, dtype=dtype, device=device)

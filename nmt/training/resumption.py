@@ -1,4 +1,4 @@
-"""Whether a run's folder may be gone on with, and what was decided when it was started."""
+"""Whether a run may be resumed, and what was decided when it was started."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -17,8 +17,8 @@ from nmt.schema import flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.precision import choose_precision, device
 
-# Keys that may change between the start of a run and its resumption: they alter neither the
-# model nor the data nor what the saved state means.
+# Keys that may change when a run is resumed: they alter neither the model nor the data nor the
+# meaning of the saved state.
 FREE_KEYS = {
     "data.folder",
     "training.folder",
@@ -39,7 +39,7 @@ FREE_KEYS = {
     "training.processes",
 }
 
-# The data's hash says what data it is; where it came from does not matter.
+# The data are identified by their hash; where they came from does not matter.
 FREE_SECTIONS = ("decoding.", "data.corpus.")
 
 
@@ -47,7 +47,7 @@ def check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
     """Keeps a run out of the folders that it reads.
 
     Raises:
-        UserError: the run's folder is one of them, or no folder.
+        UserError: the run's folder is one of them or holds one, or is not a folder.
     """
     for name, other in (("data.folder", prepared), ("--init-from", init_from)):
         if other and other.resolve().is_relative_to(folder.resolve()):
@@ -60,10 +60,10 @@ def check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
 
 
 def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None:
-    """Keeps minimum risk training from beginning with random weights.
+    """Keeps minimum risk training from starting with random weights.
 
     Raises:
-        UserError: no trained run is named, and none is to be gone on with.
+        UserError: no trained run is named, and there is none to resume.
     """
     objective = options.build(OBJECTIVES, config.training.objective)
     resumed = not fresh and checkpoint.states_of(Path(config.training.folder))
@@ -74,7 +74,7 @@ def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None
 
 
 def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: bool) -> Config:
-    """The settings with the model of the run that this one is, or was, started from."""
+    """The settings with the model of the run that this one is or was started from, if any."""
     folder = Path(config.training.folder)
     if parent:
         return replace(config, model=parent.config.model)
@@ -85,7 +85,7 @@ def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: b
 
 
 def expect_the_same(data_hash: str, prepared: Path) -> None:
-    """Refuses data of other machines that are not those of this one.
+    """Requires that all processes have the same data, on whatever machine.
 
     Raises:
         UserError: process 1 has other data.
@@ -98,7 +98,7 @@ def expect_the_same(data_hash: str, prepared: Path) -> None:
 
 
 def expect_shared(folder: Path) -> None:
-    """Refuses a folder that process 1 does not write to.
+    """Requires that a folder is the one that process 1 writes to.
 
     Raises:
         UserError: it holds no run, or another one.
@@ -119,12 +119,12 @@ def expect_shared(folder: Path) -> None:
 
 
 def check_prepared(prepared: Path, config: Config) -> str:
-    """The hash of prepared data, once it is known to be what the settings ask for.
+    """The hash of prepared data, after checking that they match the settings.
 
     The corpus may differ: its files may have been named on `nmt prepare`'s command line.
 
     Raises:
-        UserError: it was prepared with other settings.
+        UserError: the data were prepared with other settings.
     """
     manifest = read_json(prepared / checkpoint.MANIFEST)
     was, now = {"data": manifest["settings"]}, {"data": asdict(config.data)}
@@ -143,13 +143,13 @@ def facts_to_resume(
     data_hash: str,
     parent: checkpoint.Run | None,
 ) -> dict[str, Any] | None:
-    """The manifest's facts of the run that a folder holds; None if there is nothing to resume.
+    """The manifest of the run in a folder; None if there is nothing to resume.
 
     Args:
-        folder: of the run.
-        state: that of its training, if there is one.
-        config: the settings now.
-        data_hash: of the data now.
+        folder: the run's folder.
+        state: the saved state of its training, if there is one.
+        config: the current settings.
+        data_hash: the hash of the current data.
         parent: the run that --init-from names.
 
     Raises:
@@ -183,7 +183,7 @@ def facts_to_resume(
 
 
 def other_machine(facts: dict[str, Any]) -> str | None:
-    """What is not as it was when the run was last saved, if its results may differ by it."""
+    """What has changed since the run was last saved that may affect its results, if anything."""
     was, now = facts["versions"], checkpoint.versions()
     changed = [
         f"{name} {was.get(name, 'none')} is {now.get(name, 'none')}"
@@ -196,7 +196,7 @@ def other_machine(facts: dict[str, Any]) -> str | None:
 
 
 def other_processes(facts: dict[str, Any]) -> str | None:
-    """What it means that a run goes on in another number of processes, if it does."""
+    """What it means that a run is resumed with another number of processes, if it is."""
     was, now = facts["choices"].get("processes", 1), processes.world()
     if was == now:
         return None
@@ -207,7 +207,7 @@ def other_processes(facts: dict[str, Any]) -> str | None:
 
 
 def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str | None:
-    """Why a run has nothing left to do, as a clause; None if it has."""
+    """Why a run has nothing left to do, as a clause; None if there is more to do."""
     finished = facts.get("finished")
     if finished is None:
         return None
@@ -219,9 +219,9 @@ def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str |
 
 
 def _changes(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """The keys that differ and may not, with both values."""
+    """The keys that differ but must not, with both values."""
     was, now = flat(was), flat(now)
-    # A kind first: with another kind come other keys.
+    # Kinds first: another kind has other keys.
     for key in sorted(was.keys() | now.keys(), key=lambda key: (not key.endswith("kind"), key)):
         free = key in FREE_KEYS or key.startswith(FREE_SECTIONS)
         if not free and was.get(key) != now.get(key):
@@ -247,13 +247,13 @@ def new_facts(
         "choices": {
             "precision": choose_precision(config.training.precision, device()),
             **layout,
-            # Only where it matters: what is free is never the same twice.
+            # Only if batches were cut: free memory is never the same twice.
             **({"memory": data.plan.room.size} if len(data.plan) > data.plan.wished else {}),
         },
     }
 
 
 def layout_of(config: Config) -> dict[str, int]:
-    """How the work is divided; the machine's threads, by whoever started several processes."""
+    """Threads of each process, and processes; their launcher has divided the machine's threads."""
     threads = config.training.threads or torch.get_num_threads()
     return {"threads": threads, "processes": processes.world()}

@@ -1,8 +1,8 @@
-"""Minimum risk training: fine-tuning on what translations are worth (Shen et al. 2016).
+"""Minimum risk training: fine-tuning on the quality of translations (Shen et al. 2016).
 
 R = sum_y Q(y) (1 - reward(y)), Q(y) = P(y)^a / sum_y' P(y')^a, over some of the model's own
-translations and the reference (eq. 10 to 12). How translations are drawn and what they are worth
-is handed in, so that training knows nothing of decoding.
+translations and the reference (eq. 10 to 12). Sampler and reward are passed in, so that training
+does not depend on decoding.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ Ids = list[int]
 
 @dataclass(frozen=True)
 class Risk:
-    """What the caller wires in.
+    """Sampler and reward, provided by the caller.
 
     Args:
-        sample: (model, batch, count) -> for each source sentence some translations, as bare ids.
-        reward: (translations of a sentence, its reference) -> what each is worth, 0 to 1.
+        sample: (model, batch, count) -> `count` translations of each source, as bare ids.
+        reward: (translations of a sentence, its reference) -> the reward of each, 0 to 1.
     """
 
     sample: Callable[["Seq2Seq", Batch, int], list[list[Ids]]]
@@ -39,20 +39,20 @@ class Risk:
 def expected_risk(
     model: "Seq2Seq", batch: Batch, risk: Risk, settings: MinimumRisk
 ) -> tuple[Tensor, int]:
-    """The risk, summed over the sentences of a batch, and how many these are.
+    """The risk, summed over the sentences of a batch, and the number of sentences.
 
     Args:
-        model: in training; translations are drawn without dropout.
-        batch: sentence pairs; one with nothing to say does not count.
+        model: in training mode; translations are sampled without dropout.
+        batch: sentence pairs; a pair without target tokens does not count.
         risk: sampler and reward.
-        settings: how many are drawn for each sentence (equal ones count once), and a. They are cut
-            at twice the length of the batch's longest reference.
+        settings: samples for each sentence (equal ones count once), and a. Samples are cut at twice
+            the length of the batch's longest reference.
     """
     model.eval()
     drawn = risk.sample(model, batch, settings.samples)
     model.train()
-    torch.clear_autocast_cache()  # older torch keeps casts without gradients, and uses them below
-    longest = batch.longest().labels.shape[1] - 1  # beside EOS: what memory is reckoned with
+    torch.clear_autocast_cache()  # older torch would reuse casts made without gradients
+    longest = batch.longest().labels.shape[1] - 1  # without EOS: what the memory plan assumes
     groups, costs = [], []
     references = _words(batch.target[:, 1:], batch.target_lengths)
     for reference, own in zip(references, drawn, strict=True):
@@ -66,7 +66,7 @@ def expected_risk(
     candidates = Batch.of(repeated, list(chain.from_iterable(groups))).to(batch.source.device)
     shares = torch.split(settings.sharpness * log_probabilities(model, candidates), sizes)
     losses = [
-        # Summed by itself: in mixed precision a product would round the costs, which differ little.
+        # No matrix product: in mixed precision it would round the costs, which differ little.
         (torch.softmax(share, dim=0) * share.new_tensor(cost)).sum()
         for share, cost in zip(shares, costs, strict=True)
     ]
@@ -85,6 +85,6 @@ def log_probabilities(model: "Seq2Seq", batch: Batch) -> Tensor:
 
 
 def _words(ids: Tensor, lengths: Tensor) -> list[Ids]:
-    """Rows (B, L) without EOS, which is the last of so many tokens, and padding."""
+    """Rows (B, L) without padding and without EOS, the last of a row's tokens."""
     rows = zip(ids.tolist(), lengths.tolist(), strict=True)
     return [row[: max(0, length - 1)] for row, length in rows]

@@ -54,13 +54,13 @@ from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 @dataclass(frozen=True)
 class Validation:
-    """What the caller wires in, so that training knows nothing of decoding.
+    """Provided by the caller, so that training does not depend on decoding.
 
     Args:
-        callback: measures after each validation and logs as `val_score` what is to rise: BLEU or,
-            of a language model, the negative loss.
-        metrics: the metrics of the last validation, the loss and, of a translator, "bleu" among
-            them.
+        callback: measures after each validation and logs `val_score`, higher is better: BLEU or,
+            for a language model, the negative loss.
+        metrics: returns the metrics of the last validation: the loss and, for a translation model,
+            "bleu" among them.
     """
 
     callback: Callback
@@ -80,17 +80,17 @@ def train(
     fresh: bool = False,
     init_from: Path | None = None,
 ) -> Path:
-    """Trains, or resumes training, until the settings say that it is enough.
+    """Trains, or resumes training, until the limits in the settings are reached.
 
     Args:
         config: checked settings.
-        make_validation: builds the validation from the model that is trained, the Arrow
+        make_validation: builds the validation from the model being trained, the Arrow
             validation split and the source and target vocabularies.
         make_risk: builds the sampler and the reward of `objective: risk` from the target
             vocabulary.
-        say: takes each line for the user.
-        fresh: drop what the run's folder holds and start over.
-        init_from: a run whose weights, tokenizer and architecture to start from.
+        say: prints a line for the user.
+        fresh: delete the run in the folder and start over.
+        init_from: a run to take weights, tokenizer and architecture from.
 
     Returns:
         The run's folder.
@@ -158,7 +158,7 @@ def _trained(
 
 @dataclass(frozen=True)
 class Job:
-    """All that fitting takes: `every` so many updates it validates, from a `state` it goes on."""
+    """All that `_fit` needs; it validates every `every` updates and resumes a `state` if any."""
 
     config: Config
     model: Seq2Seq
@@ -173,7 +173,7 @@ class Job:
 def _open(
     config: Config, data_hash: str, parent: checkpoint.Run | None, say: Say, fresh: bool
 ) -> tuple[Path | None, dict[str, Any] | None]:
-    """The state and the facts of the run that the folder holds; makes it ready for a new one."""
+    """The state and facts of the run in the folder; without one, prepares it for a new run."""
     folder = Path(config.training.folder)
     if fresh:
         start_over(folder)
@@ -199,13 +199,13 @@ def _data(
     facts: dict[str, Any] | None,
     say: Say,
 ) -> TranslationData:
-    """The data in batches that fit into the memory there is, or was when the run began."""
+    """The data in batches that fit into memory, as available now or when the run began."""
     training = config.training
     if training.max_length:
         dataset = shortened(dataset, training.max_length, training.longer, say)
     module = TranslationModule(model, training, steps=1)
     [free] = processes.smallest(free_for_batches(module))
-    # What was not cut when the run began is not cut now, so that its batches stay the same.
+    # A batch that was not cut when the run began is not cut now: the batches stay the same.
     size = (facts["choices"].get("memory") or inf) if facts else free
     data = plan_batches(module, dataset, training, size)
     plan = data.plan
@@ -231,9 +231,9 @@ def _make_model(
 
 
 def _start_folder(folder: Path, origin: Path, config: Config) -> None:
-    """A run with nothing but its settings and its own copy of the tokenizer."""
+    """Starts a run's folder: its settings and its own copy of the tokenizer."""
     checkpoint.write_config(folder, config)
-    for file in tokenizer_files(folder):  # of a start that came to nothing
+    for file in tokenizer_files(folder):  # left by a start that failed
         file.unlink()
     for file in tokenizer_files(origin):
         shutil.copyfile(file, folder / file.name)
@@ -267,9 +267,9 @@ def _fit(job: Job, say: Say) -> None:
         f"{len(job.data.plan):,} updates an epoch, {steps:,} in all, "
         f"validation every {job.every:,}; {job.model.paths()}"
     )
-    # The order matters: BLEU and the saved weights want the average, which the averaging
-    # callback takes out of the model at the end of a validation; and the state that is saved must
-    # know of the patience that this validation has cost, and of this update's average.
+    # The order matters: BLEU and the saved weights need the average, which the averaging callback
+    # takes out of the model at the end of a validation; and the saved state must include the
+    # patience that this validation has used up, and this update's average.
     callbacks = [
         job.validation.callback,
         Patience(training.patience),

@@ -1,8 +1,8 @@
-"""Scheduled sampling: a decoder that reads its own words, more of them as training goes on.
+"""Scheduled sampling: the decoder reads its own predictions, more of them as training proceeds.
 
-With teacher forcing alone a decoder never meets its own mistakes before it translates (Bengio et
-al. 2015). Here a first pass, teacher-forced and without gradients, says what the model itself would
-have said at each place; in the second, which trains, a share of the input is replaced by that (in
+With teacher forcing alone, a decoder never meets its own mistakes before it translates (Bengio et
+al. 2015). Here a first pass, teacher-forced and without gradients, predicts the word at each
+position; in the second, which trains, a fraction of the input is replaced by these predictions (in
 parallel; Duckworth et al. 2019), so every variant of the model keeps its fastest path.
 """
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from nmt.model.seq2seq import Seq2Seq
 
 STEEPNESS = 10.0
-"""Of the inverse sigmoid over the whole training: from 0.7 % to 99.3 % of the way."""
+"""Slope of the inverse sigmoid, which spans 0.7 % to 99.3 % over the whole training."""
 
 CHUNK = 1024
 """Tokens whose logits are in memory at once."""
 
 
 def sampling_rate(objective: Likelihood, progress: float) -> float:
-    """The share of words that the decoder reads from itself, after a share of all updates.
+    """The fraction of words that the decoder reads from itself, after a fraction of all updates.
 
-    With p the progress, s the final share: linear s p; exponential 1 - (1 - s)^p; inverse sigmoid
+    With progress p and final fraction s: linear s p; exponential 1 - (1 - s)^p; inverse sigmoid
     s (S(p) - S(0)) / (S(1) - S(0)), S(p) = 1 / (1 + exp(-10 (p - 1/2))). All grow from 0 to s.
     """
     final, progress = objective.sampling, min(1.0, max(0.0, progress))
@@ -47,23 +47,23 @@ def sampling_rate(objective: Likelihood, progress: float) -> float:
 
 @torch.no_grad()
 def mixed_input(model: "Seq2Seq", batch: Batch, rate: float) -> Tensor:
-    """The decoder's input (B, T) with about this share of its words replaced by its own.
+    """The decoder's input (B, T) with about this fraction of words replaced by its predictions.
 
-    BOS stays, and so does the padding; a word is replaced by the likeliest one in its place, given
-    the true words before it.
+    BOS and padding stay; a word is replaced by the likeliest one at its position, given the
+    reference words before it.
     """
     mixed = batch.target_input.clone()
     chosen = torch.rand(mixed.shape, device=mixed.device) < rate
     chosen &= batch.target_mask
     chosen[:, 0] = False  # BOS
     features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-    before = features[:, :-1][chosen[:, 1:]]  # (N, F): input t is what was said at t - 1
+    before = features[:, :-1][chosen[:, 1:]]  # (N, F): input t is predicted at t - 1
     mixed[chosen] = torch.cat([_likeliest(model, part) for part in before.split(CHUNK)])
-    torch.clear_autocast_cache()  # older torch keeps casts without gradients, and trains with them
+    torch.clear_autocast_cache()  # older torch would train with casts made without gradients
     return mixed
 
 
 def _likeliest(model: "Seq2Seq", features: Tensor) -> Tensor:
-    """The words that search could say: (N, F) -> (N,)."""
+    """The likeliest words that are not reserved: (N, F) -> (N,)."""
     words: Tensor = model.output(features)[:, len(RESERVED) :].argmax(dim=1)
     return words + len(RESERVED)

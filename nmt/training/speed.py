@@ -18,13 +18,14 @@ from nmt.training.optim import clip_gradients, make_optimizer, moving_average
 from nmt.training.precision import choose_precision, device
 
 WARM_UP, MEASURED = 5, 25
-"""Updates."""
+"""Numbers of updates."""
 
 
 def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callable[[Batch], Tensor]:
-    """An update of a copy of the model: loss (given back), backward, clipping, optimiser, average.
+    """A function that updates a copy of the model and returns the loss.
 
-    What a trainer does around it (reading the batch, logging) is not in it.
+    It computes loss, backward, clipping, optimiser and average, but nothing that a trainer does
+    around an update (reading the batch, logging).
     """
     module = TranslationModule(copy.deepcopy(model).train(), training, steps=1)
     optimizer = make_optimizer(module.model, training)
@@ -47,7 +48,7 @@ def updates(model: Seq2Seq, training: Training, precision: Precision) -> Callabl
 
 
 def seconds_an_update(config: Config, model: Seq2Seq, data: TranslationData) -> float:
-    """The median over some batches, reading them included, on the device that would train."""
+    """The median over some batches, including reading them, on the device used for training."""
     here = torch.device(device())
     precision = choose_precision(config.training.precision, here.type)
     update = updates(model.to(here), config.training, precision)

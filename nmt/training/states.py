@@ -1,4 +1,4 @@
-"""The state that a run is gone on with: saved whole, kept twice, read again with care."""
+"""The state from which a run is resumed: saved atomically, kept twice, verified when read."""
 
 import os
 import shutil
@@ -24,16 +24,16 @@ from nmt.processes import ENDINGS
 from nmt.vocab import tokenizer_files
 
 SAVE_SECONDS = 600.0
-"""The longest that work goes unsaved between two validations."""
+"""The longest time that work goes unsaved between two validations."""
 
 LEAVING = b"\nsaving after this update or validation; once more to leave at once\n"
 
 KEYS = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops", "global_step")
-"""What is in a state of a run."""
+"""The keys of a run's state."""
 
 
 class Interrupted(BaseException):
-    """A signal has asked the training to end, and all is saved."""
+    """A signal has asked for an end of training, and the state is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Ctrl-C and SIGTERM as wishes, which are granted between two updates.
+    """Ctrl-C and SIGTERM as requests, which are honoured between two updates.
 
     An interrupt inside an optimiser's step would leave half an update. A second signal ends the
     process at once, as it would any other.
@@ -51,7 +51,7 @@ class Signals:
         self.asked: int | None = None
 
     def listen(self) -> None:
-        """Takes both signals from now on; only a program's main thread can."""
+        """Handles both signals from now on; only a program's main thread can."""
         if threading.current_thread() is threading.main_thread():
             for number in ENDINGS:
                 signal.signal(number, self._ask)
@@ -62,16 +62,16 @@ class Signals:
             signal.raise_signal(number)
         self.asked = number
         if processes.rank() == 0:
-            os.write(2, LEAVING)  # the streams of Python may be in the middle of a line
+            os.write(2, LEAVING)  # Python's streams may be in the middle of a line
 
     def wish(self) -> int:
-        """The signal that asks for an end, or 0; that the launcher has died counts as SIGTERM."""
+        """The signal that was received, or 0; the death of the launcher counts as SIGTERM."""
         return self.asked or (signal.SIGTERM if processes.is_orphan() else 0)
 
 
 @contextmanager
 def exits() -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM end the program with the status that they have elsewhere."""
+    """Lets Ctrl-C and SIGTERM end the program with their usual exit status."""
     handlers = {number: signal.getsignal(number) for number in ENDINGS}
     try:
         yield
@@ -80,8 +80,8 @@ def exits() -> Iterator[None]:
             raise KeyboardInterrupt from None
         raise SystemExit(128 + leaving.number) from None
     except SystemExit as leaving:
-        # Before the first update it is Lightning that answers: Ctrl-C with a status of 1, SIGTERM
-        # with 0.
+        # Before the first update, Lightning handles the signals: it exits with status 1 on Ctrl-C
+        # and 0 on SIGTERM.
         if isinstance(leaving.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise SystemExit(128 + signal.SIGTERM) from None
@@ -92,16 +92,16 @@ def exits() -> Iterator[None]:
 
 
 class SavedState(Callback):
-    """Saves the state: at the start, after each validation, now and then, and when asked to end.
+    """Saves the state: at the start, after each validation, periodically, and when asked to end.
 
-    It stands behind the callbacks whose state it saves, for what they do at an update's end
+    It comes after the callbacks whose state it saves, since what they do at the end of an update
     belongs to that update. Several processes save and end after the same update, whichever of them
-    was asked; one writes.
+    received the signal; one writes.
 
     Args:
-        folder: of the run.
-        every: updates between validations. A state of just before one would have missed it.
-        signals: who is asked to end.
+        folder: the run's folder.
+        every: updates between validations. A state from just before one would miss it.
+        signals: the requests to end.
     """
 
     def __init__(self, folder: Path, every: int, signals: Signals) -> None:
@@ -112,10 +112,10 @@ class SavedState(Callback):
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if processes.world() > 1:
-            self.signals.listen()  # Lightning would answer one process alone
+            self.signals.listen()  # Lightning would stop one process alone
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.signals.listen()  # after Lightning, which listens too
+        self.signals.listen()  # after Lightning, which also listens
         if trainer.global_step == 0:
             self._save(trainer)
         self._saved = time.monotonic()
@@ -150,13 +150,13 @@ class SavedState(Callback):
 
 
 def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
-    """The state to go on with; None if there never was one.
+    """The state to resume from; None if there never was one.
 
-    A damaged one is named and passed over: the one before takes its place, so that the next save
-    does not put a damaged state where the only whole one was.
+    A damaged state is reported and skipped. The one before takes its place, so that the next save
+    does not replace the only intact state by a damaged one.
 
     Raises:
-        UserError: all that there are are damaged.
+        UserError: all states are damaged.
     """
     found = states_of(folder)
     for path in found:
@@ -174,22 +174,22 @@ def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
 
 
 def _fault(path: Path) -> str | None:
-    """What is wrong with a state, as an adjective or a noun; None if it is whole."""
+    """What is wrong with a state, as an adjective or a noun; None if it is intact."""
     try:
         with ZipFile(path) as archive:
-            if archive.testzip() is not None:  # reads all of it, by checksum
+            if archive.testzip() is not None:  # reads all of it and checks the checksums
                 return "damaged"
         state = torch.load(path, map_location="meta", weights_only=True)
     except (BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError):
         return "damaged"
-    except Exception as error:  # an unpickler may raise anything at foreign bytes
+    except Exception as error:  # an unpickler may raise anything on foreign bytes
         return f"not a state of ours ({type(error).__name__})"
     whole = isinstance(state, dict) and all(key in state for key in KEYS)
     return None if whole else "not the state of a training run"
 
 
 def clear_partial(folder: Path) -> None:
-    """Removes what a process that was killed had not finished writing."""
+    """Removes what a killed process had not finished writing."""
     for path in folder.glob(".*.partial"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -213,7 +213,7 @@ def start_over(folder: Path) -> None:
     place = folder.resolve()
     clear_deleted(folder)
     rename(place, _deleted(folder))
-    place.mkdir()  # what a link leads to stays
+    place.mkdir()  # a link to the folder stays valid
     clear_deleted(folder)
 
 
@@ -223,5 +223,5 @@ def _deleted(folder: Path) -> Path:
 
 
 def clear_deleted(folder: Path) -> None:
-    """Deletes what a session that was killed had not finished deleting."""
+    """Deletes what `start_over` has moved aside, perhaps in a session that was killed."""
     shutil.rmtree(_deleted(folder), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Lightning's Trainer as this project uses it: quiet, with its own saving, ending as others do."""
+"""Lightning's Trainer as this project uses it: quiet, with saving left to our own callbacks."""
 
 import contextlib
 import logging
@@ -24,7 +24,7 @@ from nmt.training.module import TranslationModule
 from nmt.training.precision import device
 
 UNFITTING = (
-    # Batches are read in microseconds: a worker process would only cost.
+    # Batches are read in microseconds: a worker process would only add overhead.
     ".*does not have many workers.*",
     # The length is exact, and the same in every process.
     "Your `IterableDataset` has `__len__` defined.*",
@@ -63,9 +63,9 @@ def make_trainer(
 
 
 def _places() -> dict[str, Any]:
-    """Where the processes that train together are, each on a device of its own."""
+    """The Trainer's arguments on devices and processes, one device per process."""
     if (world := processes.world()) == 1:
-        # Within a job of several tasks Lightning would take this for one of several processes.
+        # Within a cluster job of several tasks, Lightning would take this for one of them.
         return {"devices": 1, "plugins": [LightningEnvironment()]}
     here = processes.here()
     if device() == "cuda" and here > torch.cuda.device_count():
@@ -73,13 +73,13 @@ def _places() -> dict[str, Any]:
             f"training.processes: expected at most {torch.cuda.device_count()}, one for each CUDA "
             f"device of this machine, found {here}"
         )
-    # Lightning, where it finds this unset, chooses threads of its own.
+    # If this is unset, Lightning chooses the number of threads itself.
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     return {
         "devices": here,
         "num_nodes": world // here,
         "strategy": DDPStrategy(),
-        "use_distributed_sampler": False,  # the batches are parts already
+        "use_distributed_sampler": False,  # the batches are split already
     }
 
 
@@ -87,7 +87,7 @@ def rehearse(module: TranslationModule, data: TranslationData, folder: Path) -> 
     """Fails now rather than in an hour: the widest batch forward and backward, one save, one load.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: the loss is not finite, or the folder cannot be written to.
     """
     module.to(device())
     loss = module.rehearsal(data.widest_batch().to(module.device))
