@@ -1,4 +1,4 @@
-"""Documents of localisers through a translator: all segments in, all segments out, in one go."""
+"""Localisation documents through a translator: all segments in, all segments out, in one go."""
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from nmt.documents.segments import Raw, Segment
 from nmt.lines import reading
 
 TranslateTexts = Callable[[Sequence[str]], list[tuple[Translation, list[str]]]]
-"""A translation for each text, in order, with its alignment, and why it looks wrong."""
+"""Texts -> for each, in order, its translation with alignment, and why it looks suspicious."""
 
 
 def translate_document(
@@ -24,18 +24,18 @@ def translate_document(
     arguments: Namespace,
     say: Callable[[str], None],
 ) -> None:
-    """Adds to `out` a document with its translations, and the list of those that look wrong.
+    """Writes a document with its translations to `out`, and the list of suspicious translations.
 
     Args:
-        source: where it is.
-        out: where it goes, in one piece.
-        translate: what translates.
-        languages: from which and into which.
-        arguments: of `nmt translate`.
-        say: takes what the user should be told.
+        source: the document's path.
+        out: receives the translated document, in one piece.
+        translate: translates the texts of the segments.
+        languages: source and target language.
+        arguments: the options of `nmt translate`.
+        say: shows a message to the user.
 
     Raises:
-        UserError: it cannot be read, or is damaged.
+        UserError: the document cannot be read, or is damaged.
     """
     with reading(source) as stream:
         raw = Raw(stream.read(), str(source), languages, say, arguments.strict)
@@ -67,7 +67,7 @@ def translate_document(
 
 
 def _written(segment: Segment) -> str:
-    """A segment as its document has it, near enough to be found there."""
+    """A segment almost as it stands in its document, so that it can be found there."""
     pieces = segment.pieces()
     return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
 

@@ -1,4 +1,4 @@
-"""A model behind the search: encoded once, stepped on, its output layer cut to a shortlist."""
+"""The model as search sees it: encode once, then step, with the output layer cut to a shortlist."""
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,11 @@ from nmt.state import State
 
 
 class Engine:
-    """Finds translations of ids.
+    """Searches for translations, from ids to ids.
 
     Args:
-        model: in evaluation mode; a single packed one if there is a shortlist.
-        shortlist: what each sentence may say; None lets it say everything.
+        model: in evaluation mode; with a shortlist, a single packed model.
+        shortlist: the target tokens that each sentence may use; None allows all of them.
     """
 
     def __init__(self, model: Seq2Seq | Ensemble, shortlist: Shortlist | None = None) -> None:
@@ -30,7 +30,7 @@ class Engine:
     def search(
         self, batch: Batch, decoding: Decoding, count: int | None = None
     ) -> list[list[Hypothesis]]:
-        """So many hypotheses of each source sentence of a batch, all K by default, best first."""
+        """The best `count` hypotheses (default: all K) of each source sentence, best first."""
         source = self.model.encode(batch.source, batch.source_lengths)
         start = self.model.start(source)
         step, ids = self._step(), None
@@ -53,7 +53,7 @@ class Engine:
     def sample(
         self, batch: Batch, decoding: Decoding, count: int, temperature: float = 1.0
     ) -> list[list[list[int]]]:
-        """Some sentences for each source of a batch, drawn from the model itself."""
+        """`count` sentences for each source of a batch, sampled from the model's distribution."""
         source = self.model.encode(batch.source, batch.source_lengths)
         start, limits = self.model.start(source), _limits(batch, decoding)
         return sample(self._step(), source, start, limits, count=count, temperature=temperature)
@@ -66,7 +66,7 @@ class Engine:
         return step
 
     def _short_step(self, ids: Tensor) -> Step:
-        """A step over the places of the candidates' ids (C,); reserved ids are their own places."""
+        """A step in which tokens are indices into `ids` (C,); a reserved id is its own index."""
         output = self.model.output
         assert isinstance(output, Output)
         projection: nn.Module = output.projection
@@ -86,7 +86,7 @@ class Engine:
 
 
 def _limits(batch: Batch, decoding: Decoding) -> Tensor:
-    """The most tokens that a translation of each sentence may have: (B,)."""
+    """The length limit of each sentence's translation, in tokens: (B,)."""
     lengths = batch.source_lengths * decoding.max_length_ratio + decoding.max_length_extra
     return lengths.long()
 

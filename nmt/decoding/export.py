@@ -16,11 +16,11 @@ from nmt.vocab import tokenizer_files
 
 
 def check_export(folder: Path, run: checkpoint.Run, shortlist: int) -> None:
-    """Refuses what would be overwritten or cannot be exported.
+    """Checks that nothing would be overwritten and that the run can be exported.
 
     Raises:
-        UserError: the folder is there already, the run is itself a bundle of 8 bits, or a
-            shortlist is asked for of a language model.
+        UserError: the folder exists, the run is itself an 8-bit bundle, or a shortlist is requested
+            for a language model.
     """
     if folder.exists():
         raise UserError(f"{folder}: expected a new folder for the bundle, found one; remove it")
@@ -39,14 +39,14 @@ def check_export(folder: Path, run: checkpoint.Run, shortlist: int) -> None:
 def export(
     run: checkpoint.Run, folder: Path, *, int8: bool, shortlist: int, batches: Iterable[Batch]
 ) -> None:
-    """Writes a folder that `nmt translate` reads like a run; it is whole or absent.
+    """Writes a folder that `nmt translate` reads like a run; the folder is complete or absent.
 
     Args:
         run: a trained run.
         folder: where to write.
-        int8: store the decoder's and the output layer's weights in 8 bits.
-        shortlist: the most target tokens that a source token brings; 0 for no shortlist.
-        batches: the training data, for the shortlist.
+        int8: store the weights of the decoder and the output layer in 8 bits.
+        shortlist: maximum number of target tokens for each source token; 0 for no shortlist.
+        batches: the training data, from which the shortlist is learnt.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where in a line the text to translate stands, and where its translation goes."""
+"""Fields: where in a line the text to translate is found, and where its translation goes."""
 
 import json
 from typing import Any, Protocol
@@ -8,21 +8,21 @@ from nmt.errors import UserError
 from nmt.lines import Line
 
 KEY = "translation"
-"""What a JSON object calls the translation that is added to it."""
+"""The key under which the translation is added to a JSON object."""
 
 
 class Field(Protocol):
-    """What every kind of line offers."""
+    """The interface of all fields."""
 
     def read(self, line: Line, where: str) -> Line:
-        """The text to translate of a line, which is told as `where` if it has none."""
+        """The text to translate; `where` names the line in errors."""
 
     def write(self, line: Line, translation: Translation) -> str:
-        """The line with its translation."""
+        """The output line, which holds the translation."""
 
 
 class Whole:
-    """The line is the text, its translation takes its place."""
+    """The whole line is the text; its translation replaces it."""
 
     def read(self, line: Line, where: str) -> Line:
         return line
@@ -32,10 +32,10 @@ class Whole:
 
 
 class Column:
-    """A column of tab-separated values; the translation becomes the last one.
+    """A column of tab-separated values; the translation is appended as the last column.
 
     Args:
-        number: from 1.
+        number: the column, counted from 1.
     """
 
     def __init__(self, number: int) -> None:
@@ -62,7 +62,7 @@ class Key:
     """A key of a JSON object; the translation is added under `translation`.
 
     Args:
-        name: of the key.
+        name: the key.
     """
 
     def __init__(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Key:
                 f"{where}: expected a JSON object with a text under {self.name!r}, found none; "
                 "correct the line, or name another --field"
             )
-        # JSON can spell half a character, "\ud83d", which is no text.
+        # JSON can contain a lone surrogate, "\ud83d", which is no character.
         whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return Line(whole, line.ending, line.text)
 
@@ -94,16 +94,16 @@ class Key:
         written = json.dumps(content, ensure_ascii=False)
         try:
             written.encode()
-        except UnicodeEncodeError:  # half a character, as above, in another key
+        except UnicodeEncodeError:  # a lone surrogate, as above, under another key
             written = json.dumps(content)
         return written + line.ending
 
 
 def field_of(name: str | None) -> Field:
-    """A number is a column, another name a key; None is the whole line.
+    """The field that `--field` names: a number is a column, another name a key, None the line.
 
     Raises:
-        UserError: a column that cannot be.
+        UserError: a column number below 1.
     """
     if name is None:
         return Whole()

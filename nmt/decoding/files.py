@@ -1,4 +1,4 @@
-"""Whole files: streamed block by block, in order, N lines in and N lines out."""
+"""Whole files, streamed block by block, in order: N lines in, N lines out."""
 
 import json
 import sys
@@ -29,35 +29,35 @@ from nmt.errors import UserError
 from nmt.lines import Invalid, Line, read_lines, reading
 
 MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
-"""The most that a pool of processes can have."""
+"""The most workers that a process pool can have."""
 BLOCK = 1000
-"""Lines that are sorted by length together; a few such blocks are in memory at once."""
+"""Lines that are sorted by length together; only a few blocks are in memory at once."""
 
 WARNINGS = 3
-"""Blocks whose warnings are told one by one."""
+"""Blocks whose warnings are shown one by one."""
 
 ENOUGH = 4
-"""Blocks that repay the start of further processes."""
+"""Number of blocks from which further processes are worth starting."""
 
 
 Say = Callable[[str], None]
 Render = Callable[[Line, Translation], str]
-"""What is written for a line and its translation; an empty string leaves it out."""
+"""A line and its translation -> the text to write; an empty string leaves the line out."""
 
 
 def translate_files(arguments: Namespace, say: Say) -> None:
-    """`nmt translate`: the input's lines, translated, to the output; or all files of a folder.
+    """`nmt translate`: translates the lines of the input, or all files of a folder.
 
     Raises:
-        UserError: no run, no input, a line without the field, an output that cannot be written or
-            was begun in another way.
+        UserError: no run, no input, a line without the field, or an output that cannot be written
+            or was begun with other settings.
     """
     field, job = field_of(arguments.field), Job.of(arguments)
 
     def render(line: Line, translation: Translation) -> str:
         if arguments.format == "text":
             return field.write(line, translation)
-        # Every object takes a line of its own, also where the last line of the input had no end.
+        # Each object is on its own line, even if the input's last line has no newline.
         content = {"source": line.text, **translation.as_dict()}
         return json.dumps(content, ensure_ascii=False) + (line.ending or "\n")
 
@@ -67,7 +67,7 @@ def translate_files(arguments: Namespace, say: Say) -> None:
 
     @cache
     def work_for(document: bool) -> Work:
-        # A document is cut into sentences with its tags in mind, and attention tells their places.
+        # Documents do their own sentence splitting, which respects tags; alignments place the tags.
         return Work(replace(job, alignments=True, paragraphs=False) if document else job)
 
     def translate_file(source: Path | None, paths: Sequence[Path], work: Work) -> None:
@@ -93,10 +93,10 @@ def _one_by_one(
     work_for: Callable[[bool], Work],
     translate_file: Callable[[Path | None, Sequence[Path], Work], None],
 ) -> None:
-    """All files; one of a folder that cannot be translated does not keep the others waiting."""
+    """Translates all files; if one file of a folder fails, the others are still translated."""
     failed = 0
     for source, paths in places(arguments, say):
-        # What is wrong with the run is said before anything is read.
+        # Before any input is read, so that problems of the run are reported first.
         work = work_for(source is not None and is_document(source))
         try:
             translate_file(source, paths, work)
@@ -115,14 +115,14 @@ def _one_by_one(
 def stream_translations(
     work: Work, arguments: Namespace, out: Out, say: Say, render: Render, field: Field
 ) -> None:
-    """Adds to `out` what `render` makes of each line of the input and its translation, in order.
+    """Writes to `out` what `render` makes of each input line and its translation, in order.
 
-    What is there already is passed over.
+    Lines that are already done are skipped.
     """
     path = arguments.input
     interactive = path is None and sys.stdin.isatty()
     name, invalid = str(path or "standard input"), Invalid()
-    hidden = interactive or processes.rank() > 0  # else it shows where there is a terminal
+    hidden = interactive or processes.rank() > 0  # otherwise shown on a terminal
     with (
         tqdm(unit=" lines", disable=hidden or None) as bar,
         reading(path) as stream,
@@ -135,7 +135,7 @@ def stream_translations(
         out.go_on(blocks)
         bar.update(out.lines)
         pulse = Pulse(name, None if hidden else say, out.lines, bar.total)
-        # Who types a line waits for its translation: no other is collected first.
+        # In interactive use each line is translated before the next is read.
         rest, wanted = iter(blocks), arguments.workers
         found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
         _write(found, blocks, out, say, render, pulse)
@@ -144,8 +144,8 @@ def stream_translations(
 
 
 def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
-    """Goes to the beginning of a part, and tells the progress how far its end is."""
-    if arguments.input is None or not arguments.input.is_file():  # a pipe is read but once
+    """Skips to the start of the shard, if there is one, and sets the progress bar's total."""
+    if arguments.input is None or not arguments.input.is_file():  # a pipe can be read only once
         return
     total = count_lines(arguments.input)
     if arguments.shard:
@@ -160,7 +160,7 @@ def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
 def _translated(
     work: Work, texts: Sequence[str], say: Say, workers: int | None
 ) -> list[tuple[Translation, list[str]]]:
-    """A translation of each text, in order, and why it looks wrong."""
+    """For each text, in order, its translation and why it looks suspicious."""
     blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
     found: list[tuple[Translation, list[str]]] = []
     with tqdm(total=len(texts), unit=" sentences", disable=None) as bar:
@@ -173,9 +173,9 @@ def _translated(
 
 
 def write_pairs(job: Job, texts: Sequence[str], path: Path, say: Say, pairs: Pairs) -> None:
-    """Writes the pairs of texts and their translations to a file that is then whole.
+    """Writes the pairs of texts and their translations to a file, which is complete or absent.
 
-    What an earlier call has left of it is gone on with.
+    Continues where an interrupted call stopped.
     """
     blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
     with (
@@ -214,7 +214,7 @@ def _write(
 def _shared(
     work: Work, blocks: Iterator[list[Line]], wanted: int | None, bar: tqdm
 ) -> Iterator[Translated]:
-    """Each block translated, by as many processes as are wanted or repay their start."""
+    """Each block translated, by as many processes as are wanted or worth starting."""
     first = list(islice(blocks, ENOUGH))
     long = work.job.device == "cpu" and len(first) == ENOUGH
     workers = min(wanted or (torch.get_num_threads() if long else 1), MOST_WORKERS)

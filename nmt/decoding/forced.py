@@ -1,4 +1,4 @@
-"""What a model thinks of whole files of given translations: `nmt score`."""
+"""`nmt score`: scores whole files of given translations."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -12,10 +12,12 @@ Say = Callable[[str], None]
 
 
 def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
-    """`nmt score`: a line for each pair, its log-probability and tokens; then says the perplexity.
+    """`nmt score`: a line for each pair with its log-probability and number of tokens.
+
+    At the end, says the perplexity of the corpus.
 
     Raises:
-        UserError: no run, a missing or empty file, files of unequal length.
+        UserError: no run, a missing or empty file, or files of unequal length.
     """
     translator = Translator.load(
         arguments.run, device=arguments.device, precision=arguments.precision, say=say

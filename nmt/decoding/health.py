@@ -1,4 +1,4 @@
-"""Translations that look wrong though no reference is there: each for a reason with a name."""
+"""Suspicious translations, found without references: each for a named reason."""
 
 import json
 import re
@@ -13,28 +13,28 @@ from nmt.schema import NonNegative, Positive, PositiveInt
 from nmt.scripts import lengths
 
 LONGEST_LOOP = 6
-"""Words of a piece that is looked for again right behind itself."""
+"""The longest phrase, in words, that is checked for immediate repetition."""
 
 ALL = "all"
 FLAGGED = "flagged"
-"""What is counted beside the reasons: all translations, and those that have any reason."""
+"""Counted besides the reasons: all translations, and those with at least one reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """From where on a translation looks wrong; each threshold has the name of its reason.
+    """Thresholds beyond which a translation is suspicious; each is named after its reason.
 
     A translation that stopped at the length limit has the reason `cut`, whose thresholds are
     `decoding.max_length_ratio` and `decoding.max_length_extra`.
 
     Args:
-        loop: a phrase of one to six words stands so many times in a row, and not in the source.
-        copied: a translation that is its source has so many words that begin with a letter, and
-            not with a capital one: names may stay as they are.
-        ratio: one text has so many times as many letters as the other (ten are added to each
-            first, so that short lines are not hit; a character of Han, kana or Hangul counts as
-            three letters).
-        unreached: a word of the source got less attention than this from all steps together.
+        loop: a phrase of one to six words is repeated this many times in a row, but not in the
+            source.
+        copied: the translation equals the source, which has at least this many words that begin
+            with a letter other than a capital (names may be copied).
+        ratio: one text has this many times as many letters as the other (ten are added to each
+            first, to spare short lines; a character of Han, kana or Hangul counts as three).
+        unreached: a source word got less attention than this from all steps together.
     """
 
     loop: PositiveInt = 3
@@ -44,12 +44,12 @@ class Health:
 
 
 def reasons(source: str, translation: Translation, health: Health) -> Iterator[str]:
-    """Why a translation looks wrong; nothing where it looks right.
+    """Why a translation looks suspicious; empty if it does not.
 
     Args:
-        source: the text.
-        translation: of it; `unreached` is looked for if it has an alignment.
-        health: from where on something counts as wrong.
+        source: the source text.
+        translation: its translation; `unreached` is checked only if it has an alignment.
+        health: the thresholds.
     """
     if not source.strip():
         return
@@ -70,9 +70,9 @@ def reasons(source: str, translation: Translation, health: Health) -> Iterator[s
 
 
 def repeats(text: str) -> int:
-    """How many times in a row the most repeated piece of a few words stands.
+    """How many times in a row the most repeated short phrase occurs.
 
-    Case and punctuation between words are passed over: `Please. Please, please` are three.
+    Case and punctuation are ignored: `Please. Please, please` counts as three.
     """
     words, most = re.findall(r"\w+", text.casefold()), 1
     for size in range(1, LONGEST_LOOP + 1):
@@ -84,10 +84,10 @@ def repeats(text: str) -> int:
 
 
 def reached(alignment: Alignment) -> list[tuple[str, float]]:
-    """Each word of the source, and the attention that all steps together gave to its pieces."""
+    """Each source word, and the attention that its pieces got from all steps together."""
     words: list[tuple[str, float]] = []
     sums = map(sum, zip(*alignment.weights, strict=True))
-    for piece, weight in zip(alignment.source[:-1], sums, strict=False):  # less </s>
+    for piece, weight in zip(alignment.source[:-1], sums, strict=False):  # without </s>
         goes_on = bool(words) and not piece[:1].isspace()
         text, before = words.pop() if goes_on else ("", 0.0)
         words.append((text + piece, before + weight))
@@ -95,22 +95,22 @@ def reached(alignment: Alignment) -> list[tuple[str, float]]:
 
 
 def any_of(parts: Sequence[list[str]]) -> list[str]:
-    """The reasons of a text whose parts have these, each once."""
+    """The reasons of a text, from those of its parts, without duplicates."""
     return list(dict.fromkeys(chain.from_iterable(parts)))
 
 
 def counted(reasons: Sequence[list[str]]) -> Counter[str]:
-    """How many translations have each reason, how many any, and how many there are."""
+    """How many translations have each reason, how many have any, and how many there are."""
     tally = Counter(chain.from_iterable(reasons))
     return tally + Counter({FLAGGED: sum(map(bool, reasons)), ALL: len(reasons)})
 
 
 def listed(reasons: Sequence[list[str]], places: Iterable[Mapping[str, Any]]) -> bytes:
-    """A JSON object for each translation that looks wrong: where it is, and why.
+    """A JSON object for each suspicious translation: where it is, and why.
 
     Args:
-        reasons: of each translation.
-        places: of each, what tells where it is; there may be more.
+        reasons: the reasons of each translation.
+        places: where each translation is, as JSON keys; may be longer than `reasons`.
     """
     pairs = zip(reasons, places, strict=False)
     found = [{**place, "reasons": why} for why, place in pairs if why]
@@ -118,7 +118,7 @@ def listed(reasons: Sequence[list[str]], places: Iterable[Mapping[str, Any]]) ->
 
 
 def told(tally: Counter[str]) -> str | None:
-    """What was counted under each reason, in a sentence; None where all looks right."""
+    """The counts of all reasons in a sentence; None if no translation is suspicious."""
     if not tally[FLAGGED]:
         return None
     each = [(name, n) for name, n in tally.most_common() if name not in (ALL, FLAGGED)]

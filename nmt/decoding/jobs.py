@@ -1,4 +1,4 @@
-"""What to translate with, ready to be handed to other processes; a block of lines, translated."""
+"""What to translate with, ready to pass to other processes, and translated blocks of lines."""
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Translated:
-    """A block of lines, of each its translation and why that looks wrong, and what to tell."""
+    """A block of lines with their translations, why each looks suspicious, and any warnings."""
 
     lines: list[Line]
     translations: list[Translation]
@@ -39,9 +39,9 @@ Translate = Callable[[list[Line]], Translated]
 class Job:
     """What to translate with, and how; see `Translator.load` and `Translator.translate`.
 
-    With `paragraphs` each sentence of a line is translated on its own. With `reached` attention is
-    followed even where no alignments are asked for, so that words which it never reached can be
-    told: a quarter more time.
+    With `paragraphs`, each sentence of a line is translated on its own. With `reached`, attention
+    is computed even if no alignments are requested, so that source words which it never reached
+    can be reported; this takes a quarter more time.
     """
 
     runs: list[Path]
@@ -56,32 +56,32 @@ class Job:
 
     @classmethod
     def of(cls, arguments: Namespace) -> "Job":
-        """What the options of a command line say."""
+        """The job that command-line options ask for."""
         names = [field.name for field in fields(cls)]
         given = {name: value for name, value in vars(arguments).items() if name in names}
         return cls(**given, reached=vars(arguments).get("health") is not None)
 
     def described(self) -> dict[str, Any]:
-        """What translations depend on, by the names of the options."""
+        """Everything that the translations depend on, by the names of the options."""
         given = {
             "health" if name == "reached" else name: value for name, value in asdict(self).items()
         }
         del given["runs"]
         weights = list(map(weights_digest, self.runs))
         shortlists = [read_manifest(run)["files"].get(SHORTLIST) for run in self.runs]
-        for run in self.runs[:1]:  # whose settings count for all
+        for run in self.runs[:1]:  # its settings apply to the whole ensemble
             settings = asdict(read_config(run).decoding)
             given |= {name: settings[name] for name in settings if given.get(name) is None}
         return {"weights": weights, "shortlists": shortlists, **given}
 
     def languages(self) -> tuple[str, str]:
-        """What is translated from and to."""
+        """The source and the target language."""
         source, target = read_manifest(self.runs[0])["languages"]
         return source, target
 
     def __call__(self, progress: Progress | None = None) -> Translate:
-        """Loads the translator; gives what translates a block."""
-        from nmt.decoding.translator import Translator  # not before: a job may be done elsewhere
+        """Loads the translator and returns a function that translates a block."""
+        from nmt.decoding.translator import Translator  # late: a job may run in another process
 
         said: list[str] = []
         language = self.languages()[0] if self.paragraphs else None
@@ -97,7 +97,7 @@ class Job:
             whole = len(cut.parts) == len(lines)
             counted = progress if whole else None
             found, reasons = self._checked(translator, limits, cut.parts, counted)
-            if progress and not whole:  # which counts lines
+            if progress and not whole:  # progress counts lines, not parts
                 progress(len(lines))
             grouped = [health.any_of(parts) for parts in cut.grouped(reasons)]
             return Translated(block, cut.joined(found), grouped, list(said))
@@ -111,7 +111,7 @@ class Job:
         texts: Sequence[str],
         progress: Progress | None,
     ) -> tuple[list[Translation], list[list[str]]]:
-        """A translation of each text, and why it looks wrong."""
+        """The translation of each text, and why it looks suspicious."""
         found = translator.translate(
             texts,
             n_best=self.n_best,
@@ -128,7 +128,7 @@ class Job:
 
 
 class Work:
-    """A job whose translator is loaded once, for all the files that it is to translate."""
+    """A job whose translator is loaded once for all files."""
 
     def __init__(self, job: Job) -> None:
         self.job = job

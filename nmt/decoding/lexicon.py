@@ -1,4 +1,4 @@
-"""Which target words a source word leads to, counted from attention over the training data."""
+"""Learns which target words each source word may lead to, from attention over training data."""
 
 from collections.abc import Iterable
 
@@ -13,21 +13,21 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import EOS, PAD
 
 FREQUENT = 200
-"""Words that every sentence may use."""
+"""Number of most frequent target words, which every sentence may use."""
 
 SHARE = 0.2
-"""Attention that links a target word to a source word, beside the most attended one."""
+"""Attention that links a target word to a source word; the most attended one always counts."""
 
 Counts = NDArray[np.int64]
 
 
 def learn_shortlist(model: Seq2Seq, batches: Iterable[Batch], size: int) -> Shortlist:
-    """The target words most often linked to each source word, and the most frequent of all.
+    """The target words most often linked to each source word, and the most frequent overall.
 
     Args:
         model: in evaluation mode.
         batches: the training data.
-        size: the most words that a source word brings.
+        size: maximum number of target words for each source word.
     """
     sources = model.source_embedding.num_embeddings
     targets = model.target_embedding.num_embeddings
@@ -45,7 +45,7 @@ def learn_shortlist(model: Seq2Seq, batches: Iterable[Batch], size: int) -> Shor
 
 
 def _links(model: Seq2Seq, batch: Batch, targets: int) -> Counts:
-    """source token * target vocabulary + target token, for each link of a batch."""
+    """Each link of a batch, encoded as source id * target vocabulary size + target id."""
     weights = scoring.align(model, batch)  # (B, T, S)
     weights = weights.masked_fill((batch.source == PAD).unsqueeze(1), -1.0)
     linked = weights >= SHARE

@@ -1,4 +1,4 @@
-"""Training pairs of which a machine made one side, as `data.synthetic` takes them."""
+"""Synthetic training pairs, with one side machine-translated, in the form of `data.synthetic`."""
 
 import json
 import re
@@ -10,24 +10,24 @@ from nmt.decoding.translation import Translation
 from nmt.lines import Line
 
 TAG = "<BT>"
-"""Before a source that a machine made (Caswell et al. 2019): the model learns to trust it less."""
+"""Marks a synthetic source (Caswell et al. 2019), so that the model learns to trust it less."""
 
 
 def is_tag(word: str) -> bool:
-    """Whether `nmt prepare` knows, of a word before a sentence, that it is no part of it."""
+    """Whether `nmt prepare` recognises a word as a tag before a sentence, not a part of it."""
     return re.fullmatch(TAGS, word) is not None
 
 
 class Pairs:
     """Renders a line and its translation as a JSON object with a key for each language.
 
-    A pair is left out where the line is blank, or its translation is blank, a copy, or was cut at
-    the length limit. What else may be wrong with it is for `data.clean` to find.
+    A pair is left out if the line is blank, or if its translation is blank, a copy, or cut at the
+    length limit. Other flaws are left to `data.clean`.
 
     Args:
-        languages: the run's, source and target.
-        back: the line becomes the target and its translation the source.
-        tag: stands before the source, with a space.
+        languages: the run's source and target language.
+        back: back-translation: the line becomes the target, its translation the source.
+        tag: put before the source, with a space between.
     """
 
     FLAWS = ("blank", "a copy", "cut at the length limit")
@@ -49,7 +49,7 @@ class Pairs:
         return json.dumps(pair, ensure_ascii=False) + "\n"
 
     def told(self) -> str:
-        """How many pairs were written, and how many left out for which reason."""
+        """How many pairs were written, and how many were left out for each reason."""
         left_out = [f"{flaw} {self.counts[flaw]:,}" for flaw in self.FLAWS if self.counts[flaw]]
         return f"{self.counts['written']:,} pairs; left out: {', '.join(left_out) or 'none'}"
 

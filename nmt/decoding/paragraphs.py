@@ -1,4 +1,4 @@
-"""Lines of several sentences, or of any length: translated in parts that are put together again."""
+"""Lines of several sentences, or of any length: translated in parts, then joined again."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -12,16 +12,17 @@ from nmt.vocab import EOS, RESERVED
 Item = TypeVar("Item")
 
 LONGEST = 2000
-"""Characters of a part. Time and memory grow with the square of the length: a line of a megabyte
-would take days as one sentence, and no model has learnt from any such."""
+"""Maximum number of characters of a part. Time and memory grow quadratically with length: a line of
+a megabyte would take days as one sentence, and no model has been trained on such sentences."""
 
 
 class Paragraphs:
-    """Texts as the parts that they are translated in.
+    """Texts split into the parts that are translated one by one.
 
     Args:
-        texts: of any length.
-        language: of the texts, to part them into sentences; None leaves those together that fit.
+        texts: texts of any length.
+        language: their language, to split them into sentences; None splits only texts that are
+            too long.
     """
 
     def __init__(self, texts: Sequence[str], language: str | None) -> None:
@@ -32,22 +33,22 @@ class Paragraphs:
         self.parts = [part if whole else _core(part) for of, whole in cores for part in of]
 
     def grouped(self, items: Sequence[Item]) -> Iterator[list[Item]]:
-        """What there is for each part, as a list for each text."""
+        """Items, one for each part, as a list for each text."""
         rest = iter(items)
         return (list(islice(rest, len(parts))) for parts in self.cut)
 
     def joined(self, translations: Sequence[Translation]) -> list[Translation]:
-        """A translation of each text, with the white space that stood between its parts.
+        """The translation of each text, with the original white space between its parts.
 
-        Of several parts the log-probabilities are added up, the scores' mean is taken, and each
-        part's best candidate is the only one.
+        For a text of several parts, log-probabilities are summed and scores averaged; the only
+        alternative consists of each part's best candidate.
         """
         groups = zip(self.cut, self.whole, self.grouped(translations), strict=True)
         return [found[0] if whole else _together(of, found) for of, whole, found in groups]
 
 
 def _short(text: str) -> Iterator[str]:
-    """A text in parts of bearable length, cut behind white space if there is any."""
+    """A text in parts of at most `LONGEST` characters, cut after white space if there is any."""
     while len(text) > LONGEST:
         spaces = (i for i in range(LONGEST, 0, -1) if text[i - 1].isspace())
         end = next(spaces, LONGEST)
@@ -78,7 +79,7 @@ def _together(parts: Sequence[str], found: Sequence[Translation]) -> Translation
 
 
 def _around(part: str) -> tuple[str, str]:
-    """The white space before and after a part, which is not translated."""
+    """The white space around a part, which is not translated."""
     if not part.strip():
         return "", ""
     return part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
@@ -87,19 +88,19 @@ def _around(part: str) -> tuple[str, str]:
 def _one_alignment(
     around: Sequence[tuple[str, str]], gaps: Sequence[str], found: Sequence[Translation]
 ) -> Alignment:
-    """The parts' alignments, one below the other; they share one end of the sentence.
+    """The parts' alignments as one: blocks along the diagonal that share a single `</s>`.
 
-    In front of a part stands the first of what is around it, in front of its translation a gap.
+    `around` holds the white space before and after each part, `gaps` what precedes its translation.
     """
     source, target, rows = [""], [""], list[tuple[int, list[float]]]()
     for (before, after), space, one in zip(around, gaps, found, strict=True):
         source[-1] += before
         target[-1] += space
-        if one.alignment is None:  # blank, and so the same on both sides
+        if one.alignment is None:  # blank, so the same on both sides
             source[-1] += one.text
             target[-1] += one.text
             continue
-        # White space between two parts stands before the first piece of the second.
+        # White space between two parts is prefixed to the first piece of the second.
         start, said = len(source) - 1, one.alignment.target[: len(one.alignment.weights)]
         said = said if one.cut else said[:-1]
         source = [*_led(source, one.alignment.source[:-1]), after]
@@ -120,7 +121,7 @@ def _one_alignment(
 
 
 def _one_table(found: Sequence[Translation]) -> dict[str, list[list[float]]] | None:
-    """Where the heads of a Turing machine looked, without the ends of parts in the middle."""
+    """Where the heads of a Turing machine looked, without the rows of inner `</s>`."""
     aligned = [one for one in found if one.alignment is not None]
     tables: dict[str, list[list[float]]] = {}
     for one in aligned:
@@ -132,5 +133,5 @@ def _one_table(found: Sequence[Translation]) -> dict[str, list[list[float]]] | N
 
 
 def _led(done: Sequence[str], pieces: Sequence[str]) -> list[str]:
-    """Pieces behind others, the last of which is white space that waits for the next."""
+    """Appends pieces to `done`, whose last item is white space to prefix to the first of them."""
     return [*done[:-1], done[-1] + pieces[0], *pieces[1:]] if pieces else list(done[:-1])

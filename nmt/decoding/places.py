@@ -1,4 +1,4 @@
-"""Where translations are read from and where they go: one file, or all of a folder."""
+"""Where input is read from and where each output goes: one file, or all files of a folder."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from nmt.errors import UserError
 def places(
     arguments: Namespace, say: Callable[[str], None]
 ) -> Iterator[tuple[Path | None, list[Path]]]:
-    """Each input, its output and its health report; of a folder, what it holds at any depth."""
+    """Each input with its output and health report; for a folder, all its files at any depth."""
     source, wanted = arguments.input, [arguments.output, arguments.health]
     paths = [path for path in wanted if path is not None]
     if source is None or not source.is_dir():
@@ -48,7 +48,7 @@ def places(
 def is_done(
     arguments: Namespace, source: Path | None, made: Sequence[Path], say: Callable[[str], None]
 ) -> bool:
-    """Whether `--resume` finds all that is to be made there, whole, and not begun anew since."""
+    """Whether `--resume` finds all outputs complete, up to date, and not begun anew since."""
     if arguments.resume and made:
         settle(made)
     whole = all(path.exists() for path in made)
@@ -64,7 +64,7 @@ def is_done(
 
 
 def _refuse_options(arguments: Namespace, source: Path | None) -> None:
-    """Refuses what is for lines alone, where a document is to be translated.
+    """Refuses options that apply only to lines of text if the input is a document.
 
     Raises:
         UserError: naming the option.

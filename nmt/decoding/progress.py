@@ -1,4 +1,4 @@
-"""How far a long translation is, told in lines where no terminal shows a bar."""
+"""The progress of a long translation, as lines for a log where no terminal shows a bar."""
 
 import sys
 import time
@@ -7,17 +7,17 @@ from collections.abc import Callable
 Say = Callable[[str], None]
 
 EVERY = 60.0
-"""Seconds between two lines."""
+"""Minimum number of seconds between two lines."""
 
 
 class Pulse:
-    """Tells how much is done and what is left, at most once a minute.
+    """Reports progress and the time left, at most once a minute.
 
     Args:
-        name: of what is translated.
-        say: takes a line; None where nothing is to be told.
-        done: lines that were there before.
-        total: lines in all, if known.
+        name: the name of what is translated.
+        say: receives each report; None turns reports off.
+        done: number of lines already done.
+        total: total number of lines, if known.
     """
 
     def __init__(self, name: str, say: Say | None, done: int, total: int | None) -> None:
@@ -26,7 +26,7 @@ class Pulse:
         self.started = self.told = time.monotonic()
 
     def __call__(self, done: int) -> None:
-        """So many lines are done."""
+        """Called with the number of lines done so far."""
         now = time.monotonic()
         if self.say is None or now - self.told < EVERY or done <= self.before:
             return

@@ -1,4 +1,4 @@
-"""Sentences drawn from a model's own distribution, over any step function: it knows no model."""
+"""Sampling from a model's own distribution, over any step function: it knows no model."""
 
 import torch
 from torch import Tensor
@@ -18,20 +18,21 @@ def sample(
     count: int,
     temperature: float = 1.0,
 ) -> list[list[list[int]]]:
-    """Draws some sentences for each source, word by word (ancestral sampling).
+    """Samples sentences for each source, word by word (ancestral sampling).
 
-    PAD, BOS and UNK are never drawn. Draws come from torch's own generator.
+    PAD, BOS and UNK are never drawn. Randomness comes from torch's default generator.
 
     Args:
         step: one decoder step; row b * count + k is sentence k of source b.
-        source: B rows; never repeated.
-        state: the decoder's start, B rows.
-        max_lengths: (B,) the most tokens of a sentence, EOS counted.
-        count: sentences for each source.
-        temperature: words are drawn from p^(1 / temperature): below 1 the likely ones more often.
+        source: B rows; passed to `step` as it is, never repeated.
+        state: the decoder's initial state, B rows.
+        max_lengths: (B,) maximum number of tokens of a sentence, EOS included.
+        count: number of sentences for each source.
+        temperature: words are drawn from p^(1 / temperature), renormalised; values below 1 favour
+            likely words.
 
     Returns:
-        For each source its sentences, as ids without sentence marks; two may be the same.
+        For each source its sentences, as ids without BOS and EOS; two may be the same.
     """
     limits = max_lengths.repeat_interleave(count)
     words = [torch.full_like(limits, BOS)]

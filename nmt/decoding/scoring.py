@@ -1,4 +1,4 @@
-"""What the model thinks of given translations: their probability and their alignment."""
+"""Forced decoding: the log-probabilities and alignments of given translations."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,12 +16,12 @@ from nmt.perplexity import perplexity as of_loss
 from nmt.state import State
 
 CHUNK = 1024
-"""Tokens whose logits are in memory at once: a vocabulary is wide."""
+"""Tokens whose logits are in memory at once, since vocabularies are large."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A given translation's log-probability (natural logarithm), and its tokens, EOS counted."""
+    """The log-probability (natural log) and the number of tokens of a translation, EOS included."""
 
     log_probability: float
     tokens: int
@@ -47,9 +47,10 @@ def score(model: Seq2Seq | Ensemble, batch: Batch) -> list[Scored]:
 
 @torch.inference_mode()
 def align(model: Seq2Seq | Ensemble, batch: Batch) -> Tensor:
-    """Attention weights (B, T, S) of given targets, by one teacher-forced pass.
+    """Attention weights (B, T, S) of given targets, from one teacher-forced pass.
 
-    Row t is where the model looked before it said label t; rows and columns of padding are noise.
+    Row t shows where the model looked before it predicted label t; rows and columns of padding are
+    meaningless.
     """
     _, weights = model(batch.source, batch.source_lengths, batch.target_input)
     assert isinstance(weights, Tensor)
@@ -58,9 +59,9 @@ def align(model: Seq2Seq | Ensemble, batch: Batch) -> Tensor:
 
 @contextmanager
 def recorded_heads(model: Seq2Seq | Ensemble) -> Iterator[dict[str, list[Tensor]]]:
-    """Where the heads of Turing machines look in a pass within: at each step (B, slots).
+    """Records where the heads of Turing machines look while the model runs: (B, slots) per step.
 
-    Their names are those of the heads, as `write 1` and `read 1`; without a machine there are none.
+    Keys name the heads: `write 1`, `read 1`, ...; without a Turing machine the result is empty.
     """
     machines = [part for part in model.modules() if isinstance(part, TuringMachine)]
     found: dict[str, list[Tensor]] = {}
@@ -80,6 +81,6 @@ def recorded_heads(model: Seq2Seq | Ensemble) -> Iterator[dict[str, list[Tensor]
 
 
 def perplexity(scored: Sequence[Scored]) -> float:
-    """exp of the mean negative log-probability of a token, over a whole corpus."""
+    """exp of the mean negative log-probability per token, over a whole corpus."""
     total = sum(one.log_probability for one in scored)
     return of_loss(-total / sum(one.tokens for one in scored))

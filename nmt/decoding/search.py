@@ -1,6 +1,6 @@
 """Beam search over any step function: it knows no model.
 
-All sentences of a batch and all hypotheses of a sentence move together, as tensors; finished
+All sentences of a batch and all hypotheses of a sentence advance together, as tensors; finished
 sentences leave the batch. With a beam of 1 this is greedy search.
 """
 
@@ -18,20 +18,20 @@ Step = Callable[[Tensor, State, State], tuple[Tensor, State]]
 """(R,) previous tokens, source of B rows, state of R rows -> logits (R, V), next state."""
 
 FIRST_WORD = len(RESERVED)
-"""Of the ids below this one only EOS is ever emitted."""
+"""Of the ids below this one, only EOS is ever emitted."""
 
 NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One translation that search found.
+    """A translation found by the search.
 
     Args:
-        tokens: its ids, without sentence marks.
-        log_probability: natural logarithm, EOS included if it is finished.
+        tokens: ids, without BOS and EOS.
+        log_probability: natural logarithm; includes EOS if finished.
         score: log_probability / length ** length_penalty, where the length counts EOS.
-        finished: False if the length limit cut it before EOS.
+        finished: False if it was cut at the length limit, before EOS.
     """
 
     tokens: list[int]
@@ -42,10 +42,10 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class _Beam:
-    """Hypotheses of every sentence of the batch.
+    """The hypotheses of all sentences of the batch.
 
-    `tokens` (B, K, L) holds BOS, the words and padding; `totals` (B, K) log-probabilities, where
-    -inf marks an empty place; `lengths` (B, K) words, and EOS in finished ones.
+    `tokens` (B, K, L) holds BOS, the words and padding; `totals` (B, K) log-probabilities, with
+    -inf in empty slots; `lengths` (B, K) counts words, and EOS in finished hypotheses.
     """
 
     tokens: Tensor
@@ -57,7 +57,7 @@ class _Beam:
         shape = (batch_size, width)
         return cls(
             torch.full((*shape, 1), BOS, device=device),
-            # Sums over long sentences would lose the fourth decimal in single precision.
+            # In single precision, sums over long sentences would lose the fourth decimal.
             torch.full(shape, total, dtype=torch.float64, device=device),
             torch.ones(shape, dtype=torch.long, device=device),
         )
@@ -66,11 +66,11 @@ class _Beam:
         return self.totals / self.lengths**length_penalty
 
     def keep(self, sentences: Tensor) -> "_Beam":
-        """Some sentences: a mask (B,) or their places."""
+        """Selects sentences, by a mask (B,) or by indices."""
         return _Beam(self.tokens[sentences], self.totals[sentences], self.lengths[sentences])
 
     def pick(self, places: Tensor) -> "_Beam":
-        """For each sentence the hypotheses at some places (B, N)."""
+        """Selects hypotheses within each sentence, by indices (B, N)."""
         words = places[:, :, None].expand(-1, -1, self.tokens.shape[2])
         return _Beam(
             self.tokens.gather(1, words),
@@ -101,24 +101,24 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each sentence, best first.
 
-    EOS ends a hypothesis where it ranks among the best K extensions of its sentence. A sentence
-    is done when K hypotheses have ended and none of the live ones, at its present length, scores
-    above the worst of them (for a length penalty of 0 nothing better can follow), or at its length
-    limit. PAD, BOS and UNK are never emitted, but the normaliser is the whole vocabulary's, so
-    that a hypothesis has the score that it gets when forced.
+    A hypothesis ends when its extension by EOS ranks among the best K extensions of its sentence.
+    A sentence is done at its length limit, or when K hypotheses have ended and no live one, at its
+    present length, scores above the worst of them (with a length penalty of 0, nothing better can
+    follow). PAD, BOS and UNK are never emitted, but probabilities are normalised over the whole
+    vocabulary, so that a hypothesis has the same score as under forced decoding.
 
     Args:
         step: one decoder step. Hypothesis k of sentence b is row b * K + k; K is 1 at first.
-        source: B rows; handed through to `step`, never repeated.
-        state: the decoder's start, B rows.
-        max_lengths: (B,) the most tokens a hypothesis may have, EOS counted; at least 1.
+        source: B rows; passed to `step` without repeating rows.
+        state: the decoder's initial state, B rows.
+        max_lengths: (B,) maximum number of tokens of a hypothesis, EOS included; at least 1.
         beam_size: K.
         length_penalty: exponent of the length in the score.
-        n_best: how many hypotheses to give back, at most K.
+        n_best: number of hypotheses to return, at most K.
 
     Returns:
-        For each sentence `n_best` hypotheses, no two the same; fewer only where fewer exist. Ended
-        ones come first; hypotheses cut at the length limit only fill the places left.
+        For each sentence, `n_best` distinct hypotheses, or fewer if fewer exist. Finished ones come
+        first; hypotheses cut at the length limit only fill the remaining places.
     """
     batch_size, device = len(max_lengths), max_lengths.device
     found: list[list[Hypothesis]] = [[] for _ in range(batch_size)]
@@ -153,7 +153,7 @@ def beam_search(
 def _extend(live: _Beam, logits: Tensor, beam_size: int) -> _Candidates:
     """The best 2K extensions: at most K of them are EOS, so at least K are words."""
     batch_size = len(live.totals)
-    # Faster than logsumexp, whose exponential takes twenty times as long where logits are -inf.
+    # Faster than logsumexp, whose exponential takes twenty times as long for logits of -inf.
     log_probs = logits.log_softmax(1, dtype=torch.float32)
     end = log_probs[:, EOS, None].clone()
     log_probs[:, :FIRST_WORD] = NEVER
@@ -168,21 +168,21 @@ def _extend(live: _Beam, logits: Tensor, beam_size: int) -> _Candidates:
 
 
 GROUP = 32
-"""Numbers in a group: the best of a row are found among its best groups."""
+"""Size of the groups in which `_top` looks for the best numbers of a row."""
 
 
 def _top(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`log_probs.topk(count)`, several times faster on a wide row.
+    """`log_probs.topk(count)`, several times faster on wide rows.
 
-    The largest `count` numbers lie in the `count` groups with the largest maxima: torch's own
-    topk then only sees the maxima and those groups' members.
+    The largest `count` numbers lie in the `count` groups with the largest maxima, so torch's topk
+    only has to see the maxima and the members of those groups.
     """
     rows, width = log_probs.shape
     groups = width // GROUP
     if groups <= 2 * count:
         return log_probs.topk(count)
     even = groups * GROUP
-    # Group g holds the numbers g, g + groups, g + 2 groups, ...: the maximum runs over whole rows.
+    # Group g has the indices g, g + groups, g + 2 groups, ...: the maximum runs over whole rows.
     maxima = log_probs[:, :even].view(rows, GROUP, groups).amax(dim=1)
     chosen = maxima.topk(count).indices.unsqueeze(2)  # (R, N, 1)
     members = chosen + groups * torch.arange(GROUP, device=log_probs.device)
@@ -193,7 +193,7 @@ def _top(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _end(ended: _Beam, live: _Beam, candidates: _Candidates, length_penalty: float) -> _Beam:
-    """The best K of those that had ended and those that end now."""
+    """The best K of the hypotheses that had ended and those that end now."""
     beam_size = ended.totals.shape[1]
     ends = candidates.tokens[:, :beam_size] == EOS
     if not ends.any():
@@ -211,9 +211,9 @@ def _end(ended: _Beam, live: _Beam, candidates: _Candidates, length_penalty: flo
 
 
 def _go_on(live: _Beam, candidates: _Candidates, beam_size: int) -> tuple[_Beam, Tensor]:
-    """The best K that do not end, one word longer, and where each came from (B, K)."""
+    """The best K hypotheses that do not end, one word longer, and the origin of each (B, K)."""
     ends = candidates.tokens == EOS
-    # In a tiny vocabulary there may be fewer than K words: an EOS then fills the place, as dead.
+    # A tiny vocabulary may offer fewer than K words: a dead hypothesis then fills the slot.
     places = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]
     totals = candidates.totals.masked_fill(ends, NEVER).gather(1, places)
     origins = candidates.origins.gather(1, places)
@@ -224,12 +224,12 @@ def _go_on(live: _Beam, candidates: _Candidates, beam_size: int) -> tuple[_Beam,
 
 
 def _staying(done: Tensor) -> Tensor:
-    """The places of the sentences to go on with: those not done, and some that fill the batch up.
+    """The indices of the sentences to continue: those not done, and some done ones as filling.
 
-    Its size keeps four leading bits at most. The library prepares each product anew for each
-    number of rows and remembers the last thousand: a fresh size a step fills that memory, 300 to
-    600 MB of it, and costs small models a quarter of their speed. Less than an eighth of the rows
-    only fill.
+    Filling rounds the batch size up to four significant bits. The library prepares each product
+    anew for each number of rows and caches the last thousand: a new size at every step would fill
+    that cache with 300 to 600 MB and cost small models a quarter of their speed. Less than an
+    eighth of the rows are filling.
     """
     left = len(done) - int(done.sum())
     grain = 1 << max(0, left.bit_length() - 4)
@@ -238,7 +238,7 @@ def _staying(done: Tensor) -> Tensor:
 
 
 def _follow(state: State, origins: Tensor, width: int, stay: Tensor) -> State:
-    """The state's rows that the new hypotheses come from, of the sentences at some places."""
+    """The state rows that the new hypotheses extend, for the sentences in `stay`."""
     batch_size = len(origins)
     starts = torch.arange(batch_size, device=origins.device) * width
     rows = (starts[:, None] + origins)[stay].flatten()

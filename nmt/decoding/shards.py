@@ -1,7 +1,7 @@
 """A file cut into parts for several machines, and their translations joined again.
 
-Part i of n has the blocks from (i - 1) B / n to i B / n of the file's B blocks, so a part depends
-on nothing but the file, i and n: made again, it is the same.
+Part i of n has the blocks from (i - 1) B / n to i B / n of the file's B blocks. A part thus depends
+only on the file, i and n, and is reproducible.
 """
 
 import re
@@ -15,23 +15,23 @@ from nmt.files import write_atomically
 
 
 class Shard(NamedTuple):
-    """Part `number` (from 1) of so many."""
+    """Part `number` (from 1) of `parts`."""
 
     number: int
     parts: int
 
     def blocks(self, total: int) -> range:
-        """Those of so many blocks that are in this part."""
+        """The indices of the blocks in this part, out of `total` blocks."""
         return range((self.number - 1) * total // self.parts, self.number * total // self.parts)
 
     def path(self, whole: Path) -> Path:
-        """Where the part of a file lies: `out.2-of-4.txt` of `out.txt`."""
+        """The path of this part of a file: `out.2-of-4.txt` for `out.txt`."""
         name, dot, rest = whole.name.partition(".")
         return whole.with_name(f"{name}.{self.number}-of-{self.parts}{dot}{rest}")
 
 
 def join(whole: Path, say: Callable[[str], None]) -> None:
-    """Makes a file of its parts, once all of them are there; they are left where they are.
+    """Joins the parts of a file once all of them exist, and keeps the parts.
 
     Raises:
         UserError: a part is missing, or there are parts of different divisions.
@@ -40,7 +40,7 @@ def join(whole: Path, say: Callable[[str], None]) -> None:
 
 
 def join_and_remove(whole: Path, count: int, say: Callable[[str], None]) -> None:
-    """Makes a file of its so many parts and removes them.
+    """Joins the `count` parts of a file, then removes the parts.
 
     Raises:
         UserError: a part is missing.
@@ -50,7 +50,7 @@ def join_and_remove(whole: Path, count: int, say: Callable[[str], None]) -> None
 
 
 def _division(whole: Path) -> int:
-    """Of how many parts one is there."""
+    """The number of parts that the file was divided into, read from the names of its parts."""
     counts = {shard.parts for shard in _parts(whole)}
     if len(counts) != 1:
         what = "none" if not counts else f"parts of {', '.join(map(str, sorted(counts)))}"
@@ -62,7 +62,7 @@ def _division(whole: Path) -> int:
 
 
 def _join(whole: Path, count: int, say: Callable[[str], None]) -> list[Path]:
-    """The parts of which the file is now made."""
+    """Writes the file from its parts and returns their paths."""
     paths = [Shard(number, count).path(whole) for number in range(1, count + 1)]
     for path in paths:
         if not path.exists():

@@ -1,8 +1,8 @@
-"""A lexical shortlist: the few target words that a source sentence can lead to.
+"""A lexical shortlist: the few target words that a source sentence may lead to.
 
-The output layer is the widest product of a step. With a shortlist it gives only the words that the
-model's own attention linked to the sentence's source words in the training data, and the most
-frequent ones (Jean et al. 2015, section 3.3; L'Hostis et al. 2016).
+The output layer is the largest matrix product of a step. With a shortlist it covers only the words
+that the model's own attention linked to the sentence's source words in the training data, and the
+most frequent words (Jean et al. 2015, section 3.3; L'Hostis et al. 2016).
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ from nmt.vocab import RESERVED
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a batch may say.
+    """The target tokens that the sentences of a batch may use.
 
     Args:
-        ids: (C,) the union over the batch, in increasing order, the reserved ids first.
-        allowed: (B, C) True where a sentence may itself say it, whoever stands beside it.
+        ids: (C,) the union over the batch, in increasing order, so the reserved ids come first.
+        allowed: (B, C) True where the sentence's own shortlist has the token, so that its
+            translation does not depend on the rest of the batch.
     """
 
     ids: Tensor
@@ -30,12 +31,12 @@ class Candidates:
 
 
 class Shortlist:
-    """For each source token the target tokens that may follow from it.
+    """For each source token, the target tokens that it may lead to.
 
     Args:
-        lists: (source vocabulary, N) int32, filled up with EOS.
-        frequent: (F,) int32, what every sentence may use.
-        vocabulary_size: of the target language.
+        lists: (source vocabulary size, N) int32, padded with EOS.
+        frequent: (F,) int32, the tokens that every sentence may use.
+        vocabulary_size: size of the target vocabulary.
     """
 
     def __init__(self, lists: Tensor, frequent: Tensor, vocabulary_size: int) -> None:
@@ -44,7 +45,7 @@ class Shortlist:
         self.vocabulary_size = vocabulary_size
 
     def candidates(self, source: Tensor) -> Candidates:
-        """(B, S) source tokens -> what each sentence may say."""
+        """(B, S) source tokens -> the target tokens that each sentence may use."""
         allowed = torch.zeros(
             len(source), self.vocabulary_size, dtype=torch.bool, device=source.device
         )
@@ -61,6 +62,6 @@ class Shortlist:
 
     @classmethod
     def read(cls, path: Path, vocabulary_size: int, device: str = "cpu") -> "Shortlist":
-        """Reads what `write` wrote."""
+        """Reads a file written by `write`."""
         tensors = load_file(path, device)
         return cls(tensors["lists"], tensors["frequent"], vocabulary_size)

@@ -1,4 +1,4 @@
-"""Input and output of any length: read once, written in order, whole or gone on with."""
+"""Input and output of any length: read once, written in order, complete or resumed."""
 
 import contextlib
 import gzip
@@ -18,7 +18,7 @@ from nmt.lines import PACKED, Line, reading
 
 
 def count_lines(path: Path) -> int:
-    """How many lines a file has, for a progress that knows its end."""
+    """The number of lines of a file, so that progress can show a total."""
     with reading(path) as stream:
         count, last = 0, b"\n"
         while chunk := stream.read(1 << 20):
@@ -28,18 +28,18 @@ def count_lines(path: Path) -> int:
 
 
 class Blocks:
-    """The blocks of so many lines that a file falls into, and what has been read up to each.
+    """A file's lines in blocks, with a digest of everything read up to the end of each.
 
     Args:
-        lines: of the file.
-        size: of a block; the last may be shorter.
+        lines: the lines of the file.
+        size: number of lines of a block; the last block may be shorter.
     """
 
     def __init__(self, lines: Iterable[Line], size: int) -> None:
         self.lines = iter(lines)
         self.size = size
-        self.left = sys.maxsize  # the most blocks that are read
-        self.first = 0  # lines of the file before its part that is done here
+        self.left = sys.maxsize  # maximum number of blocks still to read
+        self.first = 0  # number of lines before the shard
         self.digests: deque[str] = deque()  # of blocks that are read but not yet written
         self._read = hashlib.sha256()
 
@@ -52,7 +52,7 @@ class Blocks:
             yield block
 
     def pass_over(self, count: int) -> str:
-        """Reads the blocks of so many lines, which are done already; the digest of all of them."""
+        """Skips the blocks of the next `count` lines; returns the digest of all read so far."""
         for _ in range(-(-count // self.size)):
             next(iter(self), None)
         digest = self.digests[-1] if self.digests else ""
@@ -61,37 +61,37 @@ class Blocks:
 
 
 def place_of(path: Path) -> Path:
-    """Where a file is that may be a link: a link stays one, what it leads to is replaced."""
+    """Resolves a symbolic link, so that its target is replaced and not the link itself."""
     return path.resolve() if path.is_symlink() else path
 
 
 WHOLE = "whole"
-"""Of a journal: nothing is missing but the files' names."""
+"""Set in a journal once its files are complete and only have to be renamed."""
 
 
 def partial_of(path: Path) -> Path:
-    """What there is of a file, while it grows."""
+    """The partial file, which holds the content of a file while it grows."""
     return path.with_name(f".{path.name}.partial")
 
 
 def journal_of(path: Path) -> Path:
-    """What tells how much of a file is whole, while it grows."""
+    """The journal, which records how much of a growing file is valid."""
     return path.with_name(f".{path.name}.journal")
 
 
 def settle(paths: Sequence[Path]) -> None:
-    """Gives files that are whole their names, where a kill came in between."""
+    """Renames complete files whose process was killed before it could do so."""
     places = list(map(place_of, paths))
     journal = journal_of(places[0])
     if journal.exists() and read_json(journal).get(WHOLE):
         for path in places:
-            with contextlib.suppress(FileNotFoundError):  # it has it
+            with contextlib.suppress(FileNotFoundError):  # renamed already
                 rename(partial_of(path), path)
         journal.unlink(missing_ok=True)
 
 
 def _open_alone(path: Path, partial: Path) -> BinaryIO:
-    """What there is of a file, which no other process then can write."""
+    """Opens the partial file to append to it, locked against other processes."""
     try:
         stream = partial.open("ab")
     except OSError as error:
@@ -104,28 +104,28 @@ def _open_alone(path: Path, partial: Path) -> BinaryIO:
         raise UserError(f"{path}: another process is writing it; wait for it or end it") from None
     except OSError:  # some file systems have no locks
         pass
-    if sys.platform != "win32":  # where an open file cannot have got another name
+    if sys.platform != "win32":  # where an open file cannot be renamed
         opened = os.fstat(stream.fileno())
         if not partial.exists() or not os.path.samestat(opened, partial.stat()):
-            stream.close()  # the other process was at its end just now
+            stream.close()  # the other process has just finished
             raise UserError(f"{path}: another process has just written it; run again")
     return stream
 
 
 class Growing:
-    """Files that grow together, in order, and bear their names only when they are whole.
+    """Files that grow together, in order, and get their final names only once complete.
 
-    What there is of one lies in `.NAME.partial`; `.NAME.journal` of the first tells how much of
-    each is whole, what it was made from and with. All stay when the work is cut short, for
-    `--resume`.
+    Until then, each file's content is in `.NAME.partial`; `.NAME.journal` of the first file records
+    how much of each is valid, a digest of the input, and the settings. After an interruption all of
+    them are kept for `--resume`.
 
     Args:
-        paths: the files; `.gz` packs one.
-        made_with: what would make the rest differ, by name; None for files made in one go.
-        resume: go on with what there is.
+        paths: the files; those that end in `.gz` are compressed.
+        made_with: the settings that the content depends on, by name; None for files made in one go.
+        resume: continue existing partial files.
 
     Raises:
-        UserError: one cannot be written, or was begun in another way.
+        UserError: a file cannot be written, or was begun with other settings.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Growing:
                 self.streams.append(_open_alone(path, partial))
             if resume and self.journal.exists():
                 self._read_journal(self.made_with or {})
-            else:  # what it tells of is about to go
+            else:  # the content that the journal describes is about to be truncated
                 with contextlib.suppress(OSError):
                     self.journal.unlink()
         except BaseException:
@@ -182,10 +182,10 @@ class Growing:
         self.tally.update(found["tally"])
 
     def go_on(self, blocks: Blocks) -> None:
-        """Passes over the input of what is there.
+        """Skips the input of the existing output.
 
         Raises:
-            UserError: that is not the input that it was made from.
+            UserError: the existing output was made from another input.
         """
         if self.lines and blocks.pass_over(self.lines) != self.digest:
             raise UserError(
@@ -194,14 +194,14 @@ class Growing:
             )
 
     def add(self, contents: Sequence[bytes], lines: int, digest: str) -> None:
-        """What a block adds to each file, and what more it has: from here on it is not lost."""
+        """Appends a block's output to each file and updates the journal: the block is now safe."""
         for number, (path, content) in enumerate(zip(self.paths, contents, strict=False)):
             packed = gzip.compress(content, mtime=0) if path.suffix == PACKED else content
             self.sizes[number] += len(packed)
             with errors_named(path):
                 self.streams[number].write(packed)
                 self.streams[number].flush()
-                # The journal must not be on the disk before what it tells of.
+                # The journal must not reach the disk before the content that it describes.
                 os.fsync(self.streams[number].fileno())
         self.lines += lines
         if self.made_with is not None:
@@ -209,10 +209,10 @@ class Growing:
             write_json(self.journal, {"made_with": self.made_with, "tally": self.tally, **whole})
 
     def finish(self) -> None:
-        """All is there: the files get their names."""
+        """Gives the complete files their final names."""
         for stream, path in zip(self.streams, self.paths, strict=True):
             with errors_named(path):
-                if path.suffix == PACKED and not stream.tell():  # no bytes at all are no gzip file
+                if path.suffix == PACKED and not stream.tell():  # zero bytes are not valid gzip
                     stream.write(gzip.compress(b"", mtime=0))
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -223,14 +223,14 @@ class Growing:
             try:
                 rename(partial, path)
             except FileNotFoundError:
-                if not path.exists():  # else another process has settled it
+                if not path.exists():  # otherwise another process has renamed it
                     raise
         self.journal.unlink(missing_ok=True)
 
     def give_up(self) -> None:
-        """Nothing more will come in this session: what cannot be gone on with is removed."""
+        """Closes incomplete files and removes those that cannot be resumed."""
         for stream, partial in zip(self.streams, self.partials, strict=True):
-            with contextlib.suppress(OSError):  # on a full disk: the reason is told already
+            with contextlib.suppress(OSError):  # a full disk, already reported
                 stream.close()
             if not self.lines or self.made_with is None:
                 partial.unlink(missing_ok=True)
@@ -245,19 +245,19 @@ class Standard:
         self.tally: Counter[str] = Counter()
 
     def go_on(self, blocks: Blocks) -> None:
-        """Begins at the beginning."""
+        """Starts at the beginning: there is nothing to resume."""
 
     def add(self, contents: Sequence[bytes], lines: int, digest: str) -> None:
-        """A block's output."""
+        """Writes a block's output."""
         with errors_named(None):
             sys.stdout.buffer.write(contents[0])
             sys.stdout.buffer.flush()
 
     def finish(self) -> None:
-        """There is nothing to be named."""
+        """Does nothing: there is no file to rename."""
 
     def give_up(self) -> None:
-        """What is written is written."""
+        """Does nothing: there is no file to remove."""
 
 
 Out = Growing | Standard
@@ -267,7 +267,7 @@ Out = Growing | Standard
 def growing(
     paths: Sequence[Path], made_with: Mapping[str, Any] | None = None, *, resume: bool = False
 ) -> Iterator[Out]:
-    """What blocks are added to: see `Growing`; no path is standard output."""
+    """The output that blocks are added to: `Growing` files, or standard output if no paths."""
     out: Out = Growing(paths, made_with, resume=resume) if paths else Standard()
     try:
         yield out

@@ -1,4 +1,4 @@
-"""What a translator gives back, as plain data."""
+"""What a translator returns, as plain data."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,9 +9,9 @@ class Alternative:
     """One candidate translation.
 
     Args:
-        text: without line breaks.
-        score: log_probability / length ** length_penalty, what candidates are ranked by.
-        log_probability: natural logarithm, over all tokens and the end of the sentence.
+        text: the text, without line breaks.
+        score: log_probability / length ** length_penalty, by which candidates are ranked.
+        log_probability: natural logarithm, summed over all tokens and EOS.
         cut: True if it stopped at the length limit.
     """
 
@@ -23,13 +23,13 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which source token each target token came from, as attention saw it.
+    """The soft alignment of target to source tokens, from attention.
 
     Args:
-        source: (S) the source's tokens as pieces of its text, and `</s>`.
-        target: (T) the translation's tokens alike; without `</s>` if it was cut.
-        weights: (T, S) each row sums to 1.
-        heads: of a Turing machine, by name: (T, slots) where each looked; None without one.
+        source: (S) the source tokens as pieces of the text, then `</s>`.
+        target: (T) the target tokens likewise; without `</s>` if the translation was cut.
+        weights: (T, S) attention weights; each row sums to 1.
+        heads: (T, slots) where each head of a Turing machine looked, by name; None without one.
     """
 
     source: list[str]
@@ -40,13 +40,13 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Translation(Alternative):
-    """The best candidate, all that were asked for (the best first), and its alignment."""
+    """The best candidate, its alignment, and all requested candidates, best first."""
 
     alternatives: list[Alternative]
     alignment: Alignment | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON; without an alignment where none was asked for."""
+        """Plain data, ready for JSON; keys whose value is None are left out."""
         return asdict(self, dict_factory=_given)
 
 
@@ -55,5 +55,5 @@ def _given(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def unchanged(text: str) -> Translation:
-    """A blank line's translation: the line itself."""
+    """The translation of a blank line: the line itself."""
     return Translation(text, 0.0, 0.0, False, [Alternative(text, 0.0, 0.0, False)])

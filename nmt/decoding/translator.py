@@ -1,4 +1,4 @@
-"""Text in, text out: batches by length, order kept."""
+"""Text in, text out: batched by length, order kept."""
 
 import sys
 import warnings
@@ -28,17 +28,17 @@ __all__ = ["Translation", "Translator"]
 
 
 class Translator:
-    """A trained model in use, or several as one.
+    """Translates and scores with a trained model, or with several as an ensemble.
 
     Args:
         model: in evaluation mode.
-        source: the source language's vocabulary.
-        target: the target language's vocabulary.
-        decoding: how translations are searched for.
-        shortlist: what each sentence may say; needs a packed model.
+        source: the source vocabulary.
+        target: the target vocabulary.
+        decoding: the search settings.
+        shortlist: the target tokens that each sentence may use; needs a packed model.
         max_source_length: the longest source seen in training, in tokens; longer ones are
             translated with a warning.
-        say: takes a warning; by default it becomes a Python warning.
+        say: receives each warning; by default it becomes a Python warning.
     """
 
     def __init__(
@@ -69,20 +69,19 @@ class Translator:
         precision: Precision | None = None,
         say: Callable[[str], None] = warnings.warn,
     ) -> "Translator":
-        """The translator of a run's folder, or of a bundle that `nmt export` made of one.
+        """Loads a translator from the folder of a run, or of a bundle made by `nmt export`.
 
         Args:
             path: the folder.
-            others: folders of runs that translate together with it, as an ensemble; how is
-                searched for translations is the first one's setting.
+            others: further runs of an ensemble, which uses the search settings of the first.
             device: cpu or cuda.
-            precision: of the decoder's products, if not the run's own setting.
-            say: takes a warning; by default it becomes a Python warning.
+            precision: of the decoder's matrix products; None takes the run's own setting.
+            say: receives each warning; by default it becomes a Python warning.
 
         Raises:
-            UserError: the folder is no run of ours, or a file of it is missing or damaged, or it
-                holds weights of 8 bits and another precision is asked for, or the runs of an
-                ensemble have different vocabularies.
+            UserError: the folder is not a run, one of its files is missing or damaged, it holds
+                8-bit weights and another precision is requested, or the runs of an ensemble have
+                different vocabularies.
         """
         runs = [load_run(Path(folder), device) for folder in (path, *others)]
         for run in runs:
@@ -103,10 +102,10 @@ class Translator:
         )
 
     def expect_source(self) -> None:
-        """Refuses to translate with a language model.
+        """Checks that the model translates.
 
         Raises:
-            UserError: there is no source to translate.
+            UserError: it is a language model, which has no source.
         """
         if not self.model.reads_source:
             raise UserError(
@@ -124,19 +123,19 @@ class Translator:
         alignments: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> list[Translation]:
-        """One translation for each text, in order; a blank text stays as it is.
+        """Translates each text; order is kept, and a blank text stays as it is.
 
         Args:
             texts: lines without their endings.
-            n_best: candidates for each text. Those that read the same are given once, so there may
-                be fewer.
-            beam_size: hypotheses kept at each step, if not the run's own setting.
-            length_penalty: exponent of the length, if not the run's own setting.
-            alignments: also give each translation's alignment.
-            progress: told how many more texts are done.
+            n_best: number of candidates for each text; there may be fewer, since candidates with
+                the same text are merged.
+            beam_size: hypotheses kept at each step; None takes the run's own setting.
+            length_penalty: exponent of the length; None takes the run's own setting.
+            alignments: also return the alignment of each translation.
+            progress: called with the number of texts that have just been done.
 
         Raises:
-            UserError: a setting out of range.
+            UserError: a setting is out of range, or `texts` is a single string.
         """
         self.expect_source()
         if isinstance(texts, str):
@@ -221,7 +220,7 @@ class Translator:
         ]
 
     def _read(self, hypotheses: Sequence[Hypothesis]) -> list[Alternative]:
-        """Candidates whose texts differ: tokens that differ may spell the same."""
+        """Candidates with distinct texts: different tokens may spell the same text."""
         texts = map(one_line, self.target.decode([one.tokens for one in hypotheses]))
         candidates: dict[str, Alternative] = {}
         for text, one in zip(texts, hypotheses, strict=True):
@@ -231,12 +230,12 @@ class Translator:
         return list(candidates.values())
 
     def _align(self, sources: list[list[int]], best: Sequence[Hypothesis]) -> list[Alignment]:
-        """Search carries no alignments: one forced pass over its result gives the same."""
+        """Alignments by one forced pass over the results, since search does not keep attention."""
         batch = self._batch(sources, [one.tokens for one in best])
         with scoring.recorded_heads(self.model) as heads:
             weights = scoring.align(self.model, batch).tolist()
         looked = {
-            # Attention after the cell has looked once before the first word.
+            # If attention follows the cell, the heads have also looked once before the first word.
             name: torch.stack(steps[-batch.target_input.shape[1] :], dim=1).tolist()
             for name, steps in heads.items()
         }
@@ -283,11 +282,12 @@ def _pack(run: Run, precision: Precision) -> None:
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in batches of like lengths, longest first, so that too little memory shows at once.
+    """Batches of indices, by similar length, longest first so that a lack of memory shows at once.
 
     Args:
-        lengths: of each sentence.
-        budget: the most positions of a batch, padding included; a single sentence may exceed it.
+        lengths: the length of each sentence.
+        budget: maximum size of a batch in positions, padding included; a single longer sentence
+            forms a batch of its own.
     """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):

@@ -1,4 +1,4 @@
-"""A function applied to a stream of items, in order, by several processes side by side."""
+"""An ordered parallel map: several processes apply a function to a stream of items."""
 
 import os
 import signal
@@ -22,15 +22,15 @@ Result = TypeVar("Result")
 def map_in_processes(
     make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
-    """The result of each item, in order; only a few items are in memory at once.
+    """The result for each item, in order; only a few items are in memory at once.
 
-    A step of search is many small operations, which the threads of one process share badly: each
-    process gets its share of the threads instead.
+    A step of search consists of many small operations, which the threads of one process cannot
+    share well. The threads are therefore divided among several processes.
 
     Args:
-        make: makes the function, once in each process; it must be picklable.
+        make: builds the function, once in each process; must be picklable.
         items: each must be picklable.
-        workers: how many processes.
+        workers: number of processes.
 
     Raises:
         UserError: a process died.
@@ -55,13 +55,13 @@ def map_in_processes(
 
 
 class _Made:
-    """What a process of the pool holds."""
+    """The function that each process of the pool has built."""
 
     function: Callable[[Any], Any]
 
 
 def _open(make: Callable[[], Callable[[Any], Any]], threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -69,7 +69,7 @@ def _open(make: Callable[[], Callable[[Any], Any]], threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot tell its processes, which would wait for work for ever."""
+    """Exits when the parent is gone: a killed parent cannot stop a process that waits for work."""
     parent = parent_process()
     assert parent is not None
     parent.join()

@@ -1,1 +1,1 @@
-"""How good translations are, and what they look like."""
+"""Evaluation: metrics, reports, pictures and diagnostics."""

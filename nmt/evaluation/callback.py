@@ -1,4 +1,4 @@
-"""Validation BLEU while a model trains."""
+"""Validation BLEU, or a language model's validation perplexity, during training."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,22 +14,22 @@ from nmt.perplexity import perplexity
 from nmt.vocab import Vocabulary
 
 CHECKED = 4
-"""Sentences that are translated before training starts, to see that it works at all."""
+"""Sentences translated before training starts, to check that it works at all."""
 
 
 class ValidationBleu(pl.Callback):
-    """Translates the validation set at each validation, logs `val_score` and says how it went.
+    """Translates the validation set at each validation, logs BLEU as `val_score` and reports it.
 
-    The module's `model` is used as it stands at the end of the validation epoch: with averaged
-    weights if they are swapped in.
+    The module's `model` is used as it is at the end of the validation epoch: with averaged weights
+    if they are swapped in.
 
     Args:
         sources: raw source sentences.
-        references: raw references of each.
-        vocabularies: the source language's and the target language's.
-        decoding: how translations are searched for.
-        say: takes what a reader of the log wants to see: one line of numbers, two samples.
-        tokenize: BLEU's tokenizer, by sacreBLEU's name.
+        references: raw references of each sentence.
+        vocabularies: the source and the target vocabulary.
+        decoding: the search settings.
+        say: receives lines for the log: one with the numbers, and two sample translations.
+        tokenize: BLEU's tokenizer, by its name in sacreBLEU.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ValidationBleu(pl.Callback):
         self.loss = math.nan
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Translates and scores; before training starts, only a handful of sentences."""
+        """Translates and scores the validation set; in the sanity check, only a few sentences."""
         model = pl_module.model
         assert isinstance(model, Seq2Seq)
         assert not model.training
@@ -67,12 +67,12 @@ class ValidationBleu(pl.Callback):
             pl_module.log("val_score", score.value, prog_bar=True)
 
     def metrics(self) -> dict[str, Any]:
-        """Of the validation that has just ended."""
+        """The metrics of the validation that has just ended."""
         assert self.last is not None
         return {"loss": self.loss, "bleu": self.last.value, "signature": self.last.signature}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Says one line of numbers and the two samples; by now all metrics are known."""
+        """Says the numbers and the two samples; by now all metrics are known."""
         if trainer.sanity_checking or self.last is None:
             return
         self.say(
@@ -87,10 +87,10 @@ class ValidationBleu(pl.Callback):
 
 
 class ValidationPerplexity(pl.Callback):
-    """Says the loss of a language model at each validation, and logs it as `val_score`.
+    """Reports a language model's loss at each validation, and logs its negative as `val_score`.
 
     Args:
-        say: takes a line for each validation.
+        say: receives a line for each validation.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -98,17 +98,17 @@ class ValidationPerplexity(pl.Callback):
         self.loss = math.nan
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remembers and logs the loss, which the module has measured."""
+        """Stores and logs the loss that the module has computed."""
         if not trainer.sanity_checking:
             self.loss = float(trainer.callback_metrics["val_loss"])
             pl_module.log("val_score", -self.loss, prog_bar=True)
 
     def metrics(self) -> dict[str, Any]:
-        """Of the validation that has just ended."""
+        """The metrics of the validation that has just ended."""
         return {"loss": self.loss}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Says the line."""
+        """Says the loss and the perplexity."""
         if not trainer.sanity_checking:
             self.say(
                 f"update {trainer.global_step}: validation loss {self.loss:.3f}, "

@@ -1,7 +1,7 @@
-"""How far back a gradient reaches: why gates exist, as numbers and as a picture.
+"""How far back gradients reach, as numbers and as a picture: why gates exist.
 
-Through a recurrence a gradient is multiplied by a Jacobian at every step, and so vanishes or
-explodes with the distance (Bengio et al. 1994; Pascanu et al. 2013), unless gates hold it.
+A recurrence multiplies the gradient by a Jacobian at every step, so that it vanishes or explodes
+with distance (Bengio et al. 1994; Pascanu et al. 2013) unless gates preserve it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,25 +22,25 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import load_vocabularies
 
 TEXTS = 32
-"""Pieces of text over which norms are averaged."""
+"""Maximum number of texts over which norms are averaged."""
 
 TOLD = (1, 2, 5, 10, 20, 50, 100, 200)
-"""Distances that the table tells."""
+"""Distances shown in the table."""
 
 Norms = dict[str, list[float]]
-"""{part: the gradient's norm at each distance, from 0}."""
+"""{part of the model: the norm of the gradient at each distance, from 0}."""
 
 
 def gradient_norms(model: Seq2Seq, source: Tensor, target: Tensor) -> Norms:
-    """How much the last word's state depends on the word before it, the one before that, ...
+    """How strongly the state at the last word depends on the word k positions before it.
 
-    The norm of d (v^T h_L) / d x_(L - k), v random of unit variance, averaged over the texts: of
-    the encoder's last reading h_L, and of the decoder's last state. What has read nothing but the
-    last word is left out of the reading: the direction from right to left, and the word itself that
-    a shortcut puts beside it.
+    The norm of d (v^T h_L) / d x_(L - k), averaged over the texts, with v random of unit variance.
+    h_L is the encoder's state at the last word, or the decoder's last state. Parts of the encoder's
+    output that have only read the last word are excluded: the right-to-left direction, and the
+    embedding appended by a shortcut.
 
     Args:
-        model: trained or fresh; dropout is off.
+        model: trained or untrained; dropout is switched off.
         source: (B, L) tokens.
         target: (B, L) tokens.
     """
@@ -61,7 +61,7 @@ def gradient_norms(model: Seq2Seq, source: Tensor, target: Tensor) -> Norms:
 
 
 def _norms(last: Tensor, words: Tensor) -> list[float]:
-    """Of outputs (B, F) by words (B, L, E): L means, the last word's first."""
+    """Gradient norms of outputs (B, F) w.r.t. words (B, L, E): L means, from the last word back."""
     generator = torch.Generator().manual_seed(1)
     direction = torch.randn(last.shape, generator=generator).to(last)
     (gradient,) = torch.autograd.grad((last * direction).sum(), words)
@@ -72,17 +72,17 @@ def _norms(last: Tensor, words: Tensor) -> list[float]:
 def diagnose(
     systems: Sequence[Path], length: int, picture: Path, say: Callable[[str], None]
 ) -> list[str]:
-    """Draws how far gradients reach in trained runs and in fresh models; gives a table back.
+    """Plots how far gradients reach in trained and untrained models, and returns a table.
 
     Args:
-        systems: a run's folder is trained, a YAML file is a fresh model.
-        length: tokens of each text.
+        systems: folders of trained runs, or YAML files for untrained models.
+        length: number of tokens of each text.
         picture: the PNG to write.
-        say: told if a run's tokenizer is not that of its data.
+        say: receives a message if a run's tokenizer is not that of its data.
 
     Raises:
-        UserError: neither a run nor a configuration, no prepared data or not a run's own, or no
-            matplotlib.
+        UserError: a system is neither a run nor a configuration, the prepared data is missing or is
+            not what a run was trained on, or matplotlib is not installed.
     """
     lines: dict[str, list[float]] = {}
     stems = [system.stem for system in systems]
@@ -98,7 +98,7 @@ def diagnose(
 
 
 def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDict]:
-    """A trained or a fresh model, and the prepared data that it is for."""
+    """A trained or untrained model, and its prepared data."""
     if system.is_dir():
         run = checkpoint.load_run(system)
         return run.model, own_ids(system, "prepare it again", say)
@@ -110,7 +110,7 @@ def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDi
 
 
 def _texts(sentences: Sequence[Sequence[int]], length: int) -> Tensor:
-    """Sentences one after the other, cut into texts of one length: (B, L)."""
+    """Sentences concatenated, then cut into texts of equal length: (B, L)."""
     ids = list(islice(chain.from_iterable(sentences), TEXTS * length))
     count = len(ids) // length
     if count == 0:
@@ -122,7 +122,7 @@ def _texts(sentences: Sequence[Sequence[int]], length: int) -> Tensor:
 
 
 def _table(lines: Mapping[str, list[float]], length: int) -> list[str]:
-    """A row for each part of each system: what reaches it, against what its last word brings."""
+    """A row for each part of each system: norms relative to that of the last word."""
     told = [distance for distance in TOLD if distance < length]
     width = max(map(len, lines))
     heading = "".join(f"{distance:>10}" for distance in told)

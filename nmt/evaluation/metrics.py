@@ -1,7 +1,7 @@
 """BLEU, chrF and TER by sacreBLEU, on detokenised text against raw references.
 
-Every number comes with sacreBLEU's signature (Post 2018) and a 95 % bootstrap interval (Koehn
-2004); several systems are compared by paired bootstrap.
+Every score comes with sacreBLEU's signature (Post 2018) and a 95 % bootstrap interval (Koehn 2004);
+several systems are compared by paired bootstrap.
 """
 
 import re
@@ -20,7 +20,7 @@ from sacrebleu.significance import PairedTest, Result
 from nmt.errors import UserError
 
 References = Sequence[Sequence[str | None]]
-"""For each sentence its references; None where one is missing (an empty text is a reference)."""
+"""The references of each sentence; None where one is missing (an empty text is a reference)."""
 
 RESAMPLES = 1000
 
@@ -32,8 +32,8 @@ UNSPACED = {
         "char",
     ),
 }
-"""sacreBLEU's tokenizer for languages that write no spaces between words, by ISO 639 code: for 13a,
-which cuts at spaces, a whole sentence would be a single word."""
+"""sacreBLEU's tokenizer for languages without spaces between words, by ISO 639 code: 13a, which
+splits at spaces, would make a whole sentence a single word."""
 
 
 def tokenizer_for(language: str) -> str:
@@ -46,11 +46,11 @@ class Score:
     """One metric's value for one system.
 
     Args:
-        name: as sacreBLEU calls it: BLEU, chrF2, TER.
-        value: 0 to 100; TER is better the lower it is, and may exceed 100.
-        signature: all that it takes to compute the same number again.
+        name: sacreBLEU's name: BLEU, chrF2 or TER.
+        value: 0 to 100; for TER lower is better, and it may exceed 100.
+        signature: everything needed to reproduce the number.
         interval: half the width of the 95 % bootstrap interval, if there is one.
-        p_value: of the difference to the first system, in a comparison.
+        p_value: for the difference from the first system, in a comparison.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Scores:
     ter: Score
 
     def all(self) -> list[Score]:
-        """The three, in the order in which they are shown."""
+        """The three scores, in the order in which they are shown."""
         return [self.bleu, self.chrf, self.ter]
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,9 +93,9 @@ def evaluate(
 
     Args:
         hypotheses: detokenised translations.
-        references: raw references of each.
-        lowercase: fold case in BLEU and chrF too, as older papers do; TER always folds it.
-        tokenize: BLEU's tokenizer, by sacreBLEU's name.
+        references: raw references of each sentence.
+        lowercase: ignore case in BLEU and chrF too, as older papers do; TER always ignores it.
+        tokenize: BLEU's tokenizer, by its name in sacreBLEU.
 
     Raises:
         UserError: unequal numbers of lines, none at all, or a sentence without a reference.
@@ -110,7 +110,7 @@ def compare(
     lowercase: bool = False,
     tokenize: str = DEFAULT_TOKENIZER,
 ) -> dict[str, Scores]:
-    """Several systems side by side: the p-values are of a paired bootstrap against the first.
+    """Scores several systems, with p-values from a paired bootstrap test against the first.
 
     Raises:
         UserError: unequal numbers of lines, none at all, or a sentence without a reference.
@@ -141,7 +141,7 @@ def compare(
 def bleu(
     hypotheses: Sequence[str], references: References, tokenize: str = DEFAULT_TOKENIZER
 ) -> Score:
-    """BLEU alone and without its interval: what validation needs.
+    """BLEU alone, without an interval, as validation needs it.
 
     Raises:
         UserError: unequal numbers of lines, none at all, or a sentence without a reference.
@@ -153,7 +153,7 @@ def bleu(
 
 
 def sentence_chrf(hypotheses: Sequence[str], references: References) -> list[float]:
-    """chrF of each sentence, by which examples are ranked; BLEU is unstable on one sentence."""
+    """chrF of each sentence, to rank examples; BLEU is unstable on single sentences."""
     metric = CHRF()
     return [
         float(metric.sentence_score(hypothesis, [text for text in texts if text is not None]).score)
@@ -162,16 +162,16 @@ def sentence_chrf(hypotheses: Sequence[str], references: References) -> list[flo
 
 
 def by_stream(references: References) -> list[list[Any]]:
-    """References as sacreBLEU wants them: each list holds one reference of every sentence.
+    """References in sacreBLEU's layout: each list holds one reference of every sentence.
 
-    Where a sentence has fewer, None keeps the place: an empty text would count as a reference and
-    silently change the reference length and TER. (sacreBLEU's annotations do not know None.)
+    None stands for a missing reference: an empty text would count as a reference and silently
+    change the reference length and TER. (sacreBLEU's annotations do not mention None.)
     """
     return [list(stream) for stream in zip_longest(*references)]
 
 
 def check(hypotheses: Sequence[str], references: References, name: str) -> None:
-    """Refuses what cannot be scored.
+    """Checks that hypotheses and references can be scored.
 
     Raises:
         UserError: unequal numbers of lines, none at all, or a sentence without a reference.
@@ -193,15 +193,15 @@ def _score(name: str, signature: str, result: str | Result, first: str | Result)
     assert isinstance(first, Result)
     p_value = result.p_value
     if p_value is not None and result.score == first.score:
-        # Where no resample differs either, sacreBLEU calls two equal systems different at 0.001.
+        # For systems that are equal on every resample too, sacreBLEU reports p = 0.001.
         p_value = 1.0
     return Score(name, result.score, signature, float(result.ci or 0.0), p_value)
 
 
 def sentence_bleu(hypothesis: str, reference: str, tokenize: str = DEFAULT_TOKENIZER) -> float:
-    """BLEU of a single sentence, 0 to 100, over the orders of n-grams that it is long enough for.
+    """BLEU of a single sentence, 0 to 100, over the n-gram orders that it is long enough for.
 
-    As a reward: smoothed, and no number to report.
+    Smoothed; meant as a reward, not to be reported.
     """
     return float(_sentence_metric(tokenize).sentence_score(hypothesis, [reference]).score)
 

@@ -1,4 +1,4 @@
-"""The data that runs were trained on, if it is still there and still the same."""
+"""The data that runs were trained on, if it still exists unchanged."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ def own_data(
     """The data set that all these runs were trained on.
 
     Args:
-        runs: their folders.
-        otherwise: what a user can do where it is not there.
+        runs: the folders of the runs.
+        otherwise: what the user can do if the data is not available, for error messages.
 
     Raises:
-        UserError: they were trained on different data; it is not there, or has changed.
+        UserError: the runs were trained on different data, or the data is missing or has changed.
     """
     hashes = [checkpoint.read_manifest(run)["data_hash"] for run in runs]
     folders = [Path(checkpoint.read_config(run).data.folder) for run in runs]
@@ -50,7 +50,7 @@ def own_data(
 
 
 def own_ids(run: Path, otherwise: str, say: Callable[[str], None]) -> DatasetDict:
-    """The data set that a run was trained on, with the ids of the run's own tokenizer.
+    """The data set that a run was trained on, encoded with the run's own tokenizer.
 
     Raises:
         UserError: as `own_data`.

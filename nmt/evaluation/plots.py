@@ -1,6 +1,6 @@
-"""Pictures: attention over one sentence, and the curves of a training run.
+"""Pictures: attention over one sentence, training curves and other line plots.
 
-matplotlib comes with the extra `plots` and is imported when a picture is drawn.
+matplotlib comes with the extra `plots` and is imported only when a picture is drawn.
 """
 
 import warnings
@@ -22,11 +22,11 @@ PANELS: tuple[tuple[str, dict[str, str], Callable[[float], float]], ...] = (
     ("perplexity", {"loss": "validation"}, perplexity),
     ("BLEU", {"bleu": "validation"}, float),
 )
-"""What `plot_curves` draws: each panel's title, columns with their legends, and their scale."""
+"""The panels of `plot_curves`: title, {column: legend}, and the function applied to values."""
 
 
 def attention_picture(alignment: Alignment, path: Path) -> None:
-    """Draws attention weights as a grid: a row for each target token, dark is much.
+    """Draws attention weights as a grid: a row for each target token; darker means more.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -40,7 +40,7 @@ def attention_picture(alignment: Alignment, path: Path) -> None:
 
 
 def heads_picture(alignment: Alignment, path: Path) -> None:
-    """Draws where each head of a Turing machine looked: a grid of its slots for each.
+    """Draws where each head of a Turing machine looked: one grid over the slots for each head.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -60,10 +60,10 @@ def _grid(axes: "Axes", weights: Sequence[Sequence[float]], rows: Sequence[str])
 
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws training and validation loss, validation perplexity and BLEU over the updates.
+    """Plots training and validation loss, validation perplexity and BLEU against updates.
 
     Args:
-        rows: the history of a run, one row for each validation: `metrics.json` holds it.
+        rows: the history of a run from its `metrics.json`, one row for each validation.
         path: the PNG to write.
 
     Raises:
@@ -90,13 +90,13 @@ def plot_lines(
     *,
     logarithmic: bool = False,
 ) -> None:
-    """Draws a line through the points (x, y) of each name.
+    """Plots one line for each name.
 
     Args:
-        lines: of each name.
-        titles: of the axes.
+        lines: {name: points (x, y)}.
+        titles: the labels of the x and the y axis.
         path: the PNG to write.
-        logarithmic: draw the powers of ten of y.
+        logarithmic: use a logarithmic y axis.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -113,7 +113,7 @@ def plot_lines(
 
 def _figure(width: float, height: float) -> "Figure":
     try:
-        # A figure of its own draws without a screen and leaves pyplot's global state alone.
+        # A bare Figure needs no display and leaves pyplot's global state alone.
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(
@@ -124,6 +124,6 @@ def _figure(width: float, height: float) -> "Figure":
 
 def _save(figure: "Figure", path: Path) -> None:
     with warnings.catch_warnings():
-        # The default font lacks some scripts; their letters become boxes, and that must do.
+        # The default font lacks some scripts; we accept that their letters are drawn as boxes.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
         write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))

@@ -1,4 +1,4 @@
-"""A report that a reader can open: scores, the best, worst and random examples, attention."""
+"""Human-readable reports: scores; best, worst and random examples; attention pictures."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from nmt.files import write_json, write_text
 EXAMPLES = 10
 PICTURES = 4
 LONGEST_PICTURE = 60
-"""Characters of a source sentence that still makes a readable picture."""
+"""Maximum length, in characters, of a source sentence that gives a readable picture."""
 
 Align = Callable[[Sequence[str]], Sequence[Alignment | None]]
 """Sources -> alignments of their translations."""
@@ -26,10 +26,10 @@ class Example:
 
     Args:
         line: its number in the test set, from 1.
-        source: None where only translations were given.
-        references: those that it has.
+        source: None if only translations were given.
+        references: its references, without missing ones.
         hypothesis: the translation.
-        chrf: of this sentence alone.
+        chrf: chrF of this sentence alone.
     """
 
     line: int
@@ -42,7 +42,7 @@ class Example:
 def examples_of(
     sources: Sequence[str] | None, references: References, hypotheses: Sequence[str]
 ) -> list[Example]:
-    """All sentences of a test set, with the score of each."""
+    """All sentences of a test set, each with its chrF."""
     return [
         Example(
             line=index + 1,
@@ -70,12 +70,12 @@ def write_report(
     The same input gives the same report.
 
     Args:
-        folder: made if missing; other files in it are left alone.
+        folder: created if missing; other files in it are left alone.
         title: the report's heading.
-        scores: of the whole test set.
-        examples: all sentences of the test set, by `examples_of`; a few are shown.
-        align: gives alignments for the pictures; without it there are none.
-        setting: what was scored and how it was made, by name.
+        scores: the scores on the whole test set.
+        examples: all sentences of the test set, from `examples_of`; a few are shown.
+        align: computes alignments for the pictures; without it there are no pictures.
+        setting: what was scored and how it was produced, by name.
     """
     shown = _choose(examples)
     pictures = _pictures(folder, shown["Random"], align) if align else []
@@ -100,7 +100,7 @@ def write_report(
 
 
 def scores_table(systems: Mapping[str, Scores]) -> str:
-    """Systems side by side, in Markdown; p-values are of the difference to the first."""
+    """Systems side by side, in Markdown; p-values are for the difference from the first."""
     rows = [
         [name or "system", *(_cell(score) for score in scores.all())]
         for name, scores in systems.items()
@@ -117,7 +117,7 @@ def _cell(score: Score) -> str:
 
 def _choose(examples: Sequence[Example]) -> dict[str, list[Example]]:
     ranked = sorted(examples, key=lambda example: -example.chrf)
-    # Its own generator with a fixed seed: runs over one test set show the same sentences.
+    # A separate generator with a fixed seed, so that all runs on a test set show the same examples.
     drawn = random.Random(1).sample(range(len(examples)), min(EXAMPLES, len(examples)))
     return {
         "Best": ranked[:EXAMPLES],
@@ -127,7 +127,7 @@ def _choose(examples: Sequence[Example]) -> dict[str, list[Example]]:
 
 
 def _pictures(folder: Path, examples: Sequence[Example], align: Align) -> list[str]:
-    """Draws a few short examples; gives the lines that show them, or why there are none."""
+    """Draws a few short examples; returns Markdown that shows them or says why there are none."""
     chosen = [one for one in examples if one.source and len(one.source) <= LONGEST_PICTURE]
     chosen = chosen[:PICTURES]
     lines = []
@@ -167,6 +167,6 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text that stays what it is within a cell of a Markdown table."""
+    """Escapes text so that it shows unchanged in a cell of a Markdown table."""
     text = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")

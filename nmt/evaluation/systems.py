@@ -1,4 +1,4 @@
-"""`nmt evaluate`: systems translate a test set, are scored, compared and reported on."""
+"""`nmt evaluate`: systems translate a test set, are scored and compared, and get reports."""
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -20,21 +20,21 @@ from nmt.scripts import is_unspaced
 Say = Callable[[str], None]
 
 ENSEMBLE = "ensemble"
-"""The name under which several runs are evaluated as one."""
+"""The name of several runs that are evaluated as one system."""
 
 SIGNIFICANT = 0.05
-"""A difference that chance alone makes less often than this is taken to be one."""
+"""Significance level: a difference with a lower p-value is considered real."""
 
 
 def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
-    """Translates where there is a model, scores, compares, prints and writes reports."""
+    """Translates with each model, scores and compares all systems, prints and writes reports."""
     _check_evaluation(arguments)
     hypotheses = {str(path): read_texts(path) for path in arguments.hyp or []}
     sources, references = _test_set(arguments)
     if doubt := _doubt(arguments, references):
         say(doubt)
     for name, lines in hypotheses.items():
-        metrics.check(lines, references, name)  # before others take minutes
+        metrics.check(lines, references, name)  # now: translating may take minutes
     translators = {}
     for name, folders in _systems(arguments).items():
         assert sources is not None
@@ -87,7 +87,7 @@ def _check_evaluation(arguments: Namespace) -> None:
 
 
 def _tokenizer(arguments: Namespace) -> str:
-    """The one that was asked for, or that of the first run's target language."""
+    """The requested BLEU tokenizer, or that of the first run's target language."""
     given: str | None = arguments.tokenize
     if given or not arguments.runs:
         return given or metrics.DEFAULT_TOKENIZER
@@ -95,7 +95,7 @@ def _tokenizer(arguments: Namespace) -> str:
 
 
 def _doubt(arguments: Namespace, references: References) -> str | None:
-    """What to tell where no run says the language, and words may not be what spaces part."""
+    """A warning if the language is unknown and seems to have no spaces between words."""
     if arguments.tokenize or arguments.runs:
         return None
     unspaced = sum(is_unspaced(row[0] or "") for row in references)
@@ -118,7 +118,7 @@ def _check_tokenizer(name: str) -> None:
 
 
 def _systems(arguments: Namespace) -> dict[str, list[Path]]:
-    """What is to translate, by name: each run by itself, or all as one."""
+    """The systems that are to translate, by name: each run by itself, or all as an ensemble."""
     if arguments.ensemble:
         return {ENSEMBLE: arguments.runs} if arguments.runs else {}
     return {str(run): [run] for run in arguments.runs}
@@ -138,7 +138,7 @@ def _show(systems: dict[str, metrics.Scores], show: Say) -> None:
 
 
 def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
-    """Sources, if there are any, and references: of the named files or of the run's own data."""
+    """Sources, if any, and references, from the given files or from the runs' own test split."""
     if arguments.ref:
         if arguments.src is None:
             return None, _rows(read_parallel(*arguments.ref))
@@ -148,7 +148,7 @@ def _test_set(arguments: Namespace) -> tuple[list[str] | None, References]:
 
 
 def _rows(files: Sequence[Sequence[str]]) -> References:
-    """The references of each sentence; a blank line beside another file's text is none."""
+    """The references of each sentence; a blank line counts as missing if another file has text."""
     rows = list(zip(*files, strict=True))
     told = [any(map(str.strip, row)) for row in rows]
     return [
@@ -158,14 +158,14 @@ def _rows(files: Sequence[Sequence[str]]) -> References:
 
 
 def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
-    from nmt.evaluation.origin import own_data  # with it comes what reads data sets
+    from nmt.evaluation.origin import own_data  # late: it imports the `datasets` library
 
     test = own_data(runs)["test"]
     return test["source"][:], test["references"][:]
 
 
 def _setting(arguments: Namespace, translator: Translator | None) -> dict[str, str]:
-    """What is scored against what, and how it was translated."""
+    """What is scored, against which references, and how it was translated."""
     if arguments.ref:
         told = {"references": ", ".join(map(str, arguments.ref))}
         if arguments.src:
@@ -189,7 +189,7 @@ def _report_folder(arguments: Namespace, names: list[str], name: str, is_run: bo
         return Path(name) / folder if is_run and name != ENSEMBLE else None
     if len(names) == 1:
         return given
-    # Two systems may have the same base name: the report of the second gets a number.
+    # Systems may share a base name: the report of the second gets a number.
     same = [other for other in names if Path(other).name == Path(name).name]
     number = same.index(name)
     return given / (Path(name).name + (f"-{number + 1}" if number else ""))
@@ -212,7 +212,7 @@ def _translated(
     alignments: bool = False,
     bar: tqdm | None = None,
 ) -> list[Translation]:
-    """What `nmt translate` makes of lines with the same options."""
+    """The same translations as `nmt translate` gives with these options."""
     cut = Paragraphs(sources, language if arguments.paragraphs else None)
     if bar is not None:
         bar.reset(len(cut.parts))
