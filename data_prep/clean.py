@@ -1,10 +1,10 @@
 """Named predicates that drop training pairs.
 
-The rule: filters see training pairs only, and drop whole pairs; no text is ever rewritten. A
-source's own validation and test splits are never filtered. Where the held-out splits are made from
-the training pairs, only pairs with an empty side are dropped before (there is nothing to translate
-or to score), and every other filter runs after, on what is left for training. So the cleaning
-settings never change what a system is tested on.
+Filters see training pairs only and drop whole pairs; text is never rewritten. A source's own
+validation and test splits are never filtered. Where held-out splits are taken from the training
+pairs, only pairs with an empty side are dropped beforehand (there is nothing to translate or to
+score); every other filter runs afterwards, on what remains for training. The cleaning settings
+therefore never change what a system is tested on.
 """
 
 from collections.abc import Callable
@@ -19,18 +19,18 @@ Predicate = Callable[[str, str], bool]
 
 
 def empty(source: str, target: str) -> bool:
-    """True where a side holds nothing but white space."""
+    """True if either side is empty or only white space."""
     return not source.strip() or not target.strip()
 
 
 def predicates(settings: Clean) -> dict[str, Predicate]:
-    """The filters that the settings ask for, in order; True drops the pair.
+    """The filters that the settings enable, in order; True drops the pair.
 
-    What makes a pair one too many is not the pair alone: see `repeated`.
+    Duplicates cannot be recognised from a single pair: see `repeated`.
     """
 
     def long(text: str) -> bool:
-        # That many words need twice as many characters: most texts need not be split.
+        # More than n words take more than 2n characters, so most texts need not be split.
         return len(text) > 2 * settings.max_words and len(text.split()) > settings.max_words
 
     def too_long(source: str, target: str) -> bool:
@@ -50,7 +50,7 @@ def predicates(settings: Clean) -> dict[str, Predicate]:
 
 
 def repeated(marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """(N,) True for each number that stands among those before it already."""
+    """(N,) True for each number that already occurs earlier in the array."""
     again = np.ones(len(marks), np.bool_)
     again[np.unique(marks, return_index=True)[1]] = False
     return again

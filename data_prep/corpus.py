@@ -1,4 +1,4 @@
-"""Corpus: raw sentence pairs as a source gives them."""
+"""Corpus: raw sentence pairs as a source provides them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A validation or test split: sentences to translate and what they are scored against.
+    """A validation or test split: sentences to translate and the references to score against.
 
     Args:
         sources: N sentences.
-        references: for each of them one or more translations; None where one is missing.
+        references: one or more translations of each sentence; None where one is missing.
     """
 
     sources: list[str]
@@ -21,10 +21,10 @@ class HeldOut:
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[str]]) -> "HeldOut":
-        """A split from rows of a sentence and its translations.
+        """A split from rows, each a sentence followed by its translations.
 
-        A blank reference beside a real one is missing: scoring against it would shorten BLEU's
-        reference length. A blank one that stands alone is kept, because held-out data is never
+        A blank reference next to a real one counts as missing: scoring against it would shorten
+        BLEU's reference length. If all are blank, one is kept, because held-out data is never
         filtered.
         """
         sources, references = [], []
@@ -35,7 +35,7 @@ class HeldOut:
 
     @property
     def targets(self) -> list[str]:
-        """The first reference that is there, of each source."""
+        """The first available reference of each source."""
         return [next(text for text in row if text is not None) for row in self.references]
 
 
@@ -47,15 +47,15 @@ def _without_blanks(row: Sequence[str]) -> list[str | None]:
 
 @dataclass(frozen=True)
 class Corpus:
-    """All that a source gives.
+    """Everything that a source provides.
 
     Args:
-        train: training pairs, read as they are asked for, once; where a held-out split is None it
-            is made of them too.
+        train: training pairs, read lazily and only once; a held-out split that is None is taken
+            from them too.
         validation: the source's own validation split, if it has one.
         test: the source's own test split, if it has one.
-        notices: files to lay beside the prepared data, such as an attribution.
-        alone: one language, whose lines are copies of themselves.
+        notices: files to place beside the prepared data, such as an attribution.
+        alone: the corpus is monolingual: each line is paired with itself.
     """
 
     train: Iterable[Pair]

@@ -1,4 +1,4 @@
-"""Text to ids, as an Arrow data set that training maps into memory."""
+"""Encodes text as ids in an Arrow data set that training memory-maps."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,36 +21,37 @@ FEATURES = datasets.Features(
     source_ids=datasets.List(datasets.Value("int32")),
     target_ids=datasets.List(datasets.Value("int32")),
 )
-"""Ids are without sentence marks; `target` is the first reference; of training pairs the list of
-`references` is empty."""
+"""Ids exclude the sentence marks; `target` is the first reference; training pairs have an empty
+list of `references`."""
 
 SIDES = ("source", "target")
 TEXTS = pa.schema([FEATURES.arrow_schema.field(name) for name in (*SIDES, "references")])
 IDS = FEATURES.arrow_schema.field("source_ids").type
 
 BLOCK = 200_000
-"""Pairs that are in memory at once."""
+"""Pairs held in memory at once."""
 
 AT_ONCE = 10_000
-"""Words given to the tokenizer at once, which takes a kilobyte for each."""
+"""Words passed to the tokenizer at once; it needs about a kilobyte for each."""
 
 MOST_KNOWN = 1_000_000
-"""Words whose ids are remembered, which takes about 250 bytes each."""
+"""Words whose ids are cached, at about 250 bytes each."""
 
 _RUN_OF_SPACES = r" [\s\v\x85\pZ]| $"
-"""A space that may not begin a word: all white space there is, as RE2 spells it, may follow."""
+"""A space that may not begin a word: any white space (in RE2's syntax) or the end follows."""
 
 _MARK = b"\xff"
-"""No byte of UTF-8."""
+"""A byte that never occurs in UTF-8."""
 
 Measures = dict[str, dict[str, int]]
-"""For each side: `words` and `tokens` in all, and the tokens of the `longest` sentence."""
+"""For each side: the total `words` and `tokens`, and the number of tokens of the `longest`
+sentence."""
 
 
 def encode_splits(
     folder: Path, train: Pairs, held_out: Mapping[str, HeldOut]
 ) -> dict[str, Measures]:
-    """Writes `folder/dataset` with the tokenizers that lie in the folder.
+    """Writes `folder/dataset`, using the tokenizers in the folder.
 
     Returns:
         The measures of each split.
@@ -74,7 +75,7 @@ def encode_splits(
 
 
 def _training_texts(pairs: Pairs) -> Iterator[pa.Table]:
-    """The texts of the pairs, `BLOCK` at once but for the last."""
+    """The texts of the pairs in blocks of `BLOCK`; the last may be smaller."""
     waiting: list[pa.RecordBatch] = []
     for block in pairs.blocks():
         waiting.append(block)
@@ -94,12 +95,12 @@ def _without_references(table: pa.Table) -> pa.Table:
 def _encode(
     encoders: Sequence["WordEncoder"], blocks: Iterable[pa.Table], size: int, place: Path
 ) -> Measures:
-    """Writes texts with their ids to a file, block by block."""
+    """Writes texts and their ids to a file, block by block."""
     measures = {side: dict.fromkeys(("words", "tokens", "longest"), 0) for side in SIDES}
     with (
         pa.OSFile(str(place), "wb") as file,
         pa.ipc.new_stream(file, FEATURES.arrow_schema) as stream,
-        # Arrow leaves the interpreter to the other side meanwhile.
+        # Arrow releases the interpreter lock, so the two sides can overlap.
         ThreadPoolExecutor(len(SIDES)) as pool,
         tqdm(total=size, desc=f"encoding {place.stem}", disable=None, leave=False) as bar,
     ):
@@ -115,12 +116,12 @@ def _encode(
 
 
 class WordEncoder:
-    """Gives the ids that a vocabulary gives, several times as fast.
+    """Returns the same ids as a vocabulary, several times as fast.
 
-    A tokenizer cuts text into words, each with the space before it, and then each word into units
-    without a look at the others. So every different word is encoded once, and the rest is done
-    without a Python object for a word or an id. Text with a run of white space, whose cut depends
-    on what follows, counts as one word.
+    A tokenizer splits text into words, each with the space before it, and then splits each word
+    into units independently of the others. So every distinct word is encoded only once, and the
+    rest needs no Python object per word or id. Text with a run of white space, where the split
+    depends on what follows, is treated as one word.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -150,17 +151,17 @@ class WordEncoder:
 
 
 def _fingerprint(table: pa.Table) -> str:
-    """A digest of the content; the library's own pickles the table, which takes two copies."""
+    """A digest of the content; the library's own pickles the table, making two copies of it."""
     digest = hashlib.blake2b(digest_size=8)
     for column in table.columns:
         for chunk in column.chunks:
             for buffer in chunk.buffers():
-                digest.update(buffer or b"")  # there is none where nothing is missing
+                digest.update(buffer or b"")  # without nulls there is no validity buffer
     return digest.hexdigest()
 
 
 def _measure(measures: dict[str, int], texts: pa.StringArray, ids: pa.ListArray) -> None:
-    """Adds what is in a block."""
+    """Adds a block's counts to the measures."""
     lengths = pc.list_value_length(ids)
     measures["words"] += sum(len(text.split()) for text in texts.to_pylist())
     measures["tokens"] += pc.sum(lengths).as_py() or 0

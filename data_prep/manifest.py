@@ -1,4 +1,4 @@
-"""What went into a prepared folder and what came out: `manifest.json`."""
+"""`manifest.json`: the inputs, settings and results of a prepared folder."""
 
 import hashlib
 import json
@@ -18,13 +18,13 @@ FORMAT = 1
 KIND = "prepared data"
 NAME = "manifest.json"
 DEFINING = ("*.arrow", "tokenizer*.json")
-"""The files that make the data what they are; the rest tells about them."""
+"""The files that constitute the data; the others only describe them."""
 
 Manifest = dict[str, Any]
 
 
 def settings_of(data: Data) -> dict[str, Any]:
-    """The settings that decide what is prepared: all but the place."""
+    """The settings that determine what is prepared: all but the folder."""
     settings = asdict(data)
     del settings["folder"]
     return settings
@@ -33,10 +33,10 @@ def settings_of(data: Data) -> dict[str, Any]:
 def make(
     folder: Path, data: Data, inputs: Mapping[str, str], results: Mapping[str, Any]
 ) -> Manifest:
-    """The manifest of a folder that holds everything else already.
+    """The manifest of a folder that is otherwise complete.
 
-    Its `data_hash` covers the sentences, ids and tokenizers and nothing else: the same data have
-    the same hash wherever they lie and whatever settings led to them.
+    Its `data_hash` covers only the sentences, ids and tokenizers: identical data have the same
+    hash, wherever they are stored and whatever settings produced them.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
@@ -62,12 +62,12 @@ def make(
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Writes the manifest; the folder itself is put in place atomically afterwards."""
+    """Writes the manifest; the folder itself is then moved into place atomically."""
     write_json(folder / NAME, manifest)
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest of a prepared folder, or None where there is no folder or an empty one.
+    """The manifest of a prepared folder, or None if the folder is missing or empty.
 
     Raises:
         UserError: the folder holds something else, which must not be overwritten.
@@ -87,14 +87,14 @@ def read(folder: Path) -> Manifest | None:
 
 
 def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) -> list[str]:
-    """What differs between a prepared folder and what is asked for now, in words."""
+    """Describes how a prepared folder differs from what is now requested."""
     if old["format"] != FORMAT:
         return [f"format {old['format']} -> {FORMAT}"]
     was, now = flat(old["settings"], "data."), flat(settings_of(data), "data.")
     found = [
         f"{key} {_shown(was, key)} -> {_shown(now, key)}"
         for key in dict.fromkeys([*was, *now])
-        # A key that came with a later version, or is gone, changes nothing where it is unused.
+        # A key that another version added or removed makes no difference where it is unset.
         if (was.get(key) or None) != (now.get(key) or None)
     ]
     found += [

@@ -1,4 +1,4 @@
-"""What decides where a sentence pair goes, as numbers, so that no text need be in memory."""
+"""Numeric marks that decide what becomes of a sentence pair, so no text need stay in memory."""
 
 import hashlib
 import re
@@ -17,8 +17,8 @@ from data_prep.pairs import Mask, Pairs, in_blocks, writing
 from nmt.corpora import TAGS
 
 Numbers = NDArray[np.uint64]
-"""The first eight bytes of a text's digest: of a hundred million texts two are taken for the same
-once in some four thousand corpora."""
+"""The first eight bytes of each text's digest: among a hundred million texts, two collide in about
+one corpus in four thousand."""
 
 _ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
 _TAG = re.compile(rf"^{TAGS}\s")
@@ -26,14 +26,14 @@ _NOT_ALPHANUMERIC = re.compile(r"[\W_]")
 
 
 def fold(text: str) -> str:
-    """What two sentences must have in common to count as the same.
+    """The form in which two sentences must agree to count as the same.
 
-    NFKC and case folding, then only letters and digits, and the vowel signs and tone marks of
-    scripts that write them so; a text without any is itself. A tag in front, as that of synthetic
-    sources, is no part of the sentence.
+    NFKC and case folding, then only letters and digits, plus combining vowel signs and tone marks
+    in scripts that use them; a text with none of these is left as it is. A leading tag, such as
+    that of synthetic sources, is not part of the sentence.
     """
     folded = _TAG.sub("", unicodedata.normalize("NFKC", text).casefold())
-    # Most of what goes is ASCII, and this is five times as fast as searching for it.
+    # Most removed characters are ASCII, and this is five times as fast as a regular expression.
     folded = folded.encode().translate(None, _ASCII_SIGNS).decode()
     if not folded.isalnum():
         folded = _NOT_ALPHANUMERIC.sub(_if_letter, folded)
@@ -41,9 +41,9 @@ def fold(text: str) -> str:
 
 
 def _if_letter(found: re.Match[str]) -> str:
-    """The sign, if to leave it out would make another word: in Khmer, not in pointed Hebrew."""
+    """The sign, if omitting it would make another word: so in Khmer, not in pointed Hebrew."""
     sign = found.group()
-    # Classes 10 to 36 are points of Hebrew, Arabic and Syriac, those from 200 on accents.
+    # Combining classes 10 to 36 are Hebrew, Arabic and Syriac points; from 200 on, accents.
     optional = 10 <= unicodedata.combining(sign) <= 36 or unicodedata.combining(sign) >= 200
     if unicodedata.category(sign) not in {"Mn", "Mc"} or optional:
         return ""
@@ -51,12 +51,12 @@ def _if_letter(found: re.Match[str]) -> str:
 
 
 def digest(text: str, seed: int) -> bytes:
-    """Sixteen bytes by which texts are put into an order that a seed chooses."""
+    """Sixteen bytes; sorting texts by them gives an order that depends on the seed."""
     return hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=16).digest()
 
 
 def numbers(texts: Iterable[str], seed: int) -> Numbers:
-    """(N,) numbers that are equal where texts are; in their order digests stand too."""
+    """(N,) numbers, equal for equal texts and ordered as the texts' digests are."""
     leading = b"".join(digest(text, seed)[:8] for text in texts)
     return np.frombuffer(leading, ">u8").astype(np.uint64)
 
@@ -66,10 +66,10 @@ class Marks:
     """The marks of N pairs.
 
     Args:
-        source: (N,) of the folded source.
-        target: (N,) of the folded target.
-        sentence: (N,) of the source as it is.
-        pair: (N,) of both sides as they are.
+        source: (N,) numbers of the folded sources.
+        target: (N,) numbers of the folded targets.
+        sentence: (N,) numbers of the unfolded sources.
+        pair: (N,) numbers of both unfolded sides together.
         filtered: (N,) the first filter that drops the pair, counted from 1; 0 where none does.
     """
 
@@ -81,7 +81,7 @@ class Marks:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], filters: Mapping[str, Predicate], seed: int) -> "Marks":
-        """The marks of some pairs."""
+        """The marks of the given pairs."""
         drops = list(filters.values())
         first = [next((n for n, d in enumerate(drops, 1) if d(*pair)), 0) for pair in pairs]
         return cls(
@@ -94,12 +94,12 @@ class Marks:
 
     @classmethod
     def joined(cls, some: Iterable["Marks"]) -> "Marks":
-        """Those of all pairs of several parts."""
+        """The marks of several parts, concatenated."""
         arrays = (vars(marks).values() for marks in (cls.of([], {}, 0), *some))
         return cls(*map(np.concatenate, zip(*arrays, strict=True)))
 
     def shared_with(self, parts: Sequence[HeldOut], seed: int) -> Mask:
-        """Which pairs have a folded side in common with the held-out parts."""
+        """Which pairs share a folded side with the held-out parts."""
         sources = numbers((fold(text) for part in parts for text in part.sources), seed)
         rows = [row for part in parts for row in part.references]
         targets = numbers((fold(text) for row in rows for text in row if text is not None), seed)
@@ -108,7 +108,7 @@ class Marks:
 
 @dataclass(frozen=True)
 class Gathered:
-    """Pairs in a file, none of them empty on a side, with their marks; and how many were `read`."""
+    """Pairs in a file, none with an empty side, with their marks; and how many were `read`."""
 
     pairs: Pairs
     marks: Marks
@@ -118,7 +118,7 @@ class Gathered:
 def gather(
     path: Path, pairs: Iterable[Pair], filters: Mapping[str, Predicate], seed: int
 ) -> Gathered:
-    """Writes pairs to a file as they come; what comes of them is decided by their marks."""
+    """Streams pairs to a file; their marks later decide which are kept and in which split."""
     read = 0
     marks = []
     with writing(path) as write:

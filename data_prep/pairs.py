@@ -1,4 +1,4 @@
-"""Sentence pairs in a file: texts are read where they lie, however many there are."""
+"""Sentence pairs in a memory-mapped file, so that their number is not limited by memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from data_prep.corpus import Pair
 
 Mask = NDArray[np.bool_]
-"""(N,) which of some pairs are meant."""
+"""(N,) selects some of N pairs."""
 
 BLOCK = 10_000
-"""Pairs that are in memory at once."""
+"""Pairs held in memory at once."""
 
 SCHEMA = pa.schema([("source", pa.string()), ("target", pa.string())])
 
 
 class Pairs:
-    """Some of the sentence pairs of a file that is mapped into memory, in its order.
+    """A selection of the sentence pairs of a memory-mapped file, in file order.
 
     Args:
         blocks: all pairs of the file.
-        chosen: (N,) which of them; all where it is None.
+        chosen: (N,) which of them are selected; None for all.
     """
 
     def __init__(self, blocks: Sequence[pa.RecordBatch], chosen: Mask | None = None) -> None:
@@ -35,7 +35,7 @@ class Pairs:
 
     @classmethod
     def open(cls, path: Path) -> "Pairs":
-        """All pairs of a file that `writing` has made."""
+        """All pairs of a file that `writing` has written."""
         with pa.memory_map(str(path)) as file:
             return cls(pa.ipc.open_stream(file).read_all().to_batches())
 
@@ -51,20 +51,20 @@ class Pairs:
         return Pairs([*self._blocks, *others._blocks], chosen)
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
-        """The chosen pairs, some at once, as columns `source` and `target`."""
+        """The chosen pairs, block by block, as columns `source` and `target`."""
         start = 0
         for block in self._blocks:
             yield block.filter(pa.array(self._chosen[start : start + len(block)]))
             start += len(block)
 
     def only(self, chosen: Mask) -> "Pairs":
-        """Those of all the file's pairs that a mask (N,) chooses, whatever is chosen here."""
+        """A new selection from all the file's pairs by a mask (N,), ignoring the present one."""
         return Pairs(self._blocks, chosen)
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Callable[[Sequence[Pair]], None]]:
-    """A new file, and what adds some pairs to it."""
+    """Opens a new file and yields a function that appends pairs to it."""
 
     def write(pairs: Sequence[Pair]) -> None:
         sides = [[source for source, _ in pairs], [target for _, target in pairs]]
@@ -75,7 +75,7 @@ def writing(path: Path) -> Iterator[Callable[[Sequence[Pair]], None]]:
 
 
 def in_blocks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    """The pairs, so many at once."""
+    """The pairs in lists of at most `BLOCK`."""
     rest = iter(pairs)
     while block := list(islice(rest, BLOCK)):
         yield block

@@ -1,4 +1,4 @@
-"""The stages in order: read, split, train tokenizers, encode, write down what was done."""
+"""The stages in order: read, split, train tokenizers, encode, write the manifest."""
 
 import gc
 import shutil
@@ -32,14 +32,14 @@ Say = Callable[[str], None]
 
 
 def prepare(data: Data, say: Say, fresh: bool = False) -> Path:
-    """Makes the folder that training reads, unless it is there already.
+    """Prepares the folder that training reads, unless it is already up to date.
 
-    It is built beside its place and put there when it is whole. What was there before stays until
-    then.
+    It is built next to its final location and moved there once complete. A previous folder stays
+    in place until then.
 
     Args:
         data: the settings.
-        say: told what was found and done, a line at a time.
+        say: receives progress messages, one line at a time.
         fresh: prepare even if nothing has changed.
 
     Returns:
@@ -49,7 +49,7 @@ def prepare(data: Data, say: Say, fresh: bool = False) -> Path:
         UserError: an input or a setting is wrong, or the folder holds something else.
     """
     if not sys.stderr.isatty():
-        datasets.disable_progress_bars()  # ours hide by themselves
+        datasets.disable_progress_bars()  # ours hide themselves
     folder = Path(data.folder)
     with alone(folder, lambda: say(f"{folder}: another process is preparing it; waiting")):
         return _prepared(folder, data, say, fresh)
@@ -70,7 +70,7 @@ def _prepared(folder: Path, data: Data, say: Say, fresh: bool) -> Path:
         _expect_known(folder, old)
     with errors_named(folder), _replacing(folder) as partial:
         results = _build(partial, data, say)
-        gc.collect()  # Windows keeps a file for as long as it is mapped into memory
+        gc.collect()  # Windows cannot delete a file while it is memory-mapped
         for path in chain(partial.glob("*.pairs"), partial.glob("*.arrow")):
             path.unlink()
         manifest.write(partial, manifest.make(partial, data, inputs, results))
@@ -79,7 +79,7 @@ def _prepared(folder: Path, data: Data, say: Say, fresh: bool) -> Path:
 
 
 def _expect_outside(folder: Path, inputs: Iterable[str]) -> None:
-    """Refuses inputs that would go with the folder when it is made anew."""
+    """Refuses inputs inside the folder, which would be deleted when it is replaced."""
     for path in map(Path, inputs):
         if path.resolve().is_relative_to(folder.resolve()):
             raise UserError(
@@ -89,7 +89,7 @@ def _expect_outside(folder: Path, inputs: Iterable[str]) -> None:
 
 
 def _expect_known(folder: Path, old: manifest.Manifest) -> None:
-    """Refuses to make a folder anew in which a user has laid something."""
+    """Refuses to replace a folder to which a user has added files."""
     known = {manifest.NAME, *old["files"]}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path.relative_to(folder).as_posix() not in known and path.name not in FURNITURE:
@@ -100,13 +100,13 @@ def _expect_known(folder: Path, old: manifest.Manifest) -> None:
 
 
 def _beside(folder: Path) -> tuple[Path, Path]:
-    """Where a folder is built, and where the one it replaces waits."""
+    """Where a folder is built, and where the one that it replaces is kept meanwhile."""
     place = folder.resolve()
     return place.with_name(f".{place.name}.partial"), place.with_name(f".{place.name}.previous")
 
 
 def _recover(folder: Path) -> None:
-    """Clears up after a run that was killed; one between two renames left no folder in place."""
+    """Cleans up after a killed run; if it died between the two renames, restores the old folder."""
     partial, previous = _beside(folder)
     shutil.rmtree(partial, ignore_errors=True)
     if previous.exists() and not folder.exists():
@@ -116,7 +116,7 @@ def _recover(folder: Path) -> None:
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `folder` if nothing goes wrong."""
+    """Yields a new folder that replaces `folder` if nothing goes wrong."""
     partial, previous = _beside(folder)
     partial.mkdir(parents=True)
     try:
@@ -129,7 +129,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
 
 
 def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
-    """Writes everything but the manifest and returns the manifest's findings."""
+    """Writes everything but the manifest and returns the results to record in it."""
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         corpus = sources.read(data, say)
@@ -174,7 +174,7 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
 
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Takes down how long a stage takes."""
+    """Records how long a stage takes."""
     start = perf_counter()
     yield
     seconds[stage] = perf_counter() - start
@@ -183,7 +183,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 def _gather(
     folder: Path, corpus: Corpus, data: Data, filters: Mapping[str, Predicate]
 ) -> list[Gathered]:
-    """The training pairs and the synthetic ones."""
+    """The training pairs and the synthetic pairs."""
     kinds = {"train": corpus.train, "synthetic": sources.read_synthetic(data)}
     parts = []
     for name, pairs in kinds.items():
@@ -212,9 +212,9 @@ def _choose(
     filters: Sequence[str],
     data: Data,
 ) -> tuple[list[Mask], dict[str, int]]:
-    """Which training and synthetic pairs are kept, and the number dropped for each reason so far.
+    """Which training and synthetic pairs are kept, and the number dropped for each reason.
 
-    Of two equal pairs the one that no machine made is kept.
+    Of two equal pairs, a genuine one is kept in preference to a synthetic one.
     """
     train, synthetic = parts
     shared = synthetic.marks.shared_with([splits.validation, splits.test], data.split.seed)
@@ -256,7 +256,7 @@ def _held_out(splits: Splits) -> dict[str, int]:
 
 
 def _say_sample(folder: Path, test: HeldOut, say: Say) -> None:
-    """Shows one test pair and the units it is cut into."""
+    """Shows the subword units of one test pair."""
     for vocabulary, text in zip(
         load_vocabularies(folder), (test.sources[0], test.targets[0]), strict=True
     ):
@@ -265,10 +265,10 @@ def _say_sample(folder: Path, test: HeldOut, say: Say) -> None:
 
 
 def _write_text(folder: Path, name: str, part: HeldOut, data: Data) -> None:
-    """A held-out split as plain text (first references), for other systems to hold out too."""
+    """Writes a held-out split as plain text (first references) for other systems to hold out."""
     sides = {data.source_language: part.sources, data.target_language: part.targets}
     if len(sides) < 2 or any("\n" in text for texts in sides.values() for text in texts):
-        return  # such a sentence is more than a line, and text is not rewritten
+        return  # a sentence with a line break would fill two lines, and text is not rewritten
     for language, texts in sides.items():
         content = "".join(f"{text}\n" for text in texts)
         (folder / f"{name}.{language}").write_bytes(content.encode())

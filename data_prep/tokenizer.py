@@ -1,8 +1,8 @@
-"""Trains subword tokenizers that give any text back exactly.
+"""Trains lossless subword tokenizers: decoding gives any text back exactly.
 
-Text becomes bytes first (each written as one printable character), so that nothing is ever unknown
-and nothing needs normalising. The reserved ids are not "added tokens": a literal `<s>` in the text
-is three characters like any other.
+Text is first converted to bytes (each represented by a printable character), so that nothing is
+ever unknown or needs normalising. The reserved ids are not "added tokens": a literal `<s>` in the
+text is three ordinary characters.
 """
 
 import json
@@ -25,13 +25,13 @@ BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 def train_tokenizers(folder: Path, pairs: Pairs, settings: Tokenizer) -> dict[str, int]:
     """Trains on the pairs, writes the tokenizer files and returns {file name: vocabulary size}.
 
-    A vocabulary is smaller than asked for where the text does not hold enough to merge.
+    A vocabulary is smaller than requested if the text does not contain enough to merge.
     """
     sides = {JOINT: [0, 1]} if settings.joint else dict(zip(SEPARATE, [[0], [1]], strict=True))
     sizes = {}
     for name, columns in sides.items():
         trainer, tokenizer = TRAINERS[settings.kind](settings.vocabulary_size)
-        # Its pattern never joins letters and punctuation, so no learnt unit spells a reserved one.
+        # Its pattern separates letters from punctuation, so no learnt unit equals a reserved one.
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         texts = _texts(pairs, columns)
@@ -68,18 +68,18 @@ def _unigram(size: int) -> tuple[Any, tokenizers.Tokenizer]:
 
 
 def _texts(pairs: Pairs, columns: Sequence[int]) -> Iterator[list[str]]:
-    """One side of the pairs after the other, many texts at once."""
+    """The texts of one side of the pairs, then of the other, in batches."""
     for column in columns:
         for block in pairs.blocks():
             yield block.column(column).to_pylist()
 
 
 def _canonical(vocabulary: list[tuple[str, float]], size: int) -> list[tuple[str, float]]:
-    """The same units whenever the same text was trained on, and no more than asked for.
+    """Makes a trained vocabulary reproducible and no larger than requested.
 
-    The library sums scores in the order of its threads, gives bytes that were pruned or never
-    seen the lowest score plus 0.0001 for each in the order of a hash table, and keeps more units
-    than a small vocabulary has room for.
+    The library sums scores in an order that depends on its threads, gives each byte that was
+    pruned or never seen the lowest score plus another 0.0001 in the order of a hash table, and
+    keeps more units than a small vocabulary has room for.
     """
     reserved, learnt = vocabulary[: len(RESERVED)], vocabulary[len(RESERVED) :]
     lowest = min(score for _, score in learnt)

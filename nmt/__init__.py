@@ -1,4 +1,4 @@
-"""nmt: recurrent neural machine translation with attention, for small corpora and plain CPUs."""
+"""nmt: recurrent neural machine translation with attention, for small corpora and ordinary CPUs."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Command-line words: parsers that fail in one sentence, options of several commands, overrides."""
+"""Command-line parsing: one-sentence errors, options that commands share, and overrides."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -8,18 +8,18 @@ from typing import NoReturn
 from nmt.errors import UserError
 
 Overrides = list[tuple[str, list[str]]]
-"""(dotted key, words after it) in the order given."""
+"""(dotted key, the words after it), in the order given."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence instead of printing the whole usage."""
+    """Reports an error in one sentence instead of printing the whole usage."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see `{self.prog} --help`")
 
 
 class Formatter(argparse.HelpFormatter):
-    """Help with each option's default."""
+    """Formats help with each option's default."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32, width=100)
@@ -31,14 +31,14 @@ class Formatter(argparse.HelpFormatter):
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """The type of an option that takes a whole number from `least` on."""
+    """The type of an option that takes an integer of at least `least`."""
 
     def read(text: str) -> int:
         if not (found := int(text)) >= least:
             raise argparse.ArgumentTypeError(f"expected {least} or more, found {found}")
         return found
 
-    read.__name__ = "int"  # how argparse names what is no number
+    read.__name__ = "int"  # what argparse calls the type in its errors
     return read
 
 
@@ -49,11 +49,11 @@ def positive(text: str) -> float:
     return found
 
 
-positive.__name__ = "float"  # how argparse names what is no number
+positive.__name__ = "float"  # what argparse calls the type in its errors
 
 
 def shard(text: str) -> tuple[int, int]:
-    """The type of an option that takes a part of a whole: 2/4 is the second of four."""
+    """The type of an option that takes one part of several: 2/4 is the second of four."""
     number, _, parts = text.partition("/")
     numbers = number.isdecimal() and parts.isdecimal()
     if not numbers or not 1 <= int(number) <= int(parts):
@@ -62,7 +62,7 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def add_format(parser: Parser) -> None:
-    """What is written for a line."""
+    """Adds the options for the output of each line."""
     parser.add_argument(
         "--format",
         choices=("text", "jsonl"),
@@ -84,7 +84,7 @@ def add_format(parser: Parser) -> None:
 
 
 def add_input(parser: Parser, or_else: str = "") -> None:
-    """What is translated, with what; beside lines of text, something else."""
+    """Adds the options for models and input; `or_else` names other input than lines of text."""
     parser.add_argument(
         "runs",
         type=Path,
@@ -112,13 +112,13 @@ def add_input(parser: Parser, or_else: str = "") -> None:
         action="store_true",
         help="refuse a line that is not UTF-8; else its wrong bytes are read as U+FFFD and counted",
     )
-    # All of the input, and no list of what looks wrong, where a command has no option for that.
+    # Commands without these options read all input and list no suspicious translations.
     parser.set_defaults(shard=None, health=None)
     add_search(parser)
 
 
 def add_paragraphs(parser: Parser) -> None:
-    """Whether lines may hold more than a sentence."""
+    """Adds the option for lines of more than one sentence."""
     parser.add_argument(
         "--paragraphs",
         action="store_true",
@@ -128,7 +128,7 @@ def add_paragraphs(parser: Parser) -> None:
 
 
 def add_search(parser: Parser) -> None:
-    """How translations are searched for, and where."""
+    """Adds the options for the search and the machine."""
     parser.add_argument(
         "--beam-size",
         type=int,
@@ -146,14 +146,14 @@ def add_search(parser: Parser) -> None:
 
 
 def add_threads(parser: Parser) -> None:
-    """How many threads."""
+    """Adds the option for the number of threads."""
     parser.add_argument(
         "--threads", type=at_least(1), metavar="N", help="CPU threads (default: all)"
     )
 
 
 def add_machine(parser: Parser) -> None:
-    """On what, and how exactly, a finished model runs."""
+    """Adds the options for the device and precision that a trained model runs with."""
     add_threads(parser)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
     parser.add_argument(
@@ -164,10 +164,10 @@ def add_machine(parser: Parser) -> None:
 
 
 def read_overrides(words: list[str]) -> Overrides:
-    """`--a.b c d` or `--a.b=c` as (key, words) pairs.
+    """Parses `--a.b c d` or `--a.b=c` to (key, words) pairs.
 
     Raises:
-        UserError: a word that belongs to no key, or a key without a value.
+        UserError: a word belongs to no key, or a key has no value.
     """
     found: Overrides = []
     for word in words:
@@ -185,7 +185,7 @@ def read_overrides(words: list[str]) -> Overrides:
 
 
 def settings_help(words: list[str]) -> Iterator[str]:
-    """A line for every key of the YAML among the words, or of the default kinds without one."""
+    """A help line for every key of the YAML file among the words, or else of the default kinds."""
     from nmt import config, options
 
     files = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]

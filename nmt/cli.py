@@ -1,6 +1,6 @@
-"""The command line: one command for each job. It parses, wires the parts together, and prints.
+"""The command line, with one command per task: parses, wires the parts together and prints.
 
-Only the command that runs imports what it needs, so that `nmt --help` answers at once.
+Each command imports what it needs only when it runs, so that `nmt --help` answers at once.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from nmt.memory import keep_freed_memory
 
 
 def say(line: str) -> None:
-    """Tells the user, on the error stream: standard output is for results alone."""
+    """Prints a message to standard error; standard output is for results only."""
     print(line, file=sys.stderr, flush=True)
 
 
 def _voice() -> Callable[[str], None]:
-    """Of several processes, the first alone tells the user how it goes."""
+    """`say` in the first of several processes; silence in the others."""
     return say if processes.rank() == 0 else lambda line: None
 
 
@@ -78,7 +78,7 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 
 def _take_part(arguments: argparse.Namespace) -> bool:
-    """Makes this process translate its part of the file; whether the whole is there already."""
+    """Sets this process's share of the file; returns whether the whole is already translated."""
     from nmt.decoding.places import is_done
     from nmt.documents.formats import is_document
 
@@ -248,10 +248,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _voice()(f"nmt {command}: interrupted")
         return 130
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         sys.stderr.close()
         return 141
-    except OSError as error:  # a full disk, a folder that may not be written to
+    except OSError as error:  # a full disk, a folder without write permission
         if error.filename is None:
             raise
         say(f"nmt {command}: {error.filename}: {error.strerror}")
@@ -260,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parsed(parser: Parser, words: list[str]) -> tuple[argparse.Namespace, Overrides]:
-    """The options of a command, and the settings given beside its YAML."""
+    """The options of a command, and the overrides of its YAML file."""
     command, *others = words
     if command in CONFIGURABLE and others and others[0].startswith(SECTIONS):
         raise UserError(f"expected the YAML file before the settings, found {others[0]}")

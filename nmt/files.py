@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and their digests."""
+"""Atomic writing, locking and digests of files."""
 
 import hashlib
 import json
@@ -13,20 +13,20 @@ from typing import Any, BinaryIO
 from nmt.errors import UserError
 
 TRY_SECONDS = 60.0
-"""How long is waited for a folder at a time."""
+"""How long each attempt to lock a folder waits."""
 
 
 FAR = 0x7FFFFFF0
-"""A place beyond what is read of a file, where Windows locks a byte."""
+"""An offset beyond what is read of a file, at which a byte is locked on Windows."""
 
 WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds before each further try at a rename that Windows has refused."""
+"""Seconds to wait before each retry of a rename that Windows has refused."""
 
 
 def rename(source: Path, target: Path) -> None:
-    """Gives a file, or a folder, its name in place of a file that has it.
+    """Renames a file or folder, replacing a file that has the name.
 
-    Windows refuses that while another program, such as a virus scanner, looks at it.
+    Windows refuses this while another program, such as a virus scanner, has it open.
     """
     for wait in WAITS if sys.platform == "win32" else ():
         with suppress(PermissionError):
@@ -37,7 +37,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a temporary file beside `path` and renames it once it is on the disk."""
+    """Lets `write` fill a temporary file beside `path`, then syncs it to disk and renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -57,13 +57,13 @@ def alone(
     waiting: Callable[[], object],
     agreed: Callable[[Callable[[], bool]], bool] = lambda enter: enter(),
 ) -> Iterator[None]:
-    """While another process works on the same folder, waits until it is done.
+    """Locks a folder, waiting until no other process works on it.
 
     Args:
-        folder: that is made or changed; the lock lies beside it.
-        waiting: called before it waits.
-        agreed: makes one of several processes try for all, which wait for each other, but not
-            without end: it tries again and again.
+        folder: the folder to be made or changed; the lock lies beside it.
+        waiting: called before waiting.
+        agreed: lets one of several processes try on behalf of all. The others wait for it only for
+            a limited time, so each attempt is short and is repeated.
     """
     with ExitStack() as stack:
 
@@ -83,10 +83,10 @@ def alone(
 
 @contextmanager
 def locked(folder: Path, seconds: float) -> Iterator[None]:
-    """Keeps other processes out of a folder, where its file system can.
+    """Keeps other processes out of a folder, if its file system supports locks.
 
     Raises:
-        TimeoutError: another process was in it for so many seconds.
+        TimeoutError: another process held the lock for that many seconds.
     """
     from filelock import FileLock
 
@@ -94,7 +94,7 @@ def locked(folder: Path, seconds: float) -> Iterator[None]:
     with errors_named(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(place.with_name(f".{place.name}.lock"), fallback_to_soft=False)
-    # Where nothing can be made it may be there already; and some file systems have no locks.
+    # A folder in a read-only place may be complete already; and some file systems have no locks.
     if os.access(place.parent, os.W_OK):
         try:
             lock.acquire(timeout=seconds)
@@ -109,15 +109,15 @@ def locked(folder: Path, seconds: float) -> Iterator[None]:
 
 
 def lock(stream: BinaryIO) -> None:
-    """Keeps other processes from locking a file, for as long as it is open.
+    """Locks a file against other processes for as long as it is open.
 
     Raises:
-        BlockingIOError: one of them has.
+        BlockingIOError: another process has locked it.
     """
     if sys.platform == "win32":
         import msvcrt
 
-        stream.seek(FAR)  # locked bytes cannot be read: one that nobody asks for
+        stream.seek(FAR)  # locked bytes cannot be read, so lock one that nobody reads
         try:
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
         except PermissionError:
@@ -129,7 +129,7 @@ def lock(stream: BinaryIO) -> None:
 
 
 def expect_closed(path: Path) -> None:
-    """Refuses a file that Windows would not let us replace in the end."""
+    """Refuses a file that Windows would not let us replace later."""
     if sys.platform == "win32" and path.exists():
         try:
             path.open("ab").close()
@@ -141,7 +141,7 @@ def expect_closed(path: Path) -> None:
 
 @contextmanager
 def errors_named(path: Path | None) -> Iterator[None]:
-    """Gives the system's errors the name of the file that they are about: a full disk has none."""
+    """Adds the file name to system errors that have none, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -151,7 +151,7 @@ def errors_named(path: Path | None) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically, with the line ends that the text has."""
+    """Writes a text file atomically, keeping the text's line endings."""
     write_atomically(path, lambda file: file.write_bytes(text.encode()))
 
 
@@ -164,7 +164,7 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        UserError: no such file, or not JSON.
+        UserError: the file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

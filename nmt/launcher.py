@@ -1,8 +1,8 @@
-"""Starts the processes of one machine and watches over them, in torchrun's manner.
+"""Starts and supervises the processes on one machine, in the manner of torchrun.
 
-Why not Lightning's launcher or torchrun: the one starts the others only when training begins,
-after the first has made the folder ready, and when one dies it kills itself without a word; the
-other adds a report and a traceback to every end, and kills half a minute after a signal.
+Why not Lightning's launcher or torchrun itself: Lightning starts the other processes only when
+training begins, after the first has prepared the folder, and kills itself silently when one dies;
+torchrun adds a report and a traceback to every exit, and kills half a minute after a signal.
 """
 
 import os
@@ -18,24 +18,24 @@ from nmt.errors import UserError
 from nmt.processes import ENDINGS, LOST, LOST_STATUS, OWN, Lost
 
 GRACE = 20.0
-"""Seconds that the others have to end by themselves when one has died."""
+"""Seconds for the others to end by themselves after one has died."""
 
 POLL = 0.1
-"""Seconds between two looks."""
+"""Seconds between polls."""
 
 
 def in_processes(count: int, words: Sequence[str], work: Callable[[], object]) -> None:
-    """Does the work, in so many processes if it is more than one.
+    """Does the work in this process, or in several.
 
     Args:
-        count: processes, if torchrun has not started this one already.
-        words: the command line, which each of them runs and comes here again.
+        count: how many processes, unless torchrun has started this one already.
+        words: the command line; each started process runs it and thus calls this function again.
         work: what they do together.
 
     Raises:
-        UserError: torchrun has started another number of them.
-        Lost: one of them died.
-        SystemExit: they ended with another status than 0.
+        UserError: torchrun has started a different number of processes.
+        Lost: a process died.
+        SystemExit: they ended with a status other than 0.
     """
     if (world := processes.world()) > 1 and count not in (1, world):
         raise UserError(
@@ -55,23 +55,23 @@ def in_processes(count: int, words: Sequence[str], work: Callable[[], object]) -
 
 
 class _Processes:
-    """So many processes with the same command line."""
+    """Several processes with the same command line."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.started: list[subprocess.Popen[bytes]] = []
-        self.ended: dict[int, int] = {}  # rank to status, in the order of their ends
+        self.ended: dict[int, int] = {}  # rank to exit status, in the order they ended
         self.asked: int | None = None
 
     def run(self, words: Sequence[str]) -> int:
-        """Their common exit status."""
+        """Runs the processes; returns their common exit status."""
         from torch import get_num_threads
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-        # The address book of the group is kept here, so that it outlives any of the processes,
-        # and the system chooses a free port.
+        # The group's rendezvous store is kept here, so that it outlives any of the processes; port
+        # 0 lets the system choose a free one.
         book = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-        book.add(LOST, 1)  # it is told here, where more is known
+        book.add(LOST, 1)  # silences this message there: more is known here
         common = {
             "WORLD_SIZE": self.count,
             "LOCAL_WORLD_SIZE": self.count,
@@ -97,7 +97,7 @@ class _Processes:
         return self._status()
 
     def _start(self, words: Sequence[str], place: dict[str, str]) -> None:
-        # In a session of its own: Ctrl-C reaches it from here, once.
+        # In a session of its own, so that Ctrl-C reaches it only once, through `_pass_on`.
         command = [sys.executable, "-P", "-m", "nmt.cli", *words]
         environment = os.environ | place
         self.started.append(subprocess.Popen(command, env=environment, start_new_session=True))
@@ -105,11 +105,11 @@ class _Processes:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self.asked = number
         for process in self.started:
-            process.send_signal(number)  # to one that has ended it does nothing
+            process.send_signal(number)  # does nothing if it has ended
 
     def _watch(self) -> None:
-        """Waits until all have ended, and not for long once one has died."""
-        quiet = {0, *(128 + number for number in ENDINGS)}  # how all of them end in agreement
+        """Waits until all have ended, but only `GRACE` seconds once one has died."""
+        quiet = {0, *(128 + number for number in ENDINGS)}  # statuses that all end with together
         until = float("inf")
         while len(self.ended) < self.count:
             time.sleep(POLL)
@@ -126,7 +126,7 @@ class _Processes:
         own = ((rank, it) for rank, it in self.ended.items() if it not in (0, LOST_STATUS))
         rank, status = next(own, (-1, LOST_STATUS if any(self.ended.values()) else 0))
         if status >= 0 and status != LOST_STATUS:
-            return status  # it has said why itself
+            return status  # the process itself has said why
         if self.asked is not None:
             return 128 + self.asked
         if rank < 0:

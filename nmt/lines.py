@@ -1,4 +1,4 @@
-"""Text files line by line, faithfully: N lines in are N lines out, each with its own ending."""
+"""Reads text files faithfully: N lines in give N lines out, each with its own ending."""
 
 import gzip
 import sys
@@ -13,13 +13,13 @@ from nmt.errors import UserError
 from nmt.files import errors_named
 
 PACKED = ".gz"
-"""How the name of a packed file ends."""
+"""The file-name extension of a compressed file."""
 
 
 class Line(NamedTuple):
     """A line's text and its ending: a newline, carriage return and newline, or nothing.
 
-    Where the text is only a part of the line, `around` is all of it.
+    If the text is only part of the line, `around` is the whole line.
     """
 
     text: str
@@ -37,17 +37,17 @@ def read_lines(
 ) -> Iterator[Line]:
     r"""The lines of a binary stream, split at ``\n`` alone.
 
-    Python's own text mode also splits or rewrites other characters that may stand in a sentence,
-    and then the lines of two parallel files no longer match.
+    Python's own text mode also splits at or rewrites other characters that may occur in a sentence,
+    after which the lines of two parallel files no longer correspond.
 
     Args:
         stream: a file opened in binary mode.
         name: its name, for messages.
-        invalid: told the number of each line that is not UTF-8, whose wrong bytes then become
-            U+FFFD; without it the first such line is an error.
+        invalid: called with the number of each line that is not UTF-8, whose invalid bytes then
+            become U+FFFD; without it, the first such line is an error.
 
     Raises:
-        UserError: naming the first line that is not UTF-8.
+        UserError: a line is not UTF-8; the message names it.
     """
     for number, raw in enumerate(stream, start=1):
         ending = next(end for end in (b"\r\n", b"\n", b"") if raw.endswith(end))
@@ -63,7 +63,7 @@ def read_lines(
                 invalid(number)
                 yield Line(text.decode(encoding, errors="replace"), ending.decode("ascii"))
                 continue
-            start = error.start + len(text) - len(error.object)  # a byte order mark is not in it
+            start = error.start + len(text) - len(error.object)  # its object lacks the BOM
             raise UserError(
                 f"{name}, line {number}: expected UTF-8, found the byte 0x{text[start]:02x} "
                 f"at position {start + 1}; convert the file to UTF-8"
@@ -71,18 +71,18 @@ def read_lines(
 
 
 class Invalid:
-    """How many lines are not UTF-8, and which is the first, for `read_lines` to tell."""
+    """Counts the lines that are not UTF-8 and keeps the first; a callback for `read_lines`."""
 
     def __init__(self) -> None:
         self.count, self.first = 0, 0
 
     def __call__(self, number: int) -> None:
-        """Takes the number of one more."""
+        """Records one more such line by its number."""
         self.first = self.first or number
         self.count += 1
 
     def told(self, name: str) -> str:
-        """What the user should know of a file that has such lines."""
+        """The message about a file with such lines."""
         return (
             f"{name}: {self.count:,} lines are not UTF-8, the first is line {self.first:,}: wrong "
             "bytes were read as U+FFFD (--strict refuses them)"
@@ -91,10 +91,10 @@ class Invalid:
 
 @contextmanager
 def reading(path: Path | None) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked if its name ends in `.gz`; None is standard input.
+    """The bytes of a file, decompressed if its name ends in `.gz`; None is standard input.
 
     Raises:
-        UserError: no such file, or one that is not gzip.
+        UserError: the file is missing, or is not gzip.
     """
     if path is None:
         yield sys.stdin.buffer
@@ -106,17 +106,17 @@ def reading(path: Path | None) -> Iterator[BinaryIO]:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UserError(f"{path}: expected a whole gzip file, found other bytes") from None
     except OSError as error:
-        if error.filename != str(path):  # of another file that is open meanwhile
+        if error.filename != str(path):  # about another file that is open meanwhile
             raise
         reason = (error.strerror or "cannot be read").lower()
         raise UserError(f"{path}: expected a text file here ({reason})") from None
 
 
 def each_text(path: Path) -> Iterator[str]:
-    """The lines of a text file without their endings; a name that ends in `.gz` is unpacked.
+    """The lines of a text file without their endings; a `.gz` file is decompressed.
 
     Raises:
-        UserError: no such file, not UTF-8, or not gzip.
+        UserError: the file is missing, not UTF-8, or not gzip.
     """
     with errors_named(path), reading(path) as stream:
         for line in read_lines(stream, str(path)):
@@ -129,10 +129,10 @@ def read_texts(path: Path) -> list[str]:
 
 
 def read_parallel(first: Path, *others: Path) -> list[list[str]]:
-    """The lines of text files that have a line for each line of the first.
+    """The lines of text files, all of which have as many as the first.
 
     Raises:
-        UserError: as `read_texts`; one has more lines, or fewer.
+        UserError: as for `each_text`, or the numbers of lines differ.
     """
     texts = [read_texts(path) for path in (first, *others)]
     for path, found in zip(others, texts[1:], strict=True):
@@ -145,5 +145,5 @@ def read_parallel(first: Path, *others: Path) -> list[list[str]]:
 
 
 def one_line(text: str) -> str:
-    """The text with line breaks replaced by spaces, so that it takes exactly one line."""
+    """The text with line breaks replaced by spaces, so that it fits on one line."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

@@ -1,4 +1,4 @@
-"""The memory of this machine: how much is free, and an allocator that keeps what is freed."""
+"""Memory of this machine: how much is free, and an allocator that keeps freed memory."""
 
 import ctypes
 import sys
@@ -7,16 +7,16 @@ from pathlib import Path
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 KEPT = 256 << 20
-"""Bytes that stay with the process when they are free at the heap's end."""
+"""Free bytes at the end of the heap that the process may keep."""
 LARGEST_ON_HEAP = 32 << 20
-"""Bytes of the largest block that comes from the heap: the most that glibc takes."""
+"""Size in bytes of the largest block allocated on the heap: the maximum that glibc accepts."""
 
 
 def keep_freed_memory() -> None:
-    """Lets the heap keep its end instead of giving it back after every batch.
+    """Makes the heap keep freed memory at its end instead of returning it after every batch.
 
-    Every page that comes back from the system is zeroed and mapped first, which takes 6 to 8 %
-    of a training step. What a process holds at its peak does not change. Only glibc has this.
+    The system zeroes and maps every page that it hands out again, which takes 6 to 8 % of a
+    training step. Peak memory does not change. Only glibc supports this.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if mallopt := getattr(library, "mallopt", None):
@@ -25,9 +25,9 @@ def keep_freed_memory() -> None:
 
 
 def free(device: str) -> float:
-    """Bytes that are free for this process.
+    """Bytes available to this process.
 
-    A container has less than its machine: the limits of all control groups above count.
+    A container may have less than its machine: the limits of all enclosing control groups count.
 
     Args:
         device: cpu or cuda.
@@ -42,7 +42,7 @@ def free(device: str) -> float:
 
 
 def _groups(table: Path, root: Path = Path("/sys/fs/cgroup")) -> Iterator[float]:
-    """What is free below the limit of each control group, of either version."""
+    """Bytes left below the limit of each control group, version 1 or 2."""
     if not table.exists():
         return
     for line in table.read_text().splitlines():
@@ -65,10 +65,10 @@ def _left(group: Path, limit: str, usage: str) -> Iterator[float]:
     try:
         allowed, used = (group / limit).read_text().strip(), int((group / usage).read_text())
         rows = (line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # the root has none, and a container may not see its own
+    except (OSError, ValueError):  # the root has no limit; a container may not see its own
         return
     if allowed.isdecimal():  # else "max"
-        # Pages of files are given back when memory is asked for.
+        # Cached file pages are reclaimed when memory is needed.
         cached = sum(
             int(row[1]) for row in rows if row[0] in ("inactive_file", "total_inactive_file")
         )

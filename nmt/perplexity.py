@@ -1,11 +1,11 @@
-"""Perplexity of a loss, however large: of a model that has learnt nothing, too."""
+"""Perplexity from a loss, however large, even that of a model that has learnt nothing."""
 
 import math
 
 MOST_NATS = 700
-"""Whose exponential is still a number."""
+"""A loss whose exponential is still finite."""
 
 
 def perplexity(loss: float) -> float:
-    """Of a loss in nats a token; infinite where that overflows."""
+    """The perplexity for a loss in nats per token; infinite from `MOST_NATS` on."""
     return math.exp(loss) if loss < MOST_NATS else math.inf

@@ -1,7 +1,7 @@
-"""Several processes as one: which of them this is, what all know, and how they end together.
+"""Coordination of several processes: their ranks, shared values and common end.
 
-Whoever starts them, `nmt.launcher` on one machine or torchrun on several, tells each its place by
-the environment.
+Their starter (`nmt.launcher` on one machine, torchrun on several) gives each its rank through
+environment variables.
 """
 
 import io
@@ -18,13 +18,13 @@ from nmt.errors import UserError
 Made = TypeVar("Made")
 
 SILENCE = timedelta(minutes=10)
-"""The longest that one waits for another, which may be validating or saving, before it gives up."""
+"""How long a process waits for another, which may be validating or saving, before it gives up."""
 
 LONG_SILENCE = timedelta(days=7)
-"""The same where all first do their part; torchrun watches over them meanwhile."""
+"""The same where each first does its whole part, under torchrun's supervision."""
 
 LOST_STATUS = 75
-"""What a process ends with that has lost another: EX_TEMPFAIL of sysexits.h, try again."""
+"""Exit status of a process that has lost another: EX_TEMPFAIL of sysexits.h, "try again"."""
 
 LOST = (
     "another process died or cannot be reached: see its messages; the same command goes on from "
@@ -32,28 +32,28 @@ LOST = (
 )
 
 OWN = "nmt"
-"""The name of a group that `nmt.launcher` has started."""
+"""The run id of a group that `nmt.launcher` has started."""
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
-"""What asks for an end."""
+"""Signals that request an end."""
 
 PARENT = os.getppid()
 
 
 class Lost(UserError):
-    """Another process is gone, so that this one cannot go on."""
+    """Another process is gone, so this one cannot continue."""
 
 
 class _Joined:
-    """The numbers that all processes can read and write, by name, from when they have met."""
+    """Holds the key-value store that all processes share once they have joined."""
 
     store: Any = None
 
 
 def open_streams() -> None:
-    """Makes the three streams ready, also of a process that has none, as some daemons.
+    """Sets up the three standard streams, even in a process without them, such as a daemon.
 
-    What goes to a file or a pipe is UTF-8, also where the system has other ideas.
+    Output to a file or a pipe is UTF-8, whatever the system's default encoding.
     """
     for name, flags in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -68,39 +68,39 @@ def open_streams() -> None:
 
 
 def world() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def rank() -> int:
-    """Which of them this one is, from 0, the one that speaks and writes."""
+    """The rank of this process; rank 0 is the one that reports and writes."""
     return int(os.environ["RANK"]) if world() > 1 else 0
 
 
 def here() -> int:
-    """How many of them are on this machine."""
+    """The number of processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
 
 
 def is_own() -> bool:
-    """Whether it was `nmt.launcher` that started this process."""
+    """Whether `nmt.launcher` started this process."""
     return os.environ.get("TORCHELASTIC_RUN_ID") == OWN
 
 
 def is_orphan() -> bool:
-    """Whether this is one of several and who watched over it is gone."""
+    """Whether this is one of several processes and their supervisor is gone."""
     return world() > 1 and "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != PARENT
 
 
 @contextmanager
 def together(silence: timedelta = SILENCE) -> Iterator[None]:
-    """Joins the processes, if there are several, for as long as the context lasts.
+    """Joins the processes, if there are several, for the duration of the context.
 
     Args:
-        silence: the longest that one waits for another.
+        silence: how long one waits for another.
 
     Raises:
-        Lost: another has died, or was not heard of for that long.
+        Lost: another has died, or has not been heard from for that long.
     """
     if world() == 1:
         yield
@@ -108,7 +108,7 @@ def together(silence: timedelta = SILENCE) -> Iterator[None]:
     from torch import cuda, distributed
     from torch.distributed.rendezvous import rendezvous
 
-    # Tensors on the processor go by gloo on every machine: numbers, objects.
+    # CPU tensors (numbers, objects) always go through gloo.
     on_gpu = cuda.is_available() and distributed.is_nccl_available()
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     try:
@@ -121,19 +121,19 @@ def together(silence: timedelta = SILENCE) -> Iterator[None]:
         raise Lost(f"the {world()} processes expected to meet, and have not: {reason}") from None
     _Joined.store = store
     if (local := int(os.environ["LOCAL_RANK"])) < cuda.device_count():
-        cuda.set_device(local)  # one process a device
+        cuda.set_device(local)  # one process per device
     try:
         yield
         distributed.destroy_process_group()
     except RuntimeError as error:
-        # gloo raises plain RuntimeErrors, out of any backward pass too.
+        # gloo raises plain RuntimeErrors, even from within a backward pass.
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
             raise Lost(LOST) from None
         raise
 
 
 def agreed(make: Callable[[], Made]) -> Made:
-    """What process 0 makes, in all of them, which wait for it; its mistake is that of all."""
+    """Runs `make` in process 0 and returns its result, or raises its UserError, in all of them."""
     if world() == 1:
         return make()
     import torch
@@ -152,7 +152,7 @@ def agreed(make: Callable[[], Made]) -> Made:
 
 
 def meet() -> None:
-    """Waits until all of them are here."""
+    """Waits until all processes have arrived here."""
     _reduced((0.0,), "SUM")
 
 
@@ -182,8 +182,10 @@ def _reduced(numbers: tuple[float, ...], how: str) -> list[float]:
 
 
 def leave(status: int) -> NoReturn:
-    """Ends this process. Of several, one ends at once: all is written, and to take the interpreter
-    down around gloo's threads aborts it now and then."""
+    """Exits; with several processes, without finalising the interpreter.
+
+    All output is written by then, and finalisation alongside gloo's threads sometimes aborts.
+    """
     if world() == 1:
         sys.exit(status)
     sys.stdout.flush()
@@ -192,10 +194,10 @@ def leave(status: int) -> NoReturn:
 
 
 def is_first_to_say(sentence: str) -> bool:
-    """Whether no other process has said this: what all of them find is told once."""
+    """Whether no other process has said this, so that a common finding is reported only once."""
     if _Joined.store is None:
         return True
     try:
         return bool(_Joined.store.add(sentence, 1) == 1)
-    except RuntimeError:  # who kept the account is gone
+    except RuntimeError:  # the process that held the store is gone
         return True

@@ -1,4 +1,4 @@
-"""A recipe for a corpus: settings by its size, and the reason for each.
+"""A recipe for a corpus: settings chosen by its size, with the reason for each.
 
 The rules follow Sennrich and Zhang 2019 (small vocabularies, small batches, tied embeddings, strong
 dropout and word dropout where there is little text) and our own runs; see LOG.md.
@@ -15,14 +15,14 @@ from nmt.schema import Settings
 
 @dataclass(frozen=True)
 class Facts:
-    """What a recipe depends on, all of it of the training split.
+    """The facts about the training split that a recipe depends on.
 
     Args:
-        pairs: sentence pairs.
-        words: of the target side, cut at white space; of languages that write none, an estimate.
-        types: different ones among them.
-        growth: new ones that each further 1,000 words bring, over the second half of the text.
-        longest: tokens of the longest sentence of either side.
+        pairs: the number of sentence pairs.
+        words: target-side words, split at white space; estimated for languages without spaces.
+        types: distinct words among them.
+        growth: new types per 1,000 further words, over the second half of the text.
+        longest: the number of tokens of the longest sentence of either side.
     """
 
     pairs: int
@@ -32,7 +32,7 @@ class Facts:
     longest: int
 
     def told(self) -> str:
-        """For people."""
+        """The facts in words."""
         return (
             f"{self.pairs:,} pairs, {self.words:,} target words, {self.types:,} different ones; "
             f"1,000 more words bring {self.growth:.0f} new ones; the longest sentence has "
@@ -49,13 +49,13 @@ class Choice:
 
 
 Recipe = dict[str, Any]
-"""Sections, values, and choices."""
+"""Nested sections of plain values and choices."""
 
 Rung = tuple[float, Any]
 
 
 def _of(size: float, *rungs: Rung) -> Any:
-    """What stands beside the first limit that the size is below."""
+    """The value of the first (limit, value) whose limit exceeds the size."""
     return next(value for limit, value in rungs if size < limit)
 
 
@@ -63,14 +63,14 @@ EVER = float("inf")
 
 
 def data_choices(facts: Facts, tokenizer: Settings) -> Recipe:
-    """The tokenizer's section, laid over what was prepared."""
+    """The tokenizer section: the prepared settings with a vocabulary size for this corpus."""
     size = _of(facts.words, (2e5, 2000), (2e6, 4000), (2e7, 8000), (EVER, 16000))
     why = f"{facts.words:,} target words: a unit must be seen often enough to be learnt"
     return {"tokenizer": {**tokenizer, "vocabulary_size": Choice(size, why)}}
 
 
 def model_choices(facts: Facts, passes: float) -> Recipe:
-    """The model: as wide as the corpus feeds, as noisy as it is read again."""
+    """The model: its width grows with the corpus, its dropout with the number of passes."""
     width, state = _of(facts.pairs, (1e6, (256, 384)), (5e6, (384, 512)), (EVER, (512, 1024)))
     again = f"each pair is read {passes:.1f} times"
     dropout = _of(passes, (3, 0.1), (6, 0.2), (EVER, 0.3 if facts.pairs >= 2e4 else 0.4))
@@ -93,13 +93,13 @@ def model_choices(facts: Facts, passes: float) -> Recipe:
 
 
 def most_passes(pairs: int) -> int:
-    """Epochs after which more of them bring little, or harm."""
+    """The number of epochs after which further ones bring little, or do harm."""
     most: int = _of(pairs, (2e4, 40), (6e4, 18), (2e5, 10), (1e6, 5), (EVER, 3))
     return most
 
 
 def training_choices(facts: Facts, passes: float, updates_an_epoch: int) -> Recipe:
-    """The schedule, for a number of passes over the data that may be less than one."""
+    """The training schedule for a number of passes over the data, possibly less than one."""
     steps = max(1, round(passes * updates_an_epoch))
     every = max(1, min(updates_an_epoch, steps // 8))
     steps = steps // every * every  # training ends with a validation
@@ -130,11 +130,11 @@ def plain(recipe: Any) -> Any:
 
 
 COLUMN = 40
-"""Where a reason begins."""
+"""The column where reasons begin."""
 
 
 def written(recipe: Recipe, heading: list[str]) -> str:
-    """A YAML file with a comment for each choice."""
+    """The recipe as a YAML file with a comment for each choice."""
     return "".join(f"{line}\n" for line in [*(f"# {line}" for line in heading), *_lines(recipe)])
 
 

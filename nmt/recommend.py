@@ -1,4 +1,4 @@
-"""`nmt recommend`: reads a prepared corpus, times an update, and writes a recipe for both."""
+"""`nmt recommend`: writes a recipe for a prepared corpus and the measured time of an update."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterable
@@ -19,15 +19,15 @@ from nmt.vocab import load_vocabularies
 Say = Callable[[str], None]
 
 LONGEST_MEAN, USUAL_MEAN = 12, 6
-"""Letters of a word, its space counted, in any language that writes spaces, and in most of them;
-where they are more than the former, words are not what stands between spaces."""
+"""Letters per word, including its space: an upper bound for languages that write spaces, and a
+typical value. Where the mean exceeds the bound, words are not delimited by spaces."""
 
 
 def recommend(arguments: Namespace, show: Say, say: Say) -> None:
-    """Writes the YAML, or shows it.
+    """Writes the recipe as YAML, or shows it.
 
     Raises:
-        UserError: no prepared data, or a file that is there already.
+        UserError: there are no prepared data, or the output exists already.
     """
     folder, output = arguments.data, arguments.output
     if output and output.exists():
@@ -66,7 +66,7 @@ def recommend(arguments: Namespace, show: Say, say: Say) -> None:
 
 
 def facts_of(train: datasets.Dataset, prepared: dict[str, Any]) -> Facts:
-    """Reads the training split once, for its words."""
+    """Gathers the facts from the training split and the manifest."""
     texts = train["target"]
     first, half = _types(texts[: len(texts) // 2])
     every, words = _types(texts)
@@ -81,7 +81,7 @@ def facts_of(train: datasets.Dataset, prepared: dict[str, Any]) -> Facts:
 
 
 def _types(texts: Iterable[str]) -> tuple[set[str], int]:
-    """The different words of some texts, and the number of all."""
+    """The distinct words of some texts, and the number of all words."""
     types: set[str] = set()
     words = length = 0
     for text in texts:
@@ -97,7 +97,7 @@ def _recipe(
 ) -> Recipe:
     settings = prepared["settings"]
     data = {**settings, **recipes.data_choices(facts, settings["tokenizer"])}
-    if recipes.plain(data) != settings:  # what is prepared stays as it is
+    if recipes.plain(data) != settings:  # keep the prepared folder unchanged
         taken = folder.name == name
         folder = folder.with_name(f"{name}-recommended" if taken else name)
     return {
@@ -112,7 +112,7 @@ def _recipe(
 
 
 def _measure(recipe: Recipe, folder: Path, dataset: datasets.DatasetDict) -> tuple[float, int]:
-    """Seconds an update, and updates an epoch, with the tokenizers that are there."""
+    """Seconds per update and updates per epoch, with the existing tokenizers."""
     settings = config.from_dict(recipes.plain(recipe), "the recommended configuration")
     model = checkpoint.build_model(settings, *load_vocabularies(folder))
     data = TranslationData(dataset, settings.training.batch_tokens, settings.training.seed)

@@ -1,13 +1,13 @@
-"""What scripts differ in, where lengths and words are counted; codes of languages."""
+"""Differences between scripts that matter when counting letters and words; language codes."""
 
 import re
 
 LETTERS_A_SIGN = 3
-"""Letters that a character of Han, kana or Hangul stands for, near enough: it writes a syllable
-or a word."""
+"""Approximate number of letters that a Han, kana or Hangul character, which writes a syllable or a
+word, counts for."""
 
 MARGIN = 10
-"""Letters added to each of two lengths, so that short texts do not seem to differ much."""
+"""Letters added to both lengths, so that short texts do not appear to differ much."""
 
 _SIGN = re.compile(
     "[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -22,7 +22,7 @@ _UNSPACED = re.compile(
 def letters(text: str) -> int:
     """The length of a text, such that a sentence and its translation are about equally long.
 
-    Counted in characters, good Chinese is a quarter as long as its English.
+    In characters, good Chinese is only a quarter as long as its English translation.
     """
     if text.isascii():
         return len(text)
@@ -30,19 +30,19 @@ def letters(text: str) -> int:
 
 
 def lengths(one: str, other: str) -> tuple[int, int]:
-    """The shorter and the longer of two texts in letters, with a margin, to be compared."""
+    """The lengths of the shorter and the longer text, in letters plus `MARGIN`, for comparison."""
     both = letters(one) + MARGIN, letters(other) + MARGIN
     return min(both), max(both)
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether most letters are of scripts without spaces between words: Han, kana, Thai, Lao,
+    """Whether most letters belong to scripts without spaces between words: Han, kana, Thai, Lao,
     Tibetan, Burmese, Khmer."""
     return 2 * len(_UNSPACED.findall(text)) > sum(map(str.isalpha, text))
 
 
 def same_language(one: str, other: str) -> bool:
-    """Whether two codes, as `de` and `de-AT`, name one language."""
+    """Whether two codes, such as `de` and `de-AT`, denote the same language."""
     return one.replace("_", "-").split("-")[0].lower() == (
         other.replace("_", "-").split("-")[0].lower()
     )

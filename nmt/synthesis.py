@@ -1,4 +1,4 @@
-"""A machine as the teacher: back-translation, self-training and distillation."""
+"""Training on machine translations: back-translation, self-training and distillation."""
 
 import hashlib
 import json
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 NO_TEXT = (".jsonl", ".tsv", ".parquet", ".csv")
-"""Endings of files whose lines are more than a sentence."""
+"""Extensions of files that are not plain text with a sentence per line."""
 
 
 def synthesize(arguments: Namespace, say: Say) -> None:
-    """`nmt synthesize`: plain lines to pairs for `data.synthetic`.
+    """`nmt synthesize`: turns plain lines into pairs for `data.synthetic`.
 
     Raises:
-        UserError: as `nmt translate` does; an output that is not named as JSONL, an input that is
-            no plain text, or a tag that `nmt prepare` would not know.
+        UserError: as for `nmt translate`; or the output's name is not that of a JSONL file, the
+            input is not plain text, or `nmt prepare` would not recognise the tag.
     """
     from nmt.decoding.fields import Whole
     from nmt.decoding.files import stream_translations
@@ -78,12 +78,12 @@ def _check_synthesis(arguments: Namespace) -> None:
 def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     """`nmt distill`: sequence-level knowledge distillation (Kim and Rush 2016).
 
-    The training sources are translated by the teachers; the pairs are prepared beside the real
-    ones, in a folder of their own with the same validation and test splits; and the student of
-    the configuration is trained on both. What an earlier call has finished is not done again.
+    The teachers translate the training sources; these pairs are prepared together with the real
+    ones in a separate folder with the same validation and test splits; and the student of the
+    configuration is trained on both. Steps that an earlier call finished are not repeated.
 
     Raises:
-        UserError: a teacher for other languages, or anything that `nmt prepare` or `nmt train` say.
+        UserError: a teacher is for other languages, or as for `nmt prepare` and `nmt train`.
     """
     from data_prep.pipeline import prepare
     from nmt.decoding.jobs import Job
@@ -110,7 +110,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     made = replace(data, folder=f"{folder}-distilled", synthetic=synthetic)
     prepare(made, say)
     student = replace(config, data=made)
-    # Each process comes here again, past what is done already.
+    # Each started process arrives here too, skipping the finished steps.
     in_processes(
         config.training.processes,
         arguments.words,
@@ -120,7 +120,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
 
 
 def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
-    """Writes the teachers' translations of the training sources, if that is still to be done."""
+    """Writes the teachers' translations of the training sources, unless they exist already."""
     from nmt.data.datamodule import open_dataset
     from nmt.decoding.files import write_pairs
 
@@ -134,7 +134,7 @@ def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
 
 
 def _identity(prepared: Path, job: "Job") -> str:
-    """A digest of all that the translations depend on."""
+    """A digest of everything that the translations depend on."""
     data_hash = read_json(prepared / checkpoint.MANIFEST)["data_hash"]
     content = json.dumps([data_hash, job.described()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]

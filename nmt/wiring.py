@@ -1,4 +1,4 @@
-"""Where training meets decoding and evaluation: the jobs that need more than one of them."""
+"""Tasks that combine training with decoding and evaluation."""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 SHORTLIST_BATCH_TOKENS = 4000
-"""Of a forced pass over the training data: it keeps no gradients, so batches may be large."""
+"""For a forced pass over the training data, which needs no gradients: batches may be large."""
 
 NO_SHORTLIST = "leave --shortlist out, which is learnt from it"
 
 
 def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) -> Path:
-    """Trains with validation BLEU wired in, then draws the curves."""
+    """Trains with validation BLEU (or perplexity) wired in, then plots the curves."""
     import datasets
 
     from nmt.evaluation.callback import ValidationBleu, ValidationPerplexity
@@ -73,14 +73,14 @@ def _draw_curves(folder: Path, say: Say) -> None:
     history = read_json(folder / checkpoint.METRICS)["history"]
     try:
         plot_curves(history, folder / "curves.png")
-    except UserError as error:  # pictures are an extra
+    except UserError as error:  # plotting needs an optional extra
         say(str(error))
 
 
 def train_seeds(
     config: Config, seeds: int, say: Say, fresh: bool, init_from: Path | None
 ) -> list[Path]:
-    """Trains a run for each seed; tells how far apart they are: a smaller gain is none."""
+    """Trains a run per seed and reports their spread; an improvement below it is noise."""
     folders = []
     for seed in range(config.training.seed, config.training.seed + seeds):
         folder = f"{Path(config.training.folder).as_posix()}-seed-{seed}"
@@ -96,7 +96,7 @@ def train_seeds(
 
 
 def run_export(arguments: Namespace, say: Say) -> None:
-    """Writes a bundle; a shortlist needs the run's own training data."""
+    """Writes a bundle; a shortlist requires the run's own training data."""
     from nmt.decoding.export import check_export, export
 
     run = checkpoint.load_run(arguments.run)
@@ -123,7 +123,7 @@ def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
 
 
 def describe(folder: Path) -> Iterator[str]:
-    """What a run's folder holds, line by line."""
+    """The contents of a run's folder, line by line."""
     run = checkpoint.load_run(folder)
     manifest: dict[str, Any] = run.manifest
     best = read_json(folder / checkpoint.METRICS)["validation"]

@@ -1,1 +1,1 @@
-"""The formats in which localisers keep text: what of them is translated, and what must survive."""
+"""Localisation formats: which of their text is translated, and what must be preserved."""

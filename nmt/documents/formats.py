@@ -1,4 +1,4 @@
-"""Which files are documents, and who reads each."""
+"""Which files are documents, and the reader of each format."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +9,12 @@ from nmt.lines import PACKED
 
 
 def is_document(path: Path) -> bool:
-    """Whether a file is read by its format, not line by line."""
+    """Whether a file is read according to its format instead of line by line."""
     return suffix(path) in FORMATS
 
 
 def suffix(path: Path) -> str:
-    """What the format goes by: `.po` of `a.po` and of `a.PO.gz`."""
+    """The extension that identifies the format: `.po` for `a.po` and `a.PO.gz`."""
     name = path.name.lower().removesuffix(PACKED)
     return Path(name).suffix
 
@@ -26,4 +26,4 @@ FORMATS: dict[str, Callable[[Raw], Document]] = {
     ".xliff": xliff.read,
     ".tmx": tmx.read,
 }
-"""By the ending of a file's name."""
+"""The reader of each format, by file extension."""

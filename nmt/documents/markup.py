@@ -1,6 +1,6 @@
-"""XML read safely and written as it was, and the inline elements that stand within its text.
+"""Safe, faithful reading and writing of XML, and the inline elements within its text.
 
-lxml comes with the extra `documents` and is imported when such a file is read.
+lxml comes with the extra `documents` and is imported only when such a file is read.
 """
 
 import re
@@ -24,18 +24,18 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 @dataclass(frozen=True)
 class _Around:
-    """An element that text of the segment stands within."""
+    """An element that encloses text of the segment."""
 
     element: Any
 
 
 @dataclass(frozen=True)
 class Inline:
-    """What an inline element is.
+    """The role of an inline element.
 
     Args:
-        kind: `around` has text of the segment within it, all others are left as they are.
-        pair: attributes of which the first that is there tells what opens and closes together.
+        kind: `around` encloses text of the segment; all others are kept as they are.
+        pair: attributes; the value of the first one present links opening and closing elements.
     """
 
     kind: Literal["around", "open", "close"]
@@ -46,10 +46,10 @@ class Marked:
     """An XML document of any format.
 
     Args:
-        tree: all of it.
-        sources: the elements that are translated.
-        inline: the elements within their text, by name; those that are not named are points.
-        accept: takes such an element and what it has become.
+        tree: the whole document.
+        sources: the elements to translate.
+        inline: the elements within their text, by name; any that are not listed are points.
+        accept: receives each source element and its result.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Marked:
 
         for source, result in zip(self.sources, results, strict=True):
             self.accept(source, result)
-        # "no", which lxml also tells where nothing is said, is the same as nothing.
+        # lxml also reports an absent declaration as "no"; the two mean the same.
         alone = self.tree.docinfo.standalone or None
         content: bytes = etree.tostring(
             self.tree, encoding="UTF-8", xml_declaration=True, standalone=alone
@@ -78,10 +78,10 @@ class Marked:
 
 
 def parse(raw: Raw) -> "_ElementTree":
-    """An XML file as a tree; nothing that it names is fetched or replaced.
+    """Parses an XML file to a tree; nothing that it refers to is fetched or expanded.
 
     Raises:
-        UserError: it is damaged, declares entities, or lxml is not installed.
+        UserError: it is malformed, declares entities, or lxml is not installed.
     """
     try:
         from lxml import etree
@@ -116,7 +116,7 @@ def name_of(element: "_Element") -> str:
 
 
 def children(element: "_Element", *names: str) -> list["_Element"]:
-    """Those of an element's own children that have one of these names, in its namespace."""
+    """An element's direct children with one of these names, in its namespace."""
     return [child for child in element if child.tag in {like(element, name) for name in names}]
 
 
@@ -127,7 +127,7 @@ def like(element: "_Element", name: str) -> str:
 
 
 def insert_after(element: "_Element", name: str) -> "_Element":
-    """A new element after another, laid out as that one is."""
+    """Inserts a new element after another, indented like it."""
     made = _made(element, name)
     made.tail, element.tail = element.tail, _indentation(element)
     element.addnext(made)
@@ -135,7 +135,7 @@ def insert_after(element: "_Element", name: str) -> "_Element":
 
 
 def insert_before(element: "_Element", name: str) -> "_Element":
-    """A new element in front of another, laid out as that one is."""
+    """Inserts a new element before another, indented like it."""
     made = _made(element, name)
     made.tail = _indentation(element)
     element.addprevious(made)
@@ -143,7 +143,7 @@ def insert_before(element: "_Element", name: str) -> "_Element":
 
 
 def append(parent: "_Element", name: str) -> "_Element":
-    """A new element at the end of its parent, laid out as its siblings are."""
+    """Appends a new element to a parent, indented like its siblings."""
     if len(parent):
         return insert_after(parent[-1], name)
     made = _made(parent, name)
@@ -158,7 +158,7 @@ def _made(beside: "_Element", name: str) -> "_Element":
 
 
 def _indentation(element: "_Element") -> str | None:
-    """White space in front of an element."""
+    """The white space before an element; None if it is preceded by text."""
     previous, parent = element.getprevious(), element.getparent()
     before = previous.tail if previous is not None else None if parent is None else parent.text
     return None if before and before.strip() else before
@@ -170,25 +170,25 @@ def is_blank(element: "_Element") -> bool:
 
 
 def may_translate(element: "_Element") -> bool:
-    """What the nearest attribute `translate` says, of the element's own or above it."""
+    """Whether the nearest attribute `translate`, on the element or an ancestor, allows it."""
     around = [element, *element.iterancestors()]
     return next((e.get("translate") for e in around if e.get("translate")), "yes") != "no"
 
 
 def keeps_space(element: "_Element") -> bool:
-    """What the nearest attribute `xml:space` says, of the element's own or above it."""
+    """Whether the nearest `xml:space`, on the element or an ancestor, is `preserve`."""
     around = [element, *element.iterancestors()]
     return next((e.get(SPACE) for e in around if e.get(SPACE)), "default") == "preserve"
 
 
 def read_text(element: "_Element", inline: Mapping[str, Inline]) -> Iterator[Piece]:
-    """The text of an element, with its inline elements as tags."""
+    """The text of an element, with inline elements as tags."""
     fold = (lambda text: text) if keeps_space(element) else _folded
     yield from _read(element, inline, fold, "")
 
 
 def _folded(text: str) -> str:
-    """A line break that only the file's layout needs is a space."""
+    """Replaces each line break, which here is only layout, and white space around it by a space."""
     return re.sub(r"[ \t\r]*\n\s*", " ", text)
 
 
@@ -217,7 +217,7 @@ def _is_protected(element: "_Element") -> bool:
 
 
 def _bare(element: "_Element") -> "_Element":
-    """A copy of all but the text after it."""
+    """A copy without the text that follows the element."""
     found = deepcopy(element)
     found.tail = None
     return found
@@ -232,7 +232,7 @@ def _empty(element: "_Element") -> "_Element":
 
 
 def _shown(element: "_Element") -> str:
-    """How messages call an element."""
+    """An element as messages show it."""
     name = name_of(element)
     if not name:
         return str(element)
@@ -241,7 +241,7 @@ def _shown(element: "_Element") -> str:
 
 
 def fill(element: "_Element", pieces: Sequence[Piece]) -> None:
-    """Gives an element text with inline elements in place of what it holds."""
+    """Replaces an element's content by text with inline elements."""
     for child in list(element):
         element.remove(child)
     element.text = None
@@ -259,7 +259,7 @@ def fill(element: "_Element", pieces: Sequence[Piece]) -> None:
 
 
 def _append(element: "_Element", text: str) -> None:
-    """Adds text at an element's end."""
+    """Appends text to an element's content."""
     text = _FORBIDDEN.sub("\ufffd", text)
     if len(element):
         element[-1].tail = (element[-1].tail or "") + text

@@ -1,7 +1,7 @@
-"""Tags taken out of a text before it is translated, and put back into its translation.
+"""Removes tags from a text before it is translated and puts them back into its translation.
 
-No model has seen them in training. Where they go is told by attention: a placeholder stands
-before the word that came from the word after it, a pair of tags around what came from within it.
+No model has seen tags in training. Attention decides where they go: a placeholder before the word
+that came from the source word after it, a pair of tags around the words that came from within it.
 """
 
 import re
@@ -17,18 +17,18 @@ _ITEM = re.compile(rf"{MARK}|{WORD.pattern}")
 
 
 class Unplaced(Exception):
-    """A pair of tags that has no place of its own in a translation."""
+    """A pair of tags for which there is no suitable place in a translation."""
 
 
 @dataclass
 class Node:
-    """A tag, or a pair of them and all that stands within.
+    """A tag, or a pair of tags with everything they enclose.
 
     Args:
-        item: its place among the words and tags of its source.
-        close: that of the closing tag.
-        inside: what stands within.
-        place: between which words of the translation it stands, set when that is known.
+        item: index of the (opening) tag among the words and tags of the source.
+        close: index of the closing tag.
+        inside: the enclosed nodes.
+        place: the positions between target words where it starts and ends, set once known.
     """
 
     item: int
@@ -38,10 +38,10 @@ class Node:
 
 
 class Masked:
-    """A segment without its tags: `text` is what is to be translated.
+    """A segment without its tags; `text` is to be translated.
 
     Args:
-        segment: without white space at its ends, and with at least one word.
+        segment: has no leading or trailing white space, and at least one word.
     """
 
     def __init__(self, segment: Segment) -> None:
@@ -49,7 +49,7 @@ class Masked:
         self.items = [match[0] for match in matches]
         ends = [0, *(match.end() for match in matches)]
         starts = [*(match.start() for match in matches), len(segment.text)]
-        # White space before each item, and after the last.
+        # White space before each item and after the last.
         self.gaps = [segment.text[a:b] for a, b in zip(ends, starts, strict=True)]
         self.words = [i for i, item in enumerate(self.items) if item != MARK]
         marks = [i for i, item in enumerate(self.items) if item == MARK]
@@ -64,7 +64,7 @@ class Masked:
             self.spans.append((start, len(self.text)))
 
     def _space(self, left: int, right: int) -> str:
-        """White space between two words, once the tags between them are taken out."""
+        """White space between two words once the tags between them are removed."""
         gaps = self.gaps[left + 1 : right + 1]
         points = [i for i in range(left + 1, right) if self.tags[i].kind == "point"]
         if not points:
@@ -74,10 +74,10 @@ class Masked:
         return " " * (run_on or (any(gaps[:first]) and any(gaps[last:])))
 
     def put_back(self, target: str, aligned: Aligned) -> Segment:
-        """A translation of `text`, with the tags.
+        """A translation of `text` with the tags restored.
 
         Raises:
-            Unplaced: a pair of tags found no place.
+            Unplaced: there is no place for a pair of tags.
         """
         if not self.tags:
             return Segment(target, ())
@@ -87,7 +87,7 @@ class Masked:
             raise Unplaced("tags that stand within so many others") from None
 
     def neighbours(self, item: int, last: int | None = None) -> tuple[int | None, int | None]:
-        """The words before and after an item (or several), by their numbers; None at the ends."""
+        """Numbers of the words before and after an item (or several); None at the ends."""
         before = sum(word < item for word in self.words)
         after = sum(word <= (item if last is None else last) for word in self.words)
         return before - 1 if before else None, after if after < len(self.words) else None
@@ -107,7 +107,7 @@ class Masked:
 
 
 class _Placement:
-    """Finds the places of a masked segment's tags in one translation."""
+    """Places a masked segment's tags in one translation."""
 
     def __init__(self, masked: Masked, target: str, aligned: Aligned) -> None:
         self.masked = masked
@@ -130,7 +130,7 @@ class _Placement:
         return Segment(text, tuple(self.masked.tags[item] for _, item in order))
 
     def _place(self, nodes: Sequence[Node], low: int, high: int) -> None:
-        """Finds places between two words; pairs come first, for a placeholder fits anywhere."""
+        """Finds places between two words; pairs come first, as a placeholder fits anywhere."""
         taken: list[Span] = []
         for node in nodes:
             words = self._words(node)
@@ -142,13 +142,13 @@ class _Placement:
             if not self._words(node):
                 at = min(max(self._anchor(node), low), high)
                 for start, end in taken:
-                    if start < at < end:  # it stood outside that pair, and so it shall
+                    if start < at < end:  # it was outside that pair and must stay outside
                         at = start if at - start <= end - at else end
                 node.place = at, at
                 self._place(node.inside, at, at)
 
     def _words(self, node: Node) -> range:
-        """The words within a pair, by their numbers."""
+        """Numbers of the source words within a pair."""
         if node.close is None:
             return range(0)
         (_, first), (last, _) = (self.masked.neighbours(i) for i in (node.item, node.close))
@@ -165,11 +165,11 @@ class _Placement:
         return inside[0], inside[-1] + 1
 
     def _anchor(self, node: Node) -> int:
-        """Before which word of the translation stands what stood alone."""
+        """Number of the target word before which a node without words is placed."""
         masked, tag = self.masked, self.masked.tags[node.item]
         last = node.item if node.close is None else node.close
         left, right = masked.neighbours(node.item, last)
-        with_its_word = tag.kind == "open" and tag.pair is None  # the letter of a menu's entry
+        with_its_word = tag.kind == "open" and tag.pair is None  # a menu accelerator
         if left is None and not with_its_word:
             return 0
         if right is None:
@@ -181,7 +181,7 @@ class _Placement:
         return self.outcome[left] + 1 if follows and left is not None else self.outcome[right]
 
     def _between(self, place: int, tags: Sequence[int]) -> str:
-        """What stands before a word of the translation: tags, with white space around them."""
+        """What precedes a word of the translation: tags with the white space around them."""
         own = self._own(place)
         if not tags:
             return own or ""
@@ -198,7 +198,7 @@ class _Placement:
         return "".join(gap + MARK for gap in gaps[:-1]) + gaps[-1]
 
     def _own(self, place: int) -> str | None:
-        """White space of the translation before a word; None before the first, after the last."""
+        """The translation's white space before a word; None before the first and after the last."""
         if not 0 < place < len(self.spans):
             return None
         return self.target[self.spans[place - 1][1] : self.spans[place][0]]
@@ -207,13 +207,13 @@ class _Placement:
         return place in (0, len(line) - 1) or self.masked.tags[line[place]].kind == "point"
 
     def _zone(self, line: Sequence[int], first: bool, last: bool, own: str | None) -> Iterator[str]:
-        """White space from one word or placeholder to the next, tags between them included.
+        """The gaps from one word or placeholder to the next, around the tags between them.
 
         Args:
-            line: both of them, and what takes no room between them, as items of the source.
-            first: it begins with a word of the translation, or its beginning.
-            last: it ends with a word of the translation, or its end.
-            own: the translation's own white space between its words here; None at its ends.
+            line: the two and the zero-width tags between them, as items of the source.
+            first: the line begins with a target word or the beginning of the translation.
+            last: the line ends with a target word or the end of the translation.
+            own: the translation's white space between its words here; None at its ends.
         """
         gaps = [self.masked.gaps[item] for item in range(line[0] + 1, line[-1] + 1)]
         as_it_was = all(b == a + 1 for a, b in pairwise(line))
@@ -233,7 +233,7 @@ class _Placement:
         if first:  # before a placeholder
             same = start >= 0 and self.masked.items[start] == self.masked.items[end - 1]
             return "" if start < 0 else gaps[end] or ("" if same else own)
-        if last:  # after one
+        if last:  # after a placeholder
             stop = end == len(self.masked.items)
             same = not stop and self.masked.items[end] == self.masked.items[start + 1]
             return "" if stop else gaps[start + 1] or ("" if same else own)
@@ -245,7 +245,7 @@ def _largest(row: Sequence[float]) -> int:
 
 
 def _order(nodes: Sequence[Node]) -> Iterator[Span]:
-    """(place, item) of every tag, in the order in which they stand in the translation."""
+    """(place, item) of every tag, in the order of the translation."""
     for node in sorted(nodes, key=lambda node: (node.place[0], _is_wide(node), node.item)):
         yield node.place[0], node.item
         yield from _order(node.inside)

@@ -1,4 +1,4 @@
-"""A segment as the parts that are translated one by one, and as their translations together."""
+"""Splits a segment into parts that are translated separately, and joins their translations."""
 
 import re
 from collections import Counter
@@ -25,10 +25,10 @@ class Part:
     """A line or a sentence of a segment.
 
     Args:
-        before: white space.
-        segment: all but the white space at its ends.
-        after: white space.
-        masked: None where there is no word to translate.
+        before: leading white space.
+        segment: the rest, without white space at its ends.
+        after: trailing white space.
+        masked: None if there is no word to translate.
     """
 
     before: str
@@ -38,7 +38,7 @@ class Part:
 
 
 def parts(segment: Segment, language: str, *, paragraphs: bool) -> list[Part]:
-    """The lines of a segment, or also the sentences of each; none of its text is left out."""
+    """Splits a segment into lines, and with `paragraphs` lines into sentences, losing no text."""
     found: list[Part] = []
     start = 0
     for line in re.split(r"(?<=\n)", segment.text):
@@ -55,7 +55,7 @@ def parts(segment: Segment, language: str, *, paragraphs: bool) -> list[Part]:
 
 
 def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Translated]) -> Result:
-    """A segment's parts, translated, as one again, and whether its tags are what they were."""
+    """Joins the translated parts of a segment and checks that its tags have been preserved."""
     pieces: list[Piece] = []
     plain = last = ""
     fault = None
@@ -63,7 +63,7 @@ def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Transla
         here, text = part.segment, part.segment.text.replace(MARK, "")
         if part.masked is not None:
             text, aligned = next(translated)
-            text = text.replace(MARK, "\ufffd")  # no tag of ours
+            text = text.replace(MARK, "\ufffd")  # not one of our tags
             fault = fault or (None if text.strip() else "expected a translation, found none")
             try:
                 here = part.masked.put_back(text, aligned) if text.strip() else here
@@ -74,12 +74,12 @@ def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Transla
         plain += f"{before}{text}{part.after}"
         last = f"{part.segment.text}{part.after}"
     fault = fault or difference(segment, pieces)
-    # Where tags are wrong, the words alone are what is left to be checked.
+    # If the tags are wrong, only the words are returned, for review.
     return Result([plain] if fault else pieces, fault)
 
 
 def difference(source: Segment, pieces: Iterable[Piece]) -> str | None:
-    """In what the tags of a translation are not those of its source; None if they are."""
+    """How the tags of a translation differ from those of its source; None if they do not."""
     pieces = list(pieces)
     found = Segment.of(pieces)
     wanted, there = (Counter(tag.text for tag in one.tags) for one in (source, found))

@@ -1,4 +1,4 @@
-"""What in a text is no language: placeholders, mark-up, addresses."""
+"""Finds what is not language in a text: placeholders, mark-up, addresses."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MARK = "\ufffc"
-"""Stands in a text for a tag: Unicode's own object replacement character."""
+"""Represents a tag within text: Unicode's object replacement character."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class Rule:
 
     Args:
         pattern: a regular expression.
-        kind: of the tag: see `Tag`.
-        paired: its group `name` tells which opening and closing tags belong together.
-        unnumbered: a pattern of those that mean an argument by their place alone.
+        kind: the kind of the tag: see `Tag`.
+        paired: the pattern's group `name` identifies opening and closing tags that match.
+        unnumbered: a pattern for placeholders that denote an argument by position alone.
     """
 
     pattern: str
@@ -26,7 +26,7 @@ class Rule:
     unnumbered: str | None = None
 
     def ordered(self, text: str) -> bool:
-        """Whether a placeholder means an argument by its place alone."""
+        """Whether a placeholder denotes an argument by position alone."""
         return self.unnumbered is not None and bool(re.fullmatch(self.unnumbered, text))
 
 
@@ -35,7 +35,7 @@ RULES: dict[str, Rule] = {
         r"(?:(?:https?|ftps?|file)://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]}'»”]"
         r"|mailto:[^\s<>\"]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     ),
-    "message": Rule(  # a choice between texts (ICU): to translate them takes more than a sentence
+    "message": Rule(  # an ICU choice between texts, which cannot be translated as one sentence
         r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,"
         r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
     ),
@@ -43,7 +43,7 @@ RULES: dict[str, Rule] = {
         r"\{\{[^{}\n]*\}\}|[$#%]\{[^{}\n]+\}|\{[\w.\[\]]*(?:![rsa])?(?:[:,][^{}\n]*)?\}",
         unnumbered=r"\{(?:![rsa])?(?::.*)?\}",
     ),
-    # The flag "space" is left out: "100 % of" is more common. %1 and %L1 are Qt's.
+    # The flag " " is not supported: "100 % of" is more common. %1 and %L1 are Qt's.
     "printf": Rule(
         r"%%|%(?:\d+\$|\(\w+\))?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[Lqjzt])?"
         r"[diouxXeEfFgGaAcrspn@]|%L?\d{1,2}",
@@ -55,14 +55,14 @@ RULES: dict[str, Rule] = {
         paired=True,
     ),
     "entity": Rule(r"&(?:[A-Za-z][A-Za-z0-9]*|#\d+|#[xX][0-9A-Fa-f]+);"),
-    # The letter that a menu's entry is called by: "&File", "E&xit", "_Open"; not "R&D", "_x_".
+    # Marks the access key of a menu entry: "&File", "E&xit", "_Open"; not "R&D", "_x_".
     "accelerator": Rule(
         r"(?<!\w)&(?=\w)|(?<=[a-z])&(?=[a-z])|(?<=\b[A-Z])&(?=[a-z])|(?<![\w])_(?=[^\W_]+\b)",
         kind="open",
     ),
     "mark": Rule(MARK),
 }
-"""By name, the first that matches wins."""
+"""The rules by name; the first that matches wins."""
 
 _ANY = re.compile(
     "|".join(f"(?P<rule_{name}>{rule.pattern})" for name, rule in RULES.items()), re.DOTALL
@@ -70,6 +70,6 @@ _ANY = re.compile(
 
 
 def find(text: str) -> Iterator[tuple[re.Match[str], Rule]]:
-    """Each placeholder of a text, and its kind."""
+    """Each placeholder in a text, with its rule."""
     for match in _ANY.finditer(text):
         yield match, next(rule for name, rule in RULES.items() if match[f"rule_{name}"] is not None)

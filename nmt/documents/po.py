@@ -1,7 +1,7 @@
-"""PO and POT: the catalogues of gettext.
+"""PO and POT: gettext catalogues.
 
-Entries without a translation get one; those that are translated, fuzzy or obsolete stay.
-polib comes with the extra `documents` and is imported when such a file is read.
+Untranslated entries get a translation; translated, fuzzy and obsolete ones are left unchanged.
+polib comes with the extra `documents` and is imported only when such a file is read.
 """
 
 import codecs
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from polib import POEntry, POFile
 
 Form = int | None
-"""Which plural form of an entry; None is an entry that has no plural."""
+"""The plural form of an entry; None if the entry has no plural."""
 
 PRINTF = {f"{language}-format" for language in ("c", "objc", "python", "php", "perl", "lua")}
-"""Flags of entries that a function like printf reads."""
+"""Flags of entries that a printf-like function formats."""
 
 ENOUGH = 1000
-"""Numbers that show which plural forms a language has, and for how many numbers each."""
+"""Numbers tried to find which plural forms a language has and how many numbers take each."""
 
 
 class Catalogue:
-    """A PO file, and what of it is to be translated."""
+    """A PO file and the segments of it to translate."""
 
     def __init__(self, file: "POFile", raw: Raw) -> None:
         self.file = file
@@ -62,7 +62,7 @@ class Catalogue:
     def _add(self, entry: "POEntry", form: Form, text: str, translation: str) -> None:
         if not translation and text.strip():
             self.places.append((entry, form))
-            # There a percent sign always begins a placeholder: `% f` of "100% fine" is one.
+            # In printf formats, "%" always begins a placeholder: `% f` in "100% fine" is one.
             self.segments.append(Segment.of([text], "%" if PRINTF & set(entry.flags) else ""))
 
     def write(self, results: Sequence[Result]) -> bytes:
@@ -81,10 +81,10 @@ class Catalogue:
 
 
 def read(raw: Raw) -> Catalogue:
-    """Understands a PO file.
+    """Parses a PO file.
 
     Raises:
-        UserError: it is damaged, or polib is not installed.
+        UserError: it is malformed, or polib is not installed.
     """
     try:
         import polib
@@ -94,8 +94,8 @@ def read(raw: Raw) -> Catalogue:
             "`pip install 'nmt[documents]'` adds it"
         ) from None
     text = _decoded(raw)
-    # Of a string polib takes U+2028 and others for the end of a line; of a file, as gettext does,
-    # line feeds and carriage returns alone.
+    # In a string, polib takes U+2028 and others for line ends; in a file, like gettext, only line
+    # feeds and carriage returns.
     with TemporaryDirectory() as folder:
         path = Path(folder) / "text.po"
         with errors_named(path):
@@ -113,10 +113,10 @@ def read(raw: Raw) -> Catalogue:
 
 
 def _decoded(raw: Raw) -> str:
-    """The text of a file in the encoding that its header names."""
+    """Decodes a file using the encoding that its header names."""
     named = re.search(rb"charset=([\w.:-]+)", raw.content)
     encoding = "utf-8"
-    with suppress(LookupError):  # a template says CHARSET
+    with suppress(LookupError):  # templates contain the literal CHARSET
         encoding = codecs.lookup(named[1].decode()).name if named else encoding
     if encoding not in ("utf-8", "ascii"):
         try:
@@ -135,7 +135,7 @@ def _decoded(raw: Raw) -> str:
 
 
 def _complete(file: "POFile", raw: Raw) -> None:
-    """A header that says the encoding and the language of what is written."""
+    """Completes the header with the encoding and language of the output."""
     header = file.metadata
     if language := header.get("Language"):
         raw.expect_target(language)
@@ -149,14 +149,14 @@ def _complete(file: "POFile", raw: Raw) -> None:
 
 @dataclass(frozen=True)
 class Plurals:
-    """How many plural forms a language has, and the form of each number."""
+    """The number of plural forms of a language, and the form of each number."""
 
     count: int
     of_number: list[int]
 
 
 def _plural_forms(header: str) -> Plurals | None:
-    """What the header says of plurals, if it says anything that makes sense."""
+    """The plural rule in the header; None if it is missing or invalid."""
     match = re.fullmatch(r"\s*nplurals\s*=\s*(\d)\s*;\s*plural\s*=([^;]+);?\s*", header)
     if match is None:
         return None
@@ -167,7 +167,11 @@ def _plural_forms(header: str) -> Plurals | None:
 
 
 def _text_of_form(entry: "POEntry", form: int, of_number: Sequence[int]) -> str:
-    """The singular for the form of 1, unless all numbers take it, or others that it hides."""
+    """The text to translate for a plural form: the plural, or for the form of 1 the singular.
+
+    The singular will not do if 2 also takes this form, or if other numbers do and the singular
+    has other placeholders than the plural.
+    """
     if of_number[1] != form or of_number[2] == form:
         return entry.msgid_plural
     alone = of_number.count(form) == 1

@@ -1,4 +1,4 @@
-"""A segment: text with tags in it, which no translator may read and none may lose."""
+"""A segment: text with tags, which are hidden from the model and must not be lost."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ class Tag:
     """A placeholder or a tag.
 
     Args:
-        text: as it is written, or as messages call it.
-        kind: a point takes the room of a word; what opens or closes takes none, and belongs to
-            the text after it or before it.
-        pair: what an opening tag shares with the one that closes it; None: it stands alone.
-        ordered: it means the first, the second ... argument by its place alone.
-        element: what its format writes in its place; None: its text.
+        text: as it is written, or as messages show it.
+        kind: a point takes up space like a word; an opening or closing tag takes none and belongs
+            to the text after or before it.
+        pair: a key that an opening tag shares with its closing tag; None if it has no partner.
+        ordered: it denotes the first, second, ... argument by position alone.
+        element: what the format writes in its place; None for its text.
     """
 
     text: str
@@ -35,12 +35,12 @@ Piece = str | Tag
 
 @dataclass(frozen=True)
 class Segment:
-    """What is translated as one.
+    """A unit of text to translate.
 
     Args:
-        text: with `MARK` in the place of each tag.
+        text: with `MARK` in place of each tag.
         tags: in order.
-        reserved: what its translation may have within placeholders only.
+        reserved: a string that its translation may contain only within placeholders.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Segment:
 
     @classmethod
     def of(cls, pieces: Iterable[Piece], reserved: str = "") -> "Segment":
-        """The segment of text and tags in order; the text's placeholders become tags too."""
+        """A segment from text and tags in order; placeholders in the text also become tags."""
         text: list[str] = []
         tags: list[Tag] = []
         for piece in _merged(pieces):
@@ -65,7 +65,7 @@ class Segment:
         return [parts[0], *(piece for pair in between for piece in pair)]
 
     def part(self, start: int, end: int) -> "Segment":
-        """From one character to another."""
+        """The part between two character positions."""
         first = self.text.count(MARK, 0, start)
         last = first + self.text.count(MARK, start, end)
         return Segment(self.text[start:end], self.tags[first:last])
@@ -73,11 +73,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Result:
-    """What a segment has become.
+    """The translation of a segment.
 
     Args:
         pieces: text and tags in order.
-        fault: why someone should look at it; None: all is well.
+        fault: why it should be reviewed; None if nothing is wrong.
     """
 
     pieces: Sequence[Piece]
@@ -85,12 +85,12 @@ class Result:
 
     @property
     def text(self) -> str:
-        """All as it is written."""
+        """The translation as it is written."""
         return written(self.pieces)
 
 
 class Document(Protocol):
-    """What every format offers: what is to be translated, and the file with its translations."""
+    """The interface of every format: the segments to translate, and the file written with them."""
 
     segments: list[Segment]
 
@@ -100,14 +100,14 @@ class Document(Protocol):
 
 @dataclass(frozen=True)
 class Raw:
-    """A file before it is understood.
+    """A file before it is parsed.
 
     Args:
-        content: unpacked.
-        name: for messages.
-        languages: that the run translates from and to.
-        say: takes what the user should be told.
-        strict: refuse what is not UTF-8.
+        content: the decompressed bytes.
+        name: the name used in messages.
+        languages: the source and target languages of the run.
+        say: receives messages to the user.
+        strict: reject anything that is not UTF-8.
     """
 
     content: bytes
@@ -117,7 +117,7 @@ class Raw:
     strict: bool = False
 
     def expect_source(self, found: str) -> None:
-        """Tells of a file that says to be in another language than the run reads."""
+        """Warns if a file declares a source language other than the run's."""
         if not same_language(found, self.languages[0]):
             self.say(
                 f"{self.name}: expected the source language {self.languages[0]}, which the run "
@@ -125,7 +125,7 @@ class Raw:
             )
 
     def expect_target(self, found: str) -> None:
-        """Tells of a file that says to be in another language than the run writes."""
+        """Warns if a file declares a target language other than the run's."""
         if not same_language(found, self.languages[1]):
             self.say(
                 f"{self.name}: expected the target language {self.languages[1]}, which the run "
@@ -134,7 +134,7 @@ class Raw:
 
 
 def note_of(fault: str) -> str:
-    """What a localiser reads beside a segment that someone should look at."""
+    """The note that asks a localiser to review a segment."""
     return f"nmt: {fault}"
 
 
@@ -144,7 +144,7 @@ def written(pieces: Iterable[Piece]) -> str:
 
 
 def partners(tags: Sequence[Tag]) -> dict[int, int]:
-    """For each tag that opens, by its place, the one that closes it; crossing ones have none."""
+    """{index of each opening tag: index of its closing tag}; crossing tags have no partner."""
     waiting: list[int] = []
     found: dict[int, int] = {}
     for place, tag in enumerate(tags):
@@ -161,7 +161,7 @@ def partners(tags: Sequence[Tag]) -> dict[int, int]:
 
 
 def _merged(pieces: Iterable[Piece]) -> list[Piece]:
-    """Text that stands side by side in one piece; tags that are mere text are text again."""
+    """Merges adjacent text into one piece, turning tags that are mere text back into text."""
     merged: list[Piece] = []
     for piece in pieces:
         text = piece if isinstance(piece, str) else piece.text
@@ -178,7 +178,7 @@ def _placeholders(text: str) -> list[Piece]:
     pieces: list[Piece] = []
     start = 0
     for match, rule in find(text):
-        # An opening tag of HTML and the one that closes it share their name.
+        # An HTML opening tag and its closing tag share their name.
         pair = match["name"].lower() if rule.paired and match["name"] else None
         kind: Kind = rule.kind
         if pair is not None:
@@ -190,7 +190,7 @@ def _placeholders(text: str) -> list[Piece]:
 
 
 def _alone(tags: Sequence[Tag]) -> list[Tag]:
-    """Tags of which those without a partner know it: `<br>` and `<file>` are words of a kind."""
+    """Clears `pair` of tags without a partner: `<br>` and `<file>` become points, like words."""
     pairs = partners(tags)
     whole = {*pairs, *pairs.values()}
     return [

@@ -1,7 +1,7 @@
-"""A paragraph as sentences, with nothing lost between them.
+"""Lossless sentence splitting.
 
-No library does this without loss in all the languages that a run may have; where a rule is not
-sure, two sentences stay one, which costs less than half a sentence on its own.
+No library does this without loss in all the languages that a run may have. In doubt, two sentences
+are left together, which does less harm than translating half a sentence on its own.
 """
 
 import re
@@ -25,8 +25,8 @@ jh sog str sra srta dña ud uds pág núm mme mlle mm mgr etc sig dott ing avv d
 např tzn np им ул г т тов
 """
 ABBREVIATIONS = frozenset(_ABBREVIATIONS.split())
-"""Words before a full stop that does not end a sentence, in lower case: titles, and what stands
-before a name, a number or an example, in many languages."""
+"""Lower-cased words after which a full stop does not end a sentence: titles, and words before a
+name, a number or an example, in many languages."""
 
 _ORDINALS = "bs cs da de et fi hr hu is lt lv nb nn no pl sk sl sr tr"
 ORDINALS = frozenset(_ORDINALS.split())
@@ -34,16 +34,16 @@ ORDINALS = frozenset(_ORDINALS.split())
 
 
 WIDE = frozenset("WF")
-"""Widths of characters, as Unicode tells them, of scripts without spaces between words."""
+"""Unicode east-asian widths of characters in scripts without spaces between words."""
 
 
 def gap(sentence: str, said: str, following: str) -> str:
-    """The space between two translations of sentences that had none between them and needed none.
+    """The space to insert between the translations of two sentences that had and needed none.
 
     Args:
-        sentence: the first, in the source.
-        said: its translation, and what stands behind it.
-        following: the translation of the second.
+        sentence: the first source sentence.
+        said: its translation, and what follows it.
+        following: the translation of the second sentence.
     """
     needed_none = _WIDE_END.search(sentence) and said.strip() and not said[-1].isspace()
     if not needed_none or not following.strip():
@@ -52,7 +52,7 @@ def gap(sentence: str, said: str, following: str) -> str:
 
 
 def split(text: str, language: str) -> list[str]:
-    """The sentences of a text, each with the white space after it; together they are the text."""
+    """The sentences of a text, each with its trailing white space; joined, they give the text."""
     parts: list[str] = []
     start = 0
     for match in _END.finditer(text):
@@ -63,13 +63,13 @@ def split(text: str, language: str) -> list[str]:
 
 
 def _ends(text: str, start: int, match: re.Match[str], language: str) -> bool:
-    """Whether a sentence that began at `start` ends where it might."""
+    """Whether a sentence that began at `start` really ends at a candidate match."""
     following = _NEXT.match(text, match.end())
     if following is not None and following[1].islower():
         return False
     if not re.match(r"\.(?!\.)", match[0]):
         return True
-    # No word that matters here is longer: so a text of any length is read once.
+    # No relevant word is longer; the limit keeps the time linear in the length of the text.
     found = _LAST.search(text, max(start, match.start() - 30), match.start())
     word = found[0] if found else ""
     if word.isdecimal():

@@ -1,4 +1,4 @@
-"""TMX: each translation unit that lacks the target language gets a variant of it."""
+"""TMX: each translation unit that lacks the target language gets a variant in it."""
 
 from typing import TYPE_CHECKING
 
@@ -31,10 +31,10 @@ INLINE = {
 
 
 def read(raw: Raw) -> Marked:
-    """Understands a TMX file.
+    """Parses a TMX file.
 
     Raises:
-        UserError: it is damaged, or of another kind.
+        UserError: it is malformed or of another kind.
     """
     tree = parse(raw)
     root = tree.getroot()
@@ -58,7 +58,7 @@ def read(raw: Raw) -> Marked:
 
 
 def _segment(unit: "_Element", language: str) -> "_Element | None":
-    """The text of a unit in a language."""
+    """The `seg` element of a unit in a language; None if it has none."""
     for variant in children(unit, "tuv"):
         if same_language(variant.get(LANGUAGE) or variant.get("lang") or "", language):
             return next(iter(children(variant, "seg")), None)
@@ -78,7 +78,7 @@ def _accept(text: "_Element", language: str, result: Result) -> None:
         variant = insert_after(children(unit, "tuv")[-1], "tuv")
         variant.set(LANGUAGE, language)
         segment = append(variant, "seg")
-        variant.text, segment.tail = source.text, text.tail  # as the source is laid out
+        variant.text, segment.tail = source.text, text.tail  # the source's layout
     fill(segment, result.pieces)
     if result.fault:
         insert_before(segment, "note").text = note_of(result.fault)

@@ -1,4 +1,4 @@
-"""Words of a text, and which word of a translation came from which."""
+"""The words of a text, and how those of a translation align with those of its source."""
 
 import re
 from collections.abc import Sequence
@@ -6,20 +6,20 @@ from typing import Protocol
 
 from nmt.documents.placeholders import MARK
 
-# Chinese and Japanese put no space between words: there each character is one. What is written
-# above or below a letter belongs to its word.
+# Chinese and Japanese put no spaces between words, so each character counts as one. Combining marks
+# above or below a letter belong to its word.
 _SINGLE = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 _ABOVE = (
     r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0652\u0900-\u0dff\u0e31-\u0e4e\u200c\u200d"
 )
 WORD = re.compile(rf"{_SINGLE}|(?:(?!{_SINGLE})[\w{_ABOVE}])+|[^\w\s{MARK}]")
-"""A word, or a sign that stands between words."""
+"""A word, or a punctuation mark or symbol between words."""
 
 
 class Aligned(Protocol):
-    """A translation with its attention, as pieces of both texts: `nmt.decoding.Alignment`.
+    """A translation with its attention over subword pieces: `nmt.decoding.Alignment`.
 
-    The last piece of the source, and the last of a whole translation, is the end of the sentence.
+    The last piece of the source, and of a complete translation, is the end-of-sentence mark.
     """
 
     @property
@@ -48,8 +48,8 @@ def attention(
 ) -> list[list[float]]:
     """How much each word of a translation attends to each word of its source.
 
-    A word that is the same in both, as a name, a number or a comma, came from itself. What
-    attends to the end of the sentence alone came from nowhere.
+    A word that is the same in both, such as a name, a number or a comma, aligns with itself. A word
+    that attends only to the end-of-sentence mark aligns with nothing.
     """
     columns = _covered(*source, aligned.source)
     rows = _covered(*target, aligned.target)
@@ -72,11 +72,11 @@ def attention(
 def _covered(
     text: str, words: Sequence[Span], pieces: Sequence[str]
 ) -> list[list[tuple[int, float]]]:
-    """For each word of a text the pieces that have a part in it, and how much of each that is."""
+    """For each word of a text, the pieces that overlap it and the fraction of each that does."""
     places: list[Span] = []
     at = 0
     for piece in pieces:
-        # Two pieces may share a character: then each of them has the whole of it.
+        # Two pieces may share a character, which then counts fully for both.
         shared = not text.startswith(piece, at) and text.startswith(piece, at - 1)
         start = at - 1 if at and shared else at
         at = start + len(piece)

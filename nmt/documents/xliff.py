@@ -1,7 +1,7 @@
 """XLIFF 1.2, 2.0 and 2.1: units whose target is missing or empty get one.
 
-A unit of XLIFF 1.2 that was segmented (its `seg-source` holds `mrk` elements of type seg) is
-translated segment by segment: those of its target correspond to them by their `mid`.
+A segmented unit of XLIFF 1.2 (its `seg-source` holds `mrk` elements of type seg) is translated
+segment by segment; source and target segments correspond by their `mid`.
 """
 
 from collections.abc import Sequence
@@ -47,14 +47,14 @@ INLINE_2 = {
 }
 DOUBTFUL = "needs-review-translation"
 UNTRANSLATED = ("new", "needs-translation")
-"""States of a target of XLIFF 1.2 that holds its source, or nothing that counts."""
+"""States of an XLIFF 1.2 target that still holds the source text, or nothing of value."""
 
 
 def read(raw: Raw) -> Document:
-    """Understands an XLIFF file by its version.
+    """Parses an XLIFF file according to its version.
 
     Raises:
-        UserError: it is damaged, or of another kind or version.
+        UserError: it is malformed, or of another kind or version.
     """
     tree = parse(raw)
     root = tree.getroot()
@@ -69,7 +69,7 @@ def read(raw: Raw) -> Document:
 
 
 def _set_languages(elements: Sequence["_Element"], source: str, target: str, raw: Raw) -> None:
-    """Checks what the attributes of these names say, and says the target's where nothing does."""
+    """Checks the language attributes with these names; sets the target's where it is missing."""
     for attribute, expect in ((source, raw.expect_source), (target, raw.expect_target)):
         for found in sorted({element.get(attribute) for element in elements} - {None}):
             expect(found)
@@ -103,7 +103,7 @@ def _segments(unit: "_Element", name: str) -> list["_Element"]:
 
 
 def _told_apart(segments: Sequence["_Element"]) -> bool:
-    """Whether each has a `mid` of its own."""
+    """Whether every segment has a unique `mid`."""
     found = {mark.get("mid") for mark in segments}
     return None not in found and len(found) == len(segments)
 
@@ -114,7 +114,7 @@ def _marks(unit: "_Element", name: str) -> dict[str | None, "_Element"]:
 
 
 def _is_open_mark(unit: "_Element", mark: "_Element") -> bool:
-    """Whether a segment is to be translated and has not been."""
+    """Whether a segment needs a translation and has none."""
     target = next(iter(children(unit, "target")), None)
     if is_blank(mark):
         return False
@@ -125,7 +125,7 @@ def _is_open_mark(unit: "_Element", mark: "_Element") -> bool:
 
 
 def _is_said(target: "_Element") -> bool:
-    """Whether a target holds more than its source, or than segments without text."""
+    """Whether a target is translated: not blank, and not untranslated according to its state."""
     empty = all(map(is_blank, target)) and {name_of(child) for child in target} <= {"mrk"}
     blank = empty and not "".join(target.itertext()).strip()
     return not blank and target.get("state") not in UNTRANSLATED
@@ -144,13 +144,13 @@ def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
 
 
 def _is_open(unit: "_Element", source: "_Element") -> bool:
-    """Whether a unit is to be translated and has not been."""
+    """Whether a unit needs a translation and has none."""
     done = any(map(_is_said, children(unit, "target")))
     return may_translate(source) and not done and not is_blank(source)
 
 
 def _fill_target(source: "_Element", result: Result) -> "_Element":
-    """The target beside a source, filled; where it is missing it is made."""
+    """Fills and returns the target of a source, creating it if it is missing."""
     unit = source.getparent()
     assert unit is not None
     target = _target_of(unit)
@@ -159,7 +159,7 @@ def _fill_target(source: "_Element", result: Result) -> "_Element":
 
 
 def _target_of(unit: "_Element") -> "_Element":
-    """A unit's target; where it is missing it is made."""
+    """A unit's target, created if it is missing."""
     if found := children(unit, "target"):
         return found[0]
     sources = children(unit, "source", "seg-source")
@@ -170,9 +170,9 @@ def _target_of(unit: "_Element") -> "_Element":
 
 
 def _fill_mark(unit: "_Element", mark: "_Element", result: Result) -> "_Element":
-    """The segment of a unit's target that belongs to one of its source, filled."""
+    """Fills the target segment that corresponds to a source segment; returns the target."""
     target = _target_of(unit)
-    if not _is_said(target):  # this is the first of them: all begin empty
+    if not _is_said(target):  # this is the first segment: all start empty
         if _marks(unit, "target").keys() != _marks(unit, "seg-source").keys():
             [segmented] = children(unit, "seg-source")
             fill(target, [])
@@ -203,12 +203,12 @@ def _accept_2(source: "_Element", result: Result) -> None:
     segment = source.getparent()
     unit = None if segment is None else segment.getparent()
     assert segment is not None and unit is not None
-    segment.attrib.pop("subState", None)  # it told of the state that is past
+    segment.attrib.pop("subState", None)  # it refines the old state
     segment.set("state", "initial" if result.fault else "translated")
     if result.fault:
         notes = next(iter(children(unit, "notes")), None)
         if notes is None:
-            # The specification wants them in front of all data and all segments.
+            # The specification requires notes to precede all data and segments.
             first = children(unit, "originalData", "segment", "ignorable")[0]
             notes = insert_before(first, "notes")
         note = append(notes, "note")
