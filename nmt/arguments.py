@@ -67,19 +67,19 @@ def add_format(parser: Parser) -> None:
         "--format",
         choices=("text", "jsonl"),
         default="text",
-        help="text: one line for each line; jsonl: an object with scores for each",
+        help="text: one line per line; jsonl: one object per line, with scores",
     )
     parser.add_argument(
         "--n-best",
         type=int,
         default=1,
         metavar="N",
-        help="candidates for each line; more than one needs --format jsonl",
+        help="hypotheses per line; more than one needs --format jsonl",
     )
     parser.add_argument(
         "--alignments",
         action="store_true",
-        help="which source token each word came from; needs --format jsonl",
+        help="write the attention weights between tokens; needs --format jsonl",
     )
 
 
@@ -90,27 +90,27 @@ def add_input(parser: Parser, or_else: str = "") -> None:
         type=Path,
         nargs="+",
         metavar="RUN",
-        help="a run's folder, such as checkpoints/tatoeba-en-es; several translate together",
+        help="a run's folder, such as checkpoints/tatoeba-en-es; several form an ensemble",
     )
     parser.add_argument(
         "-i",
         "--input",
         type=Path,
         metavar="FILE",
-        help=f"the text to translate, a sentence a line{or_else}; .gz is unpacked (default: "
-        "standard input)",
+        help=f"the text to translate, one sentence per line{or_else}; .gz is decompressed "
+        "(default: standard input)",
     )
     parser.add_argument(
         "--workers",
         type=at_least(1),
         metavar="N",
-        help="processes that share the threads; typed lines need none (default: one for each "
-        "thread if the input has more than 3,000 lines, else 1)",
+        help="number of processes, which share the threads (default: one per thread if the input "
+        "has more than 3,000 lines, else 1)",
     )
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse a line that is not UTF-8; else its wrong bytes are read as U+FFFD and counted",
+        help="refuse lines that are not UTF-8; otherwise wrong bytes become U+FFFD and are counted",
     )
     # Commands without these options read all input and list no suspicious translations.
     parser.set_defaults(shard=None, health=None)
@@ -122,8 +122,8 @@ def add_paragraphs(parser: Parser) -> None:
     parser.add_argument(
         "--paragraphs",
         action="store_true",
-        help="a line, a field or a document's segment may hold several sentences: each is "
-        "translated on its own, and they are put together again",
+        help="lines, fields and segments may contain several sentences: split, translate and "
+        "rejoin them",
     )
 
 
@@ -133,8 +133,8 @@ def add_search(parser: Parser) -> None:
         "--beam-size",
         type=int,
         metavar="K",
-        help="hypotheses kept at each step; 1 "
-        "is greedy search (default: the run's decoding.beam_size)",
+        help="hypotheses kept at each step; 1 is greedy search (default: the run's "
+        "decoding.beam_size)",
     )
     parser.add_argument(
         "--length-penalty",
@@ -155,11 +155,11 @@ def add_threads(parser: Parser) -> None:
 def add_machine(parser: Parser) -> None:
     """Adds the options for the device and precision that a trained model runs with."""
     add_threads(parser)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
     parser.add_argument(
         "--precision",
         choices=("fp32", "bf16", "int8"),
-        help="of the decoder's products (default: the run's decoding.precision)",
+        help="precision of the decoder's matrix products (default: the run's decoding.precision)",
     )
 
 

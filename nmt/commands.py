@@ -25,16 +25,20 @@ def add_prepare(parser: Parser) -> None:
 
 def add_recommend(parser: Parser) -> None:
     """`nmt recommend`: a prepared folder to a recipe."""
-    parser.add_argument("data", type=Path, metavar="DATA", help="a folder that nmt prepare made")
+    parser.add_argument("data", type=Path, metavar="DATA", help="a folder made by nmt prepare")
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE.yaml",
-        help="the new configuration (default: standard output)",
+        help="where to write the configuration (default: standard output)",
     )
     parser.add_argument(
-        "--minutes", type=at_least(1), default=60, metavar="M", help="of updates, no validations"
+        "--minutes",
+        type=at_least(1),
+        default=60,
+        metavar="M",
+        help="training time, validations excluded",
     )
     add_threads(parser)
 
@@ -42,19 +46,19 @@ def add_recommend(parser: Parser) -> None:
 def add_train(parser: Parser) -> None:
     """`nmt train`: a prepared folder to a run's folder."""
     parser.add_argument("config", type=Path, help="the experiment's YAML file")
-    parser.add_argument("--fresh", action="store_true", help="start over: drops the run's folder")
+    parser.add_argument("--fresh", action="store_true", help="start over: deletes the run's folder")
     parser.add_argument(
         "--init-from",
         type=Path,
         metavar="RUN",
-        help="fine-tune: start from this run's weights, "
-        "tokenizer and architecture, with a new optimiser and this configuration's data",
+        help="fine-tune: start from this run's weights, tokenizer and architecture, with a new "
+        "optimiser and this configuration's data",
     )
     parser.add_argument(
         "--seeds",
         type=at_least(2),
         metavar="N",
-        help="train N runs, FOLDER-seed-S for training.seed and those after it, and tell mean and "
+        help="train N runs, FOLDER-seed-S for S from training.seed on, and report the mean and "
         "standard deviation of their validation BLEU",
     )
 
@@ -67,22 +71,21 @@ def add_translate(parser: Parser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="where to write, a folder if the input is one; .gz packs it (default: standard "
+        help="where to write; a folder if the input is one; .gz compresses (default: standard "
         "output)",
     )
     _add_resume(parser)
     parser.add_argument(
         "--field",
         metavar="F",
-        help="what of each line to translate: the number of a column between tabs, or a key of a "
+        help="what to translate in each line: the number of a tab-separated column, or a key of a "
         "JSON object; the translation becomes the last column, or the key `translation`",
     )
     parser.add_argument(
         "--shard",
         type=shard,
         metavar="I/N",
-        help="only part I of N of the input; the output is a part too, OUT.I-of-N: `nmt join` "
-        "makes a file of them",
+        help="translate only part I of N of the input, to OUT.I-of-N; `nmt join` joins the parts",
     )
     _add_segments(parser)
     add_format(parser)
@@ -92,7 +95,7 @@ def _add_resume(parser: Parser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an output file that was cut short, after its last whole block of lines",
+        help="continue an interrupted output file after its last complete block of lines",
     )
 
 
@@ -102,15 +105,15 @@ def _add_segments(parser: Parser) -> None:
         "--health",
         type=Path,
         metavar="FILE",
-        help="list the lines whose translation looks wrong, as JSON lines with their number and "
-        "the reasons; a folder if the input is one",
+        help="list suspicious translations, as JSON lines with line number and reasons; a folder "
+        "if the input is one",
     )
     add_paragraphs(parser)
 
 
 def add_join(parser: Parser) -> None:
     """`nmt join`: the parts of a translation to one file."""
-    parser.add_argument("output", type=Path, metavar="OUT", help="the file whose parts are there")
+    parser.add_argument("output", type=Path, metavar="OUT", help="the file to make from its parts")
 
 
 def add_synthesize(parser: Parser) -> None:
@@ -122,20 +125,20 @@ def add_synthesize(parser: Parser) -> None:
         type=Path,
         required=True,
         metavar="FILE.jsonl",
-        help="the pairs, to be named under data.synthetic",
+        help="where to write the pairs; name it under data.synthetic",
     )
     _add_resume(parser)
     parser.add_argument(
         "--back",
         action="store_true",
-        help="back-translation: the lines become targets and their translations, by a run for "
-        "the other direction, sources; without it: self-training",
+        help="back-translation, by a run for the other direction: the lines become targets, their "
+        "translations sources; without it: self-training",
     )
     parser.add_argument(
         "--tag",
         metavar="TEXT",
-        help="a word in angle brackets before each source, as <BT>, the default with --back; "
-        "--tag= for none, the default without it",
+        help="a word in angle brackets to put before each source; --tag= puts none (default: <BT> "
+        "with --back, else none)",
     )
 
 
@@ -147,9 +150,9 @@ def add_distill(parser: Parser) -> None:
         type=Path,
         nargs="+",
         metavar="TEACHER",
-        help="a run's folder; several teach together, as an ensemble",
+        help="a run's folder; several form an ensemble",
     )
-    parser.add_argument("--fresh", action="store_true", help="train anew: drops the run's folder")
+    parser.add_argument("--fresh", action="store_true", help="train anew: deletes the run's folder")
     add_search(parser)
 
 
@@ -160,8 +163,8 @@ def add_evaluate(parser: Parser) -> None:
         type=Path,
         nargs="*",
         metavar="RUN",
-        help="runs to evaluate; "
-        "several are compared. Without --src: on their data set's own test split",
+        help="runs to evaluate; several are compared. Without --src, on the test split of their "
+        "prepared data",
     )
     parser.add_argument("--src", type=Path, help="source lines of another test set")
     parser.add_argument(
@@ -170,7 +173,7 @@ def add_evaluate(parser: Parser) -> None:
         nargs="+",
         action="extend",
         metavar="FILE",
-        help="reference lines; several files are several references",
+        help="reference lines; several files are several references per line",
     )
     parser.add_argument(
         "--hyp",
@@ -178,20 +181,18 @@ def add_evaluate(parser: Parser) -> None:
         nargs="+",
         action="extend",
         metavar="FILE",
-        help="translations by any system, detokenised; they come before the runs, and p-values are "
-        "against the first",
+        help="translations by any system, detokenised; they come before the runs, and p-values "
+        "compare with the first system",
     )
-    parser.add_argument(
-        "--ensemble", action="store_true", help="the runs translate together, as one system"
-    )
-    parser.add_argument("--lowercase", action="store_true", help="score without regard to case")
-    tokenize = "sacreBLEU's tokenizer for BLEU (default: by the first RUN's language, else 13a)"
+    parser.add_argument("--ensemble", action="store_true", help="evaluate the runs as one ensemble")
+    parser.add_argument("--lowercase", action="store_true", help="ignore case")
+    tokenize = "sacreBLEU tokenizer for BLEU (default: by the first RUN's language, else 13a)"
     parser.add_argument("--tokenize", metavar="NAME", help=tokenize)
     parser.add_argument(
         "--report",
         type=Path,
         metavar="FOLDER",
-        help="where the report goes (default: RUN/evaluation; none for --hyp)",
+        help="where to write the report (default: RUN/evaluation; none for --hyp)",
     )
     add_paragraphs(parser)
     add_search(parser)
@@ -201,27 +202,31 @@ def add_generate(parser: Parser) -> None:
     """`nmt generate`: text by a language model."""
     parser.add_argument("run", type=Path, help="the folder of a run with `encoder: none`")
     parser.add_argument(
-        "--count", type=at_least(1), default=10, metavar="N", help="sentences, a line each"
+        "--count",
+        type=at_least(1),
+        default=10,
+        metavar="N",
+        help="number of sentences, one per line",
     )
     parser.add_argument(
         "--temperature",
         type=positive,
         default=1.0,
         metavar="T",
-        help="words are drawn from p ** (1 / T): below 1 likely ones more often",
+        help="sample from p ** (1 / T): below 1, likely words become likelier",
     )
     parser.add_argument(
-        "--max-length", type=at_least(1), default=100, metavar="L", help="tokens of a sentence"
+        "--max-length", type=at_least(1), default=100, metavar="L", help="most tokens per sentence"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the draws")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="random seed")
     add_machine(parser)
 
 
 def add_score(parser: Parser) -> None:
     """`nmt score`: log-probabilities of given translations."""
     parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--src", type=Path, help="source lines; a language model has none")
-    parser.add_argument("--tgt", type=Path, required=True, help="their translations, line by line")
+    parser.add_argument("--src", type=Path, help="source lines (none for a language model)")
+    parser.add_argument("--tgt", type=Path, required=True, help="the translations, one per line")
     add_machine(parser)
 
 
@@ -234,15 +239,15 @@ def add_export(parser: Parser) -> None:
     parser.add_argument(
         "--int8",
         action="store_true",
-        help="store the decoder's weights in 8 bits: a quarter of the size, faster products",
+        help="quantise the decoder's weights to 8 bits: a quarter of the size, and faster",
     )
     parser.add_argument(
         "--shortlist",
         type=at_least(0),
         default=0,
         metavar="N",
-        help="let each source token bring at most N target tokens, learnt from the model's "
-        "attention over its training data; 0 leaves the whole vocabulary (default: 0)",
+        help="limit the output vocabulary to at most N target tokens per source token, learnt from "
+        "the model's attention over its training data; 0 does not limit it (default: 0)",
     )
 
 
@@ -256,11 +261,7 @@ def add_diagnose(parser: Parser) -> None:
         help="a run's folder (trained) or a YAML file (fresh; its data must be prepared)",
     )
     parser.add_argument(
-        "--length",
-        type=at_least(2),
-        default=50,
-        metavar="L",
-        help="words to look back over",
+        "--length", type=at_least(2), default=50, metavar="L", help="longest distance, in words"
     )
     parser.add_argument(
         "-o",
@@ -268,7 +269,7 @@ def add_diagnose(parser: Parser) -> None:
         type=Path,
         default=Path("gradients.png"),
         metavar="FILE.png",
-        help="the picture",
+        help="where to write the plot",
     )
     add_threads(parser)
 
@@ -280,17 +281,17 @@ def add_info(parser: Parser) -> None:
 
 COMMANDS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "prepare": ("raw corpora -> a prepared folder", add_prepare),
-    "recommend": ("a prepared folder -> a commented YAML for it", add_recommend),
+    "recommend": ("a prepared folder -> a commented YAML file for it", add_recommend),
     "train": ("a prepared folder -> a run's folder; again: resume", add_train),
     "translate": ("lines of text, PO, XLIFF, TMX -> the same, translated", add_translate),
     "join": ("the parts that translate --shard made -> one file", add_join),
-    "synthesize": ("lines of text -> training pairs that a machine made", add_synthesize),
+    "synthesize": ("lines of text -> synthetic training pairs", add_synthesize),
     "distill": ("teachers' runs -> a student's run", add_distill),
-    "evaluate": ("BLEU, chrF and TER, with a report; systems compared", add_evaluate),
-    "generate": ("text by a language model (encoder: none)", add_generate),
+    "evaluate": ("BLEU, chrF and TER, with a report; compares systems", add_evaluate),
+    "generate": ("text from a language model (encoder: none)", add_generate),
     "score": ("log-probabilities of given translations", add_score),
-    "export": ("a run -> a smaller, faster bundle to translate with", add_export),
-    "diagnose": ("how far back gradients reach: numbers and a picture", add_diagnose),
-    "info": ("what a run's folder holds", add_info),
+    "export": ("a run -> a smaller, faster bundle for translation", add_export),
+    "diagnose": ("how far back gradients reach: a table and a plot", add_diagnose),
+    "info": ("what a run's folder contains", add_info),
 }
 """For each command, a summary and the function that adds its options."""
