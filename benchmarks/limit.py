@@ -29,8 +29,8 @@ from benchmarks.arithmetic import (
 from nmt import checkpoint, config
 from nmt.errors import UserError
 from nmt.files import write_json
-from nmt.memory import keep_freed_memory
 from nmt.model.seq2seq import Seq2Seq
+from nmt.ram import keep_freed_memory
 
 MATCHED = Path(__file__).with_name("matched.yaml")
 BEAM = 5

@@ -19,7 +19,7 @@ from benchmarks.arithmetic import Sizes
 from nmt import checkpoint, cli, config
 from nmt.config import Precision
 from nmt.files import read_json
-from nmt.memory import keep_freed_memory
+from nmt.ram import keep_freed_memory
 
 VOCABULARY = 2000
 SHORTEST, LONGEST = 5, 15

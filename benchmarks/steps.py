@@ -11,10 +11,10 @@ from benchmarks import synthetic
 from benchmarks.arithmetic import Sizes
 from nmt.batch import Batch
 from nmt.config import Config, Precision, Training
-from nmt.decoding.translation import Translation
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.speed import updates
+from nmt.translation import Translation
 
 TRAINING: tuple[Precision, ...] = ("fp32", "bf16")
 SEARCH: tuple[Precision, ...] = ("fp32", "bf16", "int8")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.config import Clean
-from nmt.scripts import lengths
+from nmt.writing_systems import lengths
 
 Predicate = Callable[[str, str], bool]
 

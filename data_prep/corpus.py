@@ -55,11 +55,11 @@ class Corpus:
         validation: the source's own validation split, if it has one.
         test: the source's own test split, if it has one.
         notices: files to place beside the prepared data, such as an attribution.
-        alone: the corpus is monolingual: each line is paired with itself.
+        monolingual: it is text of one language, each line paired with itself.
     """
 
     train: Iterable[Pair]
     validation: HeldOut | None = None
     test: HeldOut | None = None
     notices: dict[str, bytes] = field(default_factory=dict)
-    alone: bool = False
+    monolingual: bool = False

@@ -16,7 +16,7 @@ from data_prep.corpus import HeldOut, Pair
 from data_prep.pairs import Mask, Pairs, in_blocks, writing
 from nmt.corpora import TAGS
 
-Numbers = NDArray[np.uint64]
+Hashes = NDArray[np.uint64]
 """The first eight bytes of each text's digest: among a hundred million texts, two collide in about
 one corpus in four thousand."""
 
@@ -55,7 +55,7 @@ def digest(text: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}\n{text}".encode(), digest_size=16).digest()
 
 
-def numbers(texts: Iterable[str], seed: int) -> Numbers:
+def hashes(texts: Iterable[str], seed: int) -> Hashes:
     """(N,) numbers, equal for equal texts and ordered as the texts' digests are."""
     leading = b"".join(digest(text, seed)[:8] for text in texts)
     return np.frombuffer(leading, ">u8").astype(np.uint64)
@@ -73,10 +73,10 @@ class Marks:
         filtered: (N,) the first filter that drops the pair, counted from 1; 0 where none does.
     """
 
-    source: Numbers
-    target: Numbers
-    sentence: Numbers
-    pair: Numbers
+    source: Hashes
+    target: Hashes
+    sentence: Hashes
+    pair: Hashes
     filtered: NDArray[np.uint8]
 
     @classmethod
@@ -85,10 +85,10 @@ class Marks:
         drops = list(filters.values())
         first = [next((n for n, d in enumerate(drops, 1) if d(*pair)), 0) for pair in pairs]
         return cls(
-            source=numbers((fold(source) for source, _ in pairs), seed),
-            target=numbers((fold(target) for _, target in pairs), seed),
-            sentence=numbers((source for source, _ in pairs), seed),
-            pair=numbers((f"{len(source)} {source}{target}" for source, target in pairs), seed),
+            source=hashes((fold(source) for source, _ in pairs), seed),
+            target=hashes((fold(target) for _, target in pairs), seed),
+            sentence=hashes((source for source, _ in pairs), seed),
+            pair=hashes((f"{len(source)} {source}{target}" for source, target in pairs), seed),
             filtered=np.array(first, np.uint8),
         )
 
@@ -100,9 +100,9 @@ class Marks:
 
     def shared_with(self, parts: Sequence[HeldOut], seed: int) -> Mask:
         """Which pairs share a folded side with the held-out parts."""
-        sources = numbers((fold(text) for part in parts for text in part.sources), seed)
+        sources = hashes((fold(text) for part in parts for text in part.sources), seed)
         rows = [row for part in parts for row in part.references]
-        targets = numbers((fold(text) for row in rows for text in row if text is not None), seed)
+        targets = hashes((fold(text) for row in rows for text in row if text is not None), seed)
         return np.isin(self.source, sources) | np.isin(self.target, targets)
 
 

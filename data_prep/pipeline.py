@@ -133,7 +133,7 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         corpus = sources.read(data, say)
-        clean = replace(data.clean, drop_copies=False) if corpus.alone else data.clean
+        clean = replace(data.clean, drop_copies=False) if corpus.monolingual else data.clean
         filters = predicates(clean)
         parts = _gather(folder, corpus, data, filters)
     read = {"train": parts[0].read, **_given(corpus)}

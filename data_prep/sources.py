@@ -10,13 +10,13 @@ import datasets
 import huggingface_hub
 
 from data_prep.corpus import Corpus, HeldOut, Pair
-from data_prep.tables import TABLES, Column, Row, as_text, ending, read_plain
+from data_prep.tables import TABLES, Column, Row, as_text, read_plain
 from data_prep.tatoeba import INSTEAD, read_tatoeba, tatoeba_inputs
 from nmt.config import Data
 from nmt.corpora import CORPORA, Files, Hub, Tatoeba, Text
 from nmt.errors import UserError
 from nmt.files import sha256
-from nmt.lines import each_text
+from nmt.lines import each_text, kind_of
 from nmt.options import build
 
 Say = Callable[[str], None]
@@ -68,7 +68,7 @@ def read_synthetic(data: Data) -> Iterator[Pair]:
     """
     names = [data.source_language, data.target_language]
     for file in expanded(data.synthetic or []):
-        if ending(file) not in TABLES:
+        if kind_of(file) not in TABLES:
             raise UserError(
                 f"data.synthetic: expected {', '.join(TABLES)} files (each may end in .gz), "
                 f"found {file}; `nmt synthesize` makes one"
@@ -85,7 +85,7 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
 
     def rows_of(patterns: list[str], key: str) -> Iterator[Row]:
         paths = expanded(patterns)
-        if paths and all(ending(path) in TABLES for path in paths):
+        if paths and all(kind_of(path) in TABLES for path in paths):
             return chain.from_iterable(_table_rows(path, corpus.columns, names) for path in paths)
         _check_plain(paths, key, names)
         return read_plain(paths)
@@ -111,7 +111,7 @@ def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
 
     def pairs_of(patterns: list[str]) -> Iterator[Pair]:
         for path in expanded(patterns):
-            if ending(path) in [*TABLES, *UNREAD]:
+            if kind_of(path) in [*TABLES, *UNREAD]:
                 raise UserError(f"data.corpus: expected plain text files, found {path}")
             yield from ((line, line) for line in each_text(path))
 
@@ -122,7 +122,7 @@ def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
         train=pairs_of(corpus.train),
         validation=held_out(corpus.validation),
         test=held_out(corpus.test),
-        alone=True,
+        monolingual=True,
     )
 
 
@@ -134,7 +134,7 @@ def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
     """Refuses files that cannot be the plain-text files of one part of a corpus."""
     codes = [f".{name.lower()}" for name in names]
     others = {*TABLES, *UNREAD}.difference(codes)  # pot is also a language code
-    if len(paths) < 2 or any(ending(path) in others for path in paths):
+    if len(paths) < 2 or any(kind_of(path) in others for path in paths):
         raise UserError(
             f"data.corpus.{key}: expected two plain text files, or {', '.join(TABLES)} files "
             f"(each may end in .gz), found {', '.join(map(str, paths)) or 'none'}"
@@ -144,7 +144,7 @@ def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
             f"data.corpus.train: expected two plain files, found {len(paths)}; "
             "only validation and test can have several references"
         )
-    if [ending(path) for path in paths[:2]] == codes[::-1] != codes:
+    if [kind_of(path) for path in paths[:2]] == codes[::-1] != codes:
         raise UserError(
             f"data.corpus.{key}: expected the source file ({names[0]}) before the target file "
             f"({names[1]}), found {paths[0]} before {paths[1]}; give them in the other order"
@@ -152,8 +152,8 @@ def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
 
 
 def _table_rows(path: Path, columns: list[Column] | None, names: Sequence[str]) -> Iterator[Row]:
-    default: Sequence[Column] = (1, 2) if ending(path) == ".tsv" else names
-    return TABLES[ending(path)](path, columns or default)
+    default: Sequence[Column] = (1, 2) if kind_of(path) == ".tsv" else names
+    return TABLES[kind_of(path)](path, columns or default)
 
 
 def expanded(patterns: Sequence[str]) -> list[Path]:

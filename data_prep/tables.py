@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from nmt.errors import UserError
 from nmt.lines import PACKED, each_text, reading
-from nmt.scripts import same_language
+from nmt.writing_systems import same_language
 
 Column = str | int
 Row = tuple[str, ...]
@@ -202,8 +202,3 @@ TABLES = {
     ".tmx": read_tmx,
 }
 """Readers of files that hold both languages, by the extension before an optional `.gz`."""
-
-
-def ending(path: Path) -> str:
-    """The extension that identifies the format: `.tsv` for `a.TSV.gz`."""
-    return (Path(path.stem).suffix if path.suffix == PACKED else path.suffix).lower()

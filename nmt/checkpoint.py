@@ -21,23 +21,20 @@ from nmt import __version__, options
 from nmt.config import Config, from_dict, read_yaml
 from nmt.errors import UserError
 from nmt.files import read_json, sha256, write_atomically, write_json, write_text
-from nmt.model.packed import expect_int8
+from nmt.model.packed import place_int8_layers
 from nmt.model.seq2seq import Seq2Seq
 from nmt.perplexity import perplexity
 from nmt.schema import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
 FORMAT_VERSION = 5
-WEIGHTS, CONFIG, METRICS, MANIFEST, LAST, SHORTLIST = (
+WEIGHTS, CONFIG, METRICS, MANIFEST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
     "metrics.json",
     "manifest.json",
-    "last.ckpt",
     "shortlist.safetensors",
 )
-BEFORE_LAST = f"before-{LAST}"
-"""The state before the last, in case the last is damaged."""
 SEAL, FIRST_SEALED = "seal", 5
 """The key of the manifest's digest of itself, and the first format version with one."""
 
@@ -100,12 +97,6 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
         "files": {file.name: sha256(file) for file in files},
     }
     write_json(folder / MANIFEST, {**content, SEAL: _seal(content)})
-
-
-def states_of(folder: Path) -> list[Path]:
-    """The states from which a run can be resumed, the last first; a run that was killed while
-    saving has only the one before."""
-    return [path for path in (folder / LAST, folder / BEFORE_LAST) if path.exists()]
 
 
 def weights_digest(folder: Path) -> str:
@@ -224,7 +215,7 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
     """
     with _whole(path):
         tensors = load_file(path)
-    expect_int8(model, tensors)
+    place_int8_layers(model, tensors)
     state = model.state_dict()
     first_names: dict[int, str] = {}
     for name, tensor in state.items():

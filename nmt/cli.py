@@ -11,7 +11,7 @@ from nmt import __version__, processes
 from nmt.arguments import Formatter, Overrides, Parser, read_overrides, settings_help
 from nmt.commands import COMMANDS
 from nmt.errors import UserError
-from nmt.memory import keep_freed_memory
+from nmt.ram import keep_freed_memory
 
 
 def say(line: str) -> None:
@@ -62,16 +62,16 @@ def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
 def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt translate`; under torchrun each process translates its part."""
     from nmt.decoding import shards
-    from nmt.decoding.files import translate_files
+    from nmt.decoding.file_translation import translate_files
 
     world = processes.world()
-    with processes.together(processes.LONG_SILENCE):
+    with processes.process_group(processes.LONG_SILENCE):
         if world > 1 and _take_part(arguments):
             return
         _check_translation(arguments)
         _use_machine(arguments.threads, arguments.device)
         translate_files(arguments, say)
-        processes.meet()
+        processes.barrier()
         if world > 1 and processes.rank() == 0:
             for path in filter(None, (arguments.output, arguments.health)):
                 shards.join_and_remove(path, world, say)
@@ -79,7 +79,7 @@ def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 def _take_part(arguments: argparse.Namespace) -> bool:
     """Sets this process's share of the file; returns whether the whole is already translated."""
-    from nmt.decoding.places import is_done
+    from nmt.decoding.outputs import is_done
     from nmt.documents.formats import is_document
 
     if arguments.shard:
@@ -92,7 +92,7 @@ def _take_part(arguments: argparse.Namespace) -> bool:
         )
     arguments.shard = (processes.rank() + 1, processes.world())
     whole = [path for path in (arguments.output, arguments.health) if path]
-    return processes.agreed(lambda: is_done(arguments, arguments.input, whole, _voice()))
+    return processes.from_first(lambda: is_done(arguments, arguments.input, whole, _voice()))
 
 
 def _is_one_file(arguments: argparse.Namespace) -> bool:
@@ -150,10 +150,10 @@ def distill(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt evaluate`."""
-    from nmt.evaluation import systems
+    from nmt.evaluation import evaluate
 
     _use_machine(arguments.threads, arguments.device)
-    systems.evaluate(arguments, print, say)
+    evaluate.evaluate(arguments, print, say)
 
 
 def generate(arguments: argparse.Namespace, overrides: Overrides) -> None:
@@ -167,7 +167,7 @@ def generate(arguments: argparse.Namespace, overrides: Overrides) -> None:
 
 def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
     """Runs `nmt score`."""
-    from nmt.decoding.forced import score_files
+    from nmt.decoding.score import score_files
 
     _use_machine(arguments.threads, arguments.device)
     for line in score_files(arguments, say):

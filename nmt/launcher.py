@@ -48,7 +48,7 @@ def in_processes(count: int, words: Sequence[str], work: Callable[[], object]) -
             f"found {count}; one uses all cores by its threads"
         )
     if count == 1 or world > 1:
-        with processes.together():
+        with processes.process_group():
             work()
     elif status := _Processes(count).run(words):
         raise SystemExit(status)

@@ -89,6 +89,11 @@ class Invalid:
         )
 
 
+def kind_of(path: Path) -> str:
+    """The lower-case suffix that names a file's format: `.tsv` of `a.TSV.gz`."""
+    return (Path(path.stem).suffix if path.suffix == PACKED else path.suffix).lower()
+
+
 @contextmanager
 def reading(path: Path | None) -> Iterator[BinaryIO]:
     """The bytes of a file, decompressed if its name ends in `.gz`; None is standard input.

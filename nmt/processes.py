@@ -77,7 +77,7 @@ def rank() -> int:
     return int(os.environ["RANK"]) if world() > 1 else 0
 
 
-def here() -> int:
+def local_world() -> int:
     """The number of processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
 
@@ -93,7 +93,7 @@ def is_orphan() -> bool:
 
 
 @contextmanager
-def together(silence: timedelta = SILENCE) -> Iterator[None]:
+def process_group(silence: timedelta = SILENCE) -> Iterator[None]:
     """Joins the processes, if there are several, for the duration of the context.
 
     Args:
@@ -132,7 +132,7 @@ def together(silence: timedelta = SILENCE) -> Iterator[None]:
         raise
 
 
-def agreed(make: Callable[[], Made]) -> Made:
+def from_first(make: Callable[[], Made]) -> Made:
     """Runs `make` in process 0 and returns its result, or raises its UserError, in all of them."""
     if world() == 1:
         return make()
@@ -151,22 +151,22 @@ def agreed(make: Callable[[], Made]) -> Made:
     return found
 
 
-def meet() -> None:
+def barrier() -> None:
     """Waits until all processes have arrived here."""
     _reduced((0.0,), "SUM")
 
 
-def added(*numbers: float) -> list[float]:
+def all_sum(*numbers: float) -> list[float]:
     """The sum of each number over all processes."""
     return _reduced(numbers, "SUM")
 
 
-def largest(*numbers: float) -> list[float]:
+def all_max(*numbers: float) -> list[float]:
     """The largest of each number over all processes."""
     return _reduced(numbers, "MAX")
 
 
-def smallest(*numbers: float) -> list[float]:
+def all_min(*numbers: float) -> list[float]:
     """The smallest of each number over all processes."""
     return _reduced(numbers, "MIN")
 

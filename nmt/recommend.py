@@ -12,9 +12,9 @@ from nmt.data.datamodule import TranslationData, open_dataset
 from nmt.errors import UserError
 from nmt.files import read_json, write_text
 from nmt.recipes import Facts, Recipe
-from nmt.scripts import letters
 from nmt.training.speed import seconds_an_update
 from nmt.vocab import load_vocabularies
+from nmt.writing_systems import letters
 
 Say = Callable[[str], None]
 

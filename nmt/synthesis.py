@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from nmt import checkpoint, processes
 from nmt.config import Config
-from nmt.decoding.pairs import TAG, Pairs, is_tag
+from nmt.decoding.synthetic import TAG, Pairs, is_tag
 from nmt.errors import UserError
 from nmt.files import read_json
+from nmt.lines import kind_of
 
 if TYPE_CHECKING:
     from nmt.decoding.jobs import Job
@@ -31,9 +32,9 @@ def synthesize(arguments: Namespace, say: Say) -> None:
             input is not plain text, or `nmt prepare` would not recognise the tag.
     """
     from nmt.decoding.fields import Whole
-    from nmt.decoding.files import stream_translations
+    from nmt.decoding.file_translation import stream_translations
     from nmt.decoding.jobs import Job, Work
-    from nmt.decoding.places import is_done
+    from nmt.decoding.outputs import is_done
     from nmt.decoding.streams import growing
 
     _check_synthesis(arguments)
@@ -51,7 +52,7 @@ def synthesize(arguments: Namespace, say: Say) -> None:
 
 
 def _check_synthesis(arguments: Namespace) -> None:
-    from nmt.documents.formats import is_document, suffix
+    from nmt.documents.formats import is_document
 
     if processes.world() > 1:
         raise UserError("nmt synthesize works by one process: leave torchrun out")
@@ -67,8 +68,8 @@ def _check_synthesis(arguments: Namespace) -> None:
             "sentence"
         )
     path = arguments.input
-    if path and (path.is_dir() or is_document(path) or suffix(path) in NO_TEXT):
-        found = "a folder" if path.is_dir() else f"a {suffix(path)} file"
+    if path and (path.is_dir() or is_document(path) or kind_of(path) in NO_TEXT):
+        found = "a folder" if path.is_dir() else f"a {kind_of(path)} file"
         raise UserError(
             f"--input: expected plain text, a sentence a line, found {found}: {path}; write its "
             "sentences to a text file first"
@@ -122,7 +123,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
 def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
     """Writes the teachers' translations of the training sources, unless they exist already."""
     from nmt.data.datamodule import open_dataset
-    from nmt.decoding.files import write_pairs
+    from nmt.decoding.file_translation import write_pairs
 
     if path.exists():
         say(f"{path}: the teachers' translations are there already")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt.decoding.jobs import Job, Progress, Translate, Translated
+from nmt.decoding.jobs import Job, Progress, Translate, TranslatedBlock
 from nmt.lines import Line
 
 
@@ -20,7 +20,7 @@ class Cut:
         def job(one: Job, progress: Progress | None = None) -> Translate:
             work = self.whole(one, progress)
 
-            def translate(block: list[Line]) -> Translated:
+            def translate(block: list[Line]) -> TranslatedBlock:
                 self.left -= 1
                 if self.left < 0:
                     raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from nmt import Translator, checkpoint
 from nmt.cli import main
-from nmt.decoding import files
+from nmt.decoding import file_translation
 from tests.toy import Toy, sentences, translated, write_lines
 
 NEW = sentences(40, seed=7)
@@ -402,7 +402,7 @@ def test_info_tells_what_a_run_is(trained: Toy, nmt: Run) -> None:
 def test_several_processes_translate_as_one_does(
     trained: Toy, nmt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 2)
+    monkeypatch.setattr(file_translation, "BLOCK", 2)
     source = write_lines(tmp_path / "in", [*NEW[:4], "", *NEW[4:7], " ".join(NEW)])
     for workers in (1, 2):
         out = tmp_path / f"out{workers}"

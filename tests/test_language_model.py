@@ -1,6 +1,8 @@
 """A decoder without a source: from one file of text to perplexity and sentences of its own."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 
 from nmt import options
 from nmt.cli import main
-from nmt.decoding.scoring import perplexity
+from nmt.decoding.scoring import Scored
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.encoders import NoEncoder
@@ -62,6 +64,12 @@ def test_copies_are_kept_and_splits_do_not_overlap(english: Toy) -> None:
     counts = json.loads((english.prepared / "manifest.json").read_text())["counts"]
     assert counts["splits"]["train"] == 260
     assert counts["dropped"].get("copy", 0) == 0
+
+
+def perplexity(scored: Sequence[Scored]) -> float:
+    """Over all tokens, not the mean of the sentences'."""
+    total = sum(one.log_probability for one in scored)
+    return math.exp(-total / sum(one.tokens for one in scored))
 
 
 def test_it_scores_its_own_language_higher_than_noise(

@@ -233,7 +233,7 @@ def test_a_tokenizer_of_scores_that_is_not_installed(
     def missing(*arguments: object, **more: object) -> None:
         raise RuntimeError("please install sacrebleu[ja]")
 
-    monkeypatch.setattr("nmt.evaluation.systems.BLEU.__init__", missing)
+    monkeypatch.setattr("nmt.evaluation.evaluate.BLEU.__init__", missing)
     one = tmp_path / "one"
     one.write_text("a\n")
     said = answer("evaluate", "--hyp", one, "--ref", one, "--tokenize", "ja-mecab")

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from nmt.cli import main
-from nmt.decoding import files
-from nmt.decoding.pairs import Pairs
-from nmt.decoding.translation import Translation, unchanged
+from nmt.decoding import file_translation
+from nmt.decoding.synthetic import Pairs
 from nmt.lines import Line
+from nmt.translation import Translation, unchanged
 from nmt.vocab import load_vocabularies
 from tests.patience import Cut
 from tests.toy import Answer, Toy, contains, sentences, translated, write_lines
@@ -72,7 +72,7 @@ def test_synthesis_goes_on_where_it_was_cut(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 40)
+    monkeypatch.setattr(file_translation, "BLOCK", 40)
     lines = write_lines(tmp_path / "mono.xx", [*sentences(100, seed=3), "", ""])
     made = tmp_path / "made.jsonl"
     words = ["synthesize", str(trained.run), "-i", str(lines), "-o", str(made), "--workers", "1"]
@@ -96,7 +96,7 @@ def test_synthesis_goes_on_where_it_was_cut(
 def test_teaching_goes_on_where_it_was_cut(
     trained: Toy, tmp_path: Path, cut: Cut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 40)
+    monkeypatch.setattr(file_translation, "BLOCK", 40)
     words = ["distill", str(_student(trained, tmp_path)), str(trained.run), "--threads", "1"]
     cut(4)
     assert main(words) == 130

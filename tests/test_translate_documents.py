@@ -19,8 +19,8 @@ from nmt import checkpoint, config
 from nmt.checkpoint import CONFIG
 from nmt.cli import main
 from nmt.decoding.jobs import Job
-from nmt.decoding.translation import Alignment, Translation, unchanged
 from nmt.documents.formats import FORMATS
+from nmt.translation import Alignment, Translation, unchanged
 from tests.documents.standin import shout
 from tests.toy import Answer, Toy, contains, sentences, write_lines
 

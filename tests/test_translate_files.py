@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from nmt import processes
 from nmt.cli import main
-from nmt.decoding import files, jobs
-from nmt.decoding.translation import unchanged
+from nmt.decoding import file_translation, jobs
 from nmt.errors import UserError
 from nmt.lines import Line
+from nmt.translation import unchanged
 from tests.patience import Cut
 from tests.toy import Answer, Toy, sentences, write_lines
 
@@ -31,7 +31,7 @@ NEW = sentences(40, seed=7)
 @pytest.fixture
 def blocks_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a few lines are several blocks."""
-    monkeypatch.setattr(files, "BLOCK", 3)
+    monkeypatch.setattr(file_translation, "BLOCK", 3)
 
 
 def translate(trained: Toy, source: Path, out: Path, *options: object) -> int:
@@ -253,7 +253,7 @@ def test_parts_that_are_joined_are_the_whole(
 
 def test_processes_share_out_a_file(trained: Toy, tmp_path: Path) -> None:
     name = "out.gz"
-    source = write_lines(tmp_path / "in", (NEW * 60)[: 2 * files.BLOCK + 7])
+    source = write_lines(tmp_path / "in", (NEW * 60)[: 2 * file_translation.BLOCK + 7])
     (tmp_path / "out.1-of-3.txt").write_text("left by others")
     words = ["translate", trained.run, "-i", source, "-o", tmp_path / name, "--beam-size", 1]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -284,7 +284,7 @@ def test_what_processes_cannot_share_out_is_refused(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
-    monkeypatch.setattr(processes, "together", lambda silence: contextlib.nullcontext())
+    monkeypatch.setattr(processes, "process_group", lambda silence: contextlib.nullcontext())
     assert message in answer("translate", "run", *options)
 
 
@@ -311,7 +311,7 @@ def test_parts_of_two_divisions_or_a_missing_one_are_not_joined(
 
 def shouted(self: jobs.Job, progress: Any = None) -> jobs.Translate:
     """Stands in for a translator: upper case."""
-    return lambda block: jobs.Translated(
+    return lambda block: jobs.TranslatedBlock(
         block, [unchanged(line.text.upper()) for line in block], [[] for _ in block], []
     )
 
@@ -327,7 +327,7 @@ def lines_survive(content: bytes, folder: Path) -> None:
         "shard": None,
         "health": None,
     }
-    files.translate_files(Namespace(**options, **more), lambda line: None)
+    file_translation.translate_files(Namespace(**options, **more), lambda line: None)
     found = (folder / "out").read_bytes()
     assert found.count(b"\n") == content.count(b"\n")
     text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
@@ -346,7 +346,7 @@ def test_no_byte_loses_a_line(
     examples: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs.Job, "__call__", shouted)
-    monkeypatch.setattr(files, "BLOCK", 2)
+    monkeypatch.setattr(file_translation, "BLOCK", 2)
     folder = tmp_path_factory.mktemp("fuzz")
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
@@ -366,17 +366,17 @@ def test_a_line_without_its_field_is_named_and_what_was_done_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs.Job, "__call__", shouted)
-    monkeypatch.setattr(files, "BLOCK", 1)
+    monkeypatch.setattr(file_translation, "BLOCK", 1)
     (tmp_path / "in").write_text("".join(f"{n}\ta\n" for n in range(20)) + "short\n")
     options = {"input": tmp_path / "in", "output": tmp_path / "out", "runs": [], "workers": 1}
     more = {"field": "2", "format": "text", "strict": False, "resume": True, "shard": None}
     more["health"] = None
     with pytest.raises(UserError, match="in, line 21: expected a column 2"):
-        files.translate_files(Namespace(**options, **more), lambda line: None)
+        file_translation.translate_files(Namespace(**options, **more), lambda line: None)
     assert not (tmp_path / "out").exists() and (tmp_path / ".out.journal").exists()
     text = (tmp_path / "in").read_text().replace("short", "20\ta")
     (tmp_path / "in").write_text(text)
-    files.translate_files(Namespace(**options, **more), lambda line: None)
+    file_translation.translate_files(Namespace(**options, **more), lambda line: None)
     assert (tmp_path / "out").read_text() == "".join(f"{n}\ta\tA\n" for n in range(21))
 
 
@@ -385,9 +385,11 @@ def looping(monkeypatch: pytest.MonkeyPatch) -> None:
     """A translator that loops wherever the source says so."""
 
     def job(self: jobs.Job, progress: Any = None) -> jobs.Translate:
-        def translate(block: list[Line]) -> jobs.Translated:
+        def translate(block: list[Line]) -> jobs.TranslatedBlock:
             reasons = [["loop"] if "loop" in line.text else [] for line in block]
-            return jobs.Translated(block, [unchanged(line.text) for line in block], reasons, [])
+            return jobs.TranslatedBlock(
+                block, [unchanged(line.text) for line in block], reasons, []
+            )
 
         return translate
 
@@ -402,7 +404,7 @@ def test_what_looks_wrong_is_counted_and_listed_also_of_a_run_that_was_cut_short
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(files, "BLOCK", 2)
+    monkeypatch.setattr(file_translation, "BLOCK", 2)
     source = write_lines(tmp_path / "in", ["loop", "b", "c", "d", "loop", "loop", "g"])
     listed = tmp_path / "ill.jsonl"
     cut(2)

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.drivers.clock import arguments, measure
 from nmt import Translator
-from nmt.memory import keep_freed_memory
+from nmt.ram import keep_freed_memory
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from nmt.decoding import health
 from nmt.decoding.streams import Out
-from nmt.decoding.translation import Translation
-from nmt.documents.formats import FORMATS, suffix
+from nmt.documents.formats import FORMATS
 from nmt.documents.parts import Translated, joined, parts
-from nmt.documents.segments import Raw, Segment
-from nmt.lines import reading
+from nmt.documents.segments import Raw, written
+from nmt.lines import kind_of, reading
+from nmt.translation import Translation
 
 TranslateTexts = Callable[[Sequence[str]], list[tuple[Translation, list[str]]]]
 """Texts -> for each, in order, its translation with alignment, and why it looks suspicious."""
@@ -39,7 +39,7 @@ def translate_document(
     """
     with reading(source) as stream:
         raw = Raw(stream.read(), str(source), languages, say, arguments.strict)
-    document = FORMATS[suffix(source)](raw)
+    document = FORMATS[kind_of(source)](raw)
     cut = [
         parts(segment, languages[0], paragraphs=arguments.paragraphs)
         for segment in document.segments
@@ -60,16 +60,10 @@ def translate_document(
         )
     out.tally += health.counted(reasons)
     places = (
-        {"segment": number, "source": _written(segment)}
+        {"segment": number, "source": written(segment.pieces())}
         for number, segment in enumerate(document.segments, 1)
     )
     out.add([document.write(results), health.listed(reasons, places)], len(results), "")
-
-
-def _written(segment: Segment) -> str:
-    """A segment almost as it stands in its document, so that it can be found there."""
-    pieces = segment.pieces()
-    return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
 
 
 def _with_alignment(translation: Translation) -> Translated:

@@ -3,9 +3,9 @@
 import json
 from typing import Any, Protocol
 
-from nmt.decoding.translation import Translation
 from nmt.errors import UserError
 from nmt.lines import Line
+from nmt.translation import Translation
 
 KEY = "translation"
 """The key under which the translation is added to a JSON object."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from nmt.decoding.translation import Alignment, Translation
 from nmt.schema import NonNegative, Positive, PositiveInt
-from nmt.scripts import lengths
+from nmt.translation import Alignment, Translation
+from nmt.writing_systems import lengths
 
 LONGEST_LOOP = 6
 """The longest phrase, in words, that is checked for immediate repetition."""

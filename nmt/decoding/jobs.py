@@ -13,8 +13,8 @@ from nmt.checkpoint import SHORTLIST, read_config, read_manifest, weights_digest
 from nmt.config import Precision
 from nmt.decoding import health
 from nmt.decoding.paragraphs import Paragraphs
-from nmt.decoding.translation import Translation
 from nmt.lines import Line
+from nmt.translation import Translation
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
@@ -23,7 +23,7 @@ Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Translated:
+class TranslatedBlock:
     """A block of lines with their translations, why each looks suspicious, and any warnings."""
 
     lines: list[Line]
@@ -32,7 +32,7 @@ class Translated:
     said: list[str]
 
 
-Translate = Callable[[list[Line]], Translated]
+Translate = Callable[[list[Line]], TranslatedBlock]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Job:
         )
         limits = options.build(health.Health, translator.decoding.health, where="decoding.health")
 
-        def translate(block: list[Line]) -> Translated:
+        def translate(block: list[Line]) -> TranslatedBlock:
             said.clear()
             lines = [line.text for line in block]
             cut = Paragraphs(lines, language)
@@ -100,7 +100,7 @@ class Job:
             if progress and not whole:  # progress counts lines, not parts
                 progress(len(lines))
             grouped = [health.any_of(parts) for parts in cut.grouped(reasons)]
-            return Translated(block, cut.joined(found), grouped, list(said))
+            return TranslatedBlock(block, cut.joined(found), grouped, list(said))
 
         return translate
 

@@ -5,8 +5,8 @@ from itertools import islice
 from statistics import fmean
 from typing import TypeVar
 
-from nmt.decoding.translation import Alignment, Alternative, Translation
 from nmt.documents.sentences import gap, split
+from nmt.translation import Alignment, Alternative, Translation
 from nmt.vocab import EOS, RESERVED
 
 Item = TypeVar("Item")

@@ -1,6 +1,6 @@
 """Forced decoding: the log-probabilities and alignments of given translations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,6 @@ from torch.nn import functional
 from nmt.batch import Batch
 from nmt.model.memory import TuringMachine
 from nmt.model.seq2seq import Ensemble, Seq2Seq
-from nmt.perplexity import perplexity as of_loss
 from nmt.state import State
 
 CHUNK = 1024
@@ -78,9 +77,3 @@ def recorded_heads(model: Seq2Seq | Ensemble) -> Iterator[dict[str, list[Tensor]
         for name, machine in zip(names, machines, strict=True):
             hooks.enter_context(machine.register_forward_hook(partial(record, name)))
         yield found
-
-
-def perplexity(scored: Sequence[Scored]) -> float:
-    """exp of the mean negative log-probability per token, over a whole corpus."""
-    total = sum(one.log_probability for one in scored)
-    return of_loss(-total / sum(one.tokens for one in scored))

@@ -17,11 +17,11 @@ from nmt.decoding.engine import Engine
 from nmt.decoding.scoring import Scored
 from nmt.decoding.search import Hypothesis
 from nmt.decoding.shortlist import Shortlist
-from nmt.decoding.translation import Alignment, Alternative, Translation, unchanged
 from nmt.errors import UserError
 from nmt.lines import one_line
 from nmt.model.packed import is_packed, pack_decoder
 from nmt.model.seq2seq import Ensemble, Seq2Seq
+from nmt.translation import Alignment, Alternative, Translation, unchanged
 from nmt.vocab import EOS, RESERVED, Vocabulary
 
 __all__ = ["Translation", "Translator"]
@@ -157,13 +157,7 @@ class Translator:
                 progress(len(here))
         return results
 
-    def score(
-        self,
-        sources: Sequence[str],
-        targets: Sequence[str],
-        *,
-        progress: Callable[[int], object] | None = None,
-    ) -> list[Scored]:
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[Scored]:
         """The log-probability of each target as a translation of its source.
 
         Raises:
@@ -180,8 +174,6 @@ class Translator:
             batch = self._batch(*zip(*(pairs[row] for row in rows), strict=True))
             for row, scored in zip(rows, scoring.score(self.model, batch), strict=True):
                 results[row] = scored
-            if progress:
-                progress(len(rows))
         return results
 
     def _settings(

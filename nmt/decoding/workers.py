@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from nmt.errors import UserError
-from nmt.memory import keep_freed_memory
+from nmt.ram import keep_freed_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -5,18 +5,12 @@ from pathlib import Path
 
 from nmt.documents import po, tmx, xliff
 from nmt.documents.segments import Document, Raw
-from nmt.lines import PACKED
+from nmt.lines import kind_of
 
 
 def is_document(path: Path) -> bool:
     """Whether a file is read according to its format instead of line by line."""
-    return suffix(path) in FORMATS
-
-
-def suffix(path: Path) -> str:
-    """The extension that identifies the format: `.po` for `a.po` and `a.PO.gz`."""
-    name = path.name.lower().removesuffix(PACKED)
-    return Path(name).suffix
+    return kind_of(path) in FORMATS
 
 
 FORMATS: dict[str, Callable[[Raw], Document]] = {

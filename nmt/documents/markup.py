@@ -42,7 +42,7 @@ class Inline:
     pair: tuple[str, ...] = ()
 
 
-class Marked:
+class XmlDocument:
     """An XML document of any format.
 
     Args:

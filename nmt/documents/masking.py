@@ -11,7 +11,8 @@ from itertools import pairwise
 
 from nmt.documents.placeholders import MARK
 from nmt.documents.segments import Segment, partners
-from nmt.documents.words import WORD, Aligned, Span, attention, spans
+from nmt.documents.words import WORD, Span, attention, spans
+from nmt.translation import Alignment
 
 _ITEM = re.compile(rf"{MARK}|{WORD.pattern}")
 
@@ -73,7 +74,7 @@ class Masked:
         run_on = len(spans(self.items[left] + self.items[right])) == 1
         return " " * (run_on or (any(gaps[:first]) and any(gaps[last:])))
 
-    def put_back(self, target: str, aligned: Aligned) -> Segment:
+    def put_back(self, target: str, aligned: Alignment) -> Segment:
         """A translation of `text` with the tags restored.
 
         Raises:
@@ -109,7 +110,7 @@ class Masked:
 class _Placement:
     """Places a masked segment's tags in one translation."""
 
-    def __init__(self, masked: Masked, target: str, aligned: Aligned) -> None:
+    def __init__(self, masked: Masked, target: str, aligned: Alignment) -> None:
         self.masked = masked
         self.target = target
         self.spans = spans(target)

@@ -10,14 +10,14 @@ from nmt.documents.masking import Masked, Unplaced
 from nmt.documents.placeholders import MARK
 from nmt.documents.segments import Piece, Result, Segment, Tag, partners
 from nmt.documents.sentences import gap, split
-from nmt.documents.words import Aligned
+from nmt.translation import Alignment
 
 
 class Translated(NamedTuple):
     """The translation of one text."""
 
     text: str
-    aligned: Aligned
+    aligned: Alignment
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from nmt.documents.placeholders import MARK, find
-from nmt.scripts import same_language
+from nmt.writing_systems import same_language
 
 Kind = Literal["point", "open", "close"]
 

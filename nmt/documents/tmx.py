@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from nmt.documents.markup import (
     LANGUAGE,
     Inline,
-    Marked,
+    XmlDocument,
     append,
     children,
     fill,
@@ -18,7 +18,7 @@ from nmt.documents.markup import (
 )
 from nmt.documents.segments import Raw, Result, note_of
 from nmt.errors import UserError
-from nmt.scripts import same_language
+from nmt.writing_systems import same_language
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -30,7 +30,7 @@ INLINE = {
 }
 
 
-def read(raw: Raw) -> Marked:
+def read(raw: Raw) -> XmlDocument:
     """Parses a TMX file.
 
     Raises:
@@ -54,7 +54,7 @@ def read(raw: Raw) -> Marked:
     def accept(text: "_Element", result: Result) -> None:
         _accept(text, target, result)
 
-    return Marked(tree, texts, INLINE, accept)
+    return XmlDocument(tree, texts, INLINE, accept)
 
 
 def _segment(unit: "_Element", language: str) -> "_Element | None":

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
 
 from nmt.documents.placeholders import MARK
+from nmt.translation import Alignment
 
 # Chinese and Japanese put no spaces between words, so each character counts as one. Combining marks
 # above or below a letter belong to its word.
@@ -15,26 +15,6 @@ _ABOVE = (
 WORD = re.compile(rf"{_SINGLE}|(?:(?!{_SINGLE})[\w{_ABOVE}])+|[^\w\s{MARK}]")
 """A word, or a punctuation mark or symbol between words."""
 
-
-class Aligned(Protocol):
-    """A translation with its attention over subword pieces: `nmt.decoding.Alignment`.
-
-    The last piece of the source, and of a complete translation, is the end-of-sentence mark.
-    """
-
-    @property
-    def source(self) -> list[str]:
-        """(S) pieces of the source."""
-
-    @property
-    def target(self) -> list[str]:
-        """(T) pieces of the translation."""
-
-    @property
-    def weights(self) -> list[list[float]]:
-        """(T, S) attention."""
-
-
 Span = tuple[int, int]
 
 
@@ -44,7 +24,7 @@ def spans(text: str) -> list[Span]:
 
 
 def attention(
-    source: tuple[str, Sequence[Span]], target: tuple[str, Sequence[Span]], aligned: Aligned
+    source: tuple[str, Sequence[Span]], target: tuple[str, Sequence[Span]], aligned: Alignment
 ) -> list[list[float]]:
     """How much each word of a translation attends to each word of its source.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nmt.documents.markup import (
     SPACE,
     Inline,
-    Marked,
+    XmlDocument,
     append,
     children,
     fill,
@@ -77,7 +77,7 @@ def _set_languages(elements: Sequence["_Element"], source: str, target: str, raw
         element.set(target, element.get(target) or raw.languages[1])
 
 
-def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
+def _version_1(tree: "_ElementTree", raw: Raw) -> XmlDocument:
     root = tree.getroot()
     _set_languages(children(root, "file"), "source-language", "target-language", raw)
     sources: list[_Element] = []
@@ -89,7 +89,7 @@ def _version_1(tree: "_ElementTree", raw: Raw) -> Marked:
                 sources += [mark for mark in marks if _is_open_mark(unit, mark)]
             else:
                 sources += [one for one in children(unit, "source") if _is_open(unit, one)]
-    return Marked(tree, sources, INLINE_1, _accept_1)
+    return XmlDocument(tree, sources, INLINE_1, _accept_1)
 
 
 def _segments(unit: "_Element", name: str) -> list["_Element"]:
@@ -131,7 +131,7 @@ def _is_said(target: "_Element") -> bool:
     return not blank and target.get("state") not in UNTRANSLATED
 
 
-def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
+def _version_2(tree: "_ElementTree", raw: Raw) -> XmlDocument:
     root = tree.getroot()
     _set_languages([root], "srcLang", "trgLang", raw)
     sources = [
@@ -140,7 +140,7 @@ def _version_2(tree: "_ElementTree", raw: Raw) -> Marked:
         for source in children(segment, "source")
         if _is_open(segment, source)
     ]
-    return Marked(tree, sources, INLINE_2, _accept_2)
+    return XmlDocument(tree, sources, INLINE_2, _accept_2)
 
 
 def _is_open(unit: "_Element", source: "_Element") -> bool:

@@ -64,7 +64,7 @@ class ValidationBleu(pl.Callback):
         if not trainer.sanity_checking:
             self.hypotheses, self.last = hypotheses, score
             self.loss = float(trainer.callback_metrics["val_loss"])
-            pl_module.log("val_score", score.value, prog_bar=True)
+            pl_module.log("val_score", score.value)
 
     def metrics(self) -> dict[str, Any]:
         """The metrics of the validation that has just ended."""
@@ -101,7 +101,7 @@ class ValidationPerplexity(pl.Callback):
         """Stores and logs the loss that the module has computed."""
         if not trainer.sanity_checking:
             self.loss = float(trainer.callback_metrics["val_loss"])
-            pl_module.log("val_score", -self.loss, prog_bar=True)
+            pl_module.log("val_score", -self.loss)
 
     def metrics(self) -> dict[str, Any]:
         """The metrics of the validation that has just ended."""

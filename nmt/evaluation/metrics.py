@@ -82,27 +82,6 @@ class Scores:
         return asdict(self)
 
 
-def evaluate(
-    hypotheses: Sequence[str],
-    references: References,
-    *,
-    lowercase: bool = False,
-    tokenize: str = DEFAULT_TOKENIZER,
-) -> Scores:
-    """One system's scores.
-
-    Args:
-        hypotheses: detokenised translations.
-        references: raw references of each sentence.
-        lowercase: ignore case in BLEU and chrF too, as older papers do; TER always ignores it.
-        tokenize: BLEU's tokenizer, by its name in sacreBLEU.
-
-    Raises:
-        UserError: unequal numbers of lines, none at all, or a sentence without a reference.
-    """
-    return compare({"": hypotheses}, references, lowercase=lowercase, tokenize=tokenize)[""]
-
-
 def compare(
     systems: Mapping[str, Sequence[str]],
     references: References,

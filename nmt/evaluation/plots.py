@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.decoding.translation import Alignment
 from nmt.errors import UserError
 from nmt.files import write_atomically
 from nmt.perplexity import perplexity
+from nmt.translation import Alignment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nmt.decoding.translation import Alignment
 from nmt.errors import UserError
 from nmt.evaluation import plots
 from nmt.evaluation.metrics import References, Score, Scores, sentence_chrf
 from nmt.files import write_json, write_text
+from nmt.translation import Alignment
 
 EXAMPLES = 10
 PICTURES = 4

@@ -58,9 +58,6 @@ class Encoder(Protocol):
     scales_words: bool
     """Whether the encoder scales the embeddings itself."""
 
-    def fused(self) -> bool:
-        """Whether all its recurrences have a whole-sequence path."""
-
     def __call__(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, S, E), (B,) -> the memory (B, S, M), its mask and its summary."""
 

@@ -143,33 +143,27 @@ class Decoder(nn.Module):
 
     def fused(self) -> bool:
         """Whether `forward` has a whole-sequence path for this cell and attention."""
-        return (
+        return self._fusible() is not None
+
+    def _fusible(self) -> tuple[LSTM, AdditiveAttention, nn.Linear] | None:
+        if (
             isinstance(self.cell, LSTM)
             and self.cell.fusible
             and isinstance(self.attention, AdditiveAttention)
             and isinstance(self.past, NoPast)
             and isinstance(self.context, nn.Linear)  # not packed for inference
-        )
+        ):
+            return self.cell, self.attention, self.context
+        return None
 
     def forward(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
         """Teacher forcing: (B, T, E) -> features (B, T, F), attention weights (B, T, S)."""
-        if self.fused():
-            attention = self.attention
-            assert isinstance(attention, AdditiveAttention)
-            # The read with s_0, if there is one, is fed to the cell but does not count as coverage.
-            first = int(self.attends_after)
-            outputs, contexts, weights = attentional_lstm(
-                self, embedded, source, attention.covered, first
-            )
-            if self.attends_after:  # c_i, read with s_i, was fed to step i + 1
-                weights = weights[:, 1:]
-                state = attention.follow(attention.start(source[0]), weights.sum(dim=1))
-                context, last, _ = attention(outputs[:, -1], source[0], state)
-                contexts = torch.cat([contexts[:, 1:], context.unsqueeze(1)], dim=1)
-                last = last if weights.requires_grad else last.detach()
-                weights = torch.cat([weights, last.unsqueeze(1)], dim=1)
-            return torch.cat([outputs, contexts, embedded], dim=2), weights
-        return self.forward_stepped(embedded, source)
+        if (parts := self._fusible()) is None:
+            return self.forward_stepped(embedded, source)
+        outputs, contexts, weights = attentional_lstm(
+            *parts, embedded, source, after=self.attends_after
+        )
+        return torch.cat([outputs, contexts, embedded], dim=2), weights
 
     def forward_stepped(self, embedded: Tensor, source: State) -> tuple[Tensor, Tensor]:
         """`forward` step by step, for every variant."""

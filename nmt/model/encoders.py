@@ -76,11 +76,6 @@ class RecurrentEncoder(nn.Module):
         self.residual = residual
         self.dropout = VariationalDropout(dropout)
 
-    def fused(self) -> bool:
-        """Whether every layer has a whole-sequence path."""
-        cells = [cell for layer in self.layers for cell in layer.children()]
-        return all(_fusible(cell) for cell in cells)
-
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, S, E), (B,) -> the memory, its mask and its summary."""
         positions, mask = _positions(embedded, lengths)
@@ -109,10 +104,6 @@ class Sinusoids(nn.Module):
     def __init__(self, embedding_size: int, /) -> None:
         super().__init__()
         self.memory_size = embedding_size
-
-    def fused(self) -> bool:
-        """Always: there is no recurrence."""
-        return True
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, S, E), (B,) -> the memory (B, S, E), its mask and its summary."""
@@ -171,11 +162,6 @@ class SelfAttentionEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         nn.init.zeros_(self.enter.bias)
 
-    def fused(self) -> bool:
-        """Whether every recurrent layer has a whole-sequence path."""
-        fused: bool = self.order.fused()
-        return fused
-
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, S, E), (B,) -> the memory, its mask and its summary."""
         read = self.order(embedded, lengths)
@@ -198,10 +184,6 @@ class NoEncoder(nn.Module):
         super().__init__()
         self.register_buffer("one", torch.ones(1, 1), persistent=False)
 
-    def fused(self) -> bool:
-        """Always: there is no recurrence."""
-        return True
-
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, ...), (B,) -> the memory (B, 1, 1), its mask and its summary."""
         summary = self.one.expand(len(lengths), -1)
@@ -219,6 +201,11 @@ def _encoded(readings: Tensor, words: Tensor | None, mask: Tensor) -> Encoded:
     memory = readings if words is None else torch.cat([readings, words], dim=2)
     memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
     return Encoded(memory, mask, memory.sum(dim=1) / mask.sum(dim=1, keepdim=True))
+
+
+def fused(encoder: nn.Module) -> bool:
+    """Whether all recurrences of an encoder have a whole-sequence path."""
+    return all(_fusible(part) for part in encoder.modules() if hasattr(part, "fusible"))
 
 
 def _fusible(cell: object) -> bool:

@@ -7,31 +7,37 @@ steps. The results are those of the stepped path (tests/model/test_fused.py: for
 gradcheck in double).
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt.model.activations import sigmoid_backward, tanh_backward
 from nmt.model.products import compute_dtype, repeated
 
+if TYPE_CHECKING:
+    from nmt.model.cells import GRU
 
-def gru(cells: list[nn.Module], inputs: Tensor) -> Tensor:
+
+def gru(cells: list["GRU"], inputs: Tensor) -> Tensor:
     """Runs D GRUs side by side from empty states: (D, B, S, E) -> outputs (D, B, S, H)."""
     directions, batch, length, _ = inputs.shape
     dtype = compute_dtype(inputs)
 
-    def stacked(*path: str) -> Tensor:
-        return torch.stack([cell.get_parameter(".".join(path)) for cell in cells]).to(dtype)
+    def stacked(weights: Iterable[Tensor]) -> Tensor:
+        return torch.stack([*weights]).to(dtype)
 
     projected = torch.baddbmm(
-        stacked("input", "bias").unsqueeze(1),
+        stacked(cell.input.bias for cell in cells).unsqueeze(1),
         inputs.to(dtype).flatten(1, 2),
-        stacked("input", "weight").transpose(1, 2),
+        stacked(cell.input.weight for cell in cells).transpose(1, 2),
     ).view(directions, batch, length, -1)
     outputs: Tensor = _GruSequence.apply(  # type: ignore[no-untyped-call]
-        projected, stacked("recurrent", "weight"), stacked("recurrent", "bias")
+        projected,
+        stacked(cell.recurrent.weight for cell in cells),
+        stacked(cell.recurrent.bias for cell in cells),
     )
     return outputs
 

@@ -1,6 +1,6 @@
 """The attentional LSTM over a whole target, with a hand-written backward pass (see `fused_gru`)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +10,29 @@ from nmt.model.activations import sigmoid_backward, tanh_, tanh_backward
 from nmt.model.products import compute_dtype, repeated
 from nmt.state import State
 
+if TYPE_CHECKING:
+    from nmt.model.attention import AdditiveAttention
+    from nmt.model.cells import LSTM
+
 
 def attentional_lstm(
-    decoder: nn.Module, embedded: Tensor, source: State, covered: Tensor | None, first: int
+    cell: "LSTM",
+    attention: "AdditiveAttention",
+    context: nn.Linear,
+    embedded: Tensor,
+    source: State,
+    *,
+    after: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A Decoder with an LSTM cell and additive attention over a whole target.
 
     Args:
-        decoder: its modules `cell`, `attention` and `context` hold the weights.
+        cell: the decoder's cell.
+        attention: the decoder's attention.
+        context: projects a context to the cell's gates.
         embedded: (B, T, E) the target input.
         source: from the decoder's `prepare`.
-        covered: (A,) the weight of coverage, None without it.
-        first: the read that coverage begins with, counted from 0.
+        after: attend after the cell's step instead of before it.
 
     Returns:
         Outputs (B, T, H), contexts (B, T, M) and weights (B, T, S); the weights carry a gradient
@@ -31,25 +42,34 @@ def attentional_lstm(
     keys, memory, mask = prepared
     assert isinstance(start, Tensor) and isinstance(keys, Tensor)
     assert isinstance(memory, Tensor) and isinstance(mask, Tensor)
-    dtype = compute_dtype(embedded)
-    get = decoder.get_parameter
-    stacked = torch.cat([get("cell.recurrent.weight"), get("attention.query.weight")])
+    dtype, covered = compute_dtype(embedded), attention.covered
     tensors = (
-        decoder.get_submodule("cell.input")(embedded.transpose(0, 1)),
+        cell.input(embedded.transpose(0, 1)),
         keys,
         memory,
         start,
-        stacked,
-        get("context.weight"),
-        get("attention.energy"),
+        torch.cat([cell.recurrent.weight, attention.query.weight]),
+        context.weight,
+        attention.energy,
     )
     outputs, contexts, weights = _AttentionalLstmSequence.apply(  # type: ignore[no-untyped-call]
         mask,
         *(tensor.to(dtype) for tensor in tensors),
         None if covered is None else covered.to(dtype),
-        first,
+        int(after),
     )
-    return outputs.transpose(0, 1), contexts.transpose(0, 1), weights.transpose(0, 1)
+    outputs, contexts = outputs.transpose(0, 1), contexts.transpose(0, 1)
+    weights = weights.transpose(0, 1)
+    if not after:
+        return outputs, contexts, weights
+    # Here c_i is read with s_i and fed to step i + 1: the read with s_0, which belongs to no word,
+    # does not count as coverage, and the last read is still to come.
+    weights = weights[:, 1:]
+    state = attention.follow(attention.start(prepared), weights.sum(dim=1))
+    found, last, _ = attention(outputs[:, -1], prepared, state)
+    last = last if weights.requires_grad else last.detach()
+    contexts = torch.cat([contexts[:, 1:], found.unsqueeze(1)], dim=1)
+    return outputs, contexts, torch.cat([weights, last.unsqueeze(1)], dim=1)
 
 
 class _AttentionalLstmSequence(torch.autograd.Function):

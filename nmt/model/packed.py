@@ -197,7 +197,7 @@ def pack_decoder(model: nn.Module, precision: Precision) -> None:
     pack(model.get_submodule("output"), precision)
 
 
-def expect_int8(module: nn.Module, tensors: Iterable[str]) -> None:
+def place_int8_layers(module: nn.Module, tensors: Iterable[str]) -> None:
     """Replaces linear layers that were stored in 8 bits: `a.weight_scale` marks the layer `a`."""
     for name in tensors:
         path, _, last = name.rpartition(".")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nmt import options
 from nmt.model.decoder import Decoder, Output
 from nmt.model.dropout import VariationalDropout, WordDropout
-from nmt.model.encoders import ENCODERS
+from nmt.model.encoders import ENCODERS, fused
 from nmt.model.initialization import initialize
 from nmt.schema import Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
@@ -176,7 +176,7 @@ class Seq2Seq(nn.Module):
 
     def paths(self) -> str:
         """Which parts run as whole sequences and which step by step, for the start-up line."""
-        encoder, decoder = self.encoder.fused(), self.decoder.fused()
+        encoder, decoder = fused(self.encoder), self.decoder.fused()
         if encoder and decoder:
             return "fused encoder and decoder"
         slow = [name for name, fast in (("encoder", encoder), ("decoder", decoder)) if not fast]

@@ -12,7 +12,7 @@ from datasets import DatasetDict
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmt import memory, processes
+from nmt import processes, ram
 from nmt.batch import Batch
 from nmt.config import Training
 from nmt.data.datamodule import TranslationData
@@ -93,8 +93,8 @@ def free_for_batches(module: TranslationModule) -> float:
         UserError: there is not enough memory for the model alone.
     """
     numbers = sum(parameter.numel() for parameter in module.parameters())
-    here = processes.here() if device() == "cpu" else 1
-    free = SHARE * memory.free(device()) / here
+    here = processes.local_world() if device() == "cpu" else 1
+    free = SHARE * ram.free(device()) / here
     needed = 4.0 * COPIES * numbers
     if free <= needed:
         raise UserError(
@@ -126,7 +126,7 @@ def plan_batches(
     while True:
         room = replace(footprint, size=size)
         data = TranslationData(dataset, training.batch_tokens, training.seed, room)
-        if device() == "cpu" or not processes.largest(_overflows(module, data))[0]:
+        if device() == "cpu" or not processes.all_max(_overflows(module, data))[0]:
             return data
         size = min(size, data.plan.bytes_of(data.plan.widest)) / 2
 

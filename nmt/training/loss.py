@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nmt.model.products import compute_dtype
+
 CHUNK_ELEMENTS = 1 << 21
 """Logits held in memory at once; larger chunks are no faster and cost memory."""
 
@@ -29,10 +31,8 @@ def smoothed_cross_entropy(
         The summed loss, which carries the gradient, and the summed negative log likelihood of
         the labels, which does not; both in nats, scalars, fp32 (fp64 for fp64 input).
     """
-    device = hidden.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        hidden, weight, bias = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
+    dtype = compute_dtype(hidden)
+    hidden, weight, bias = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
     # Within an autograd.Function, gradients always appear to be disabled.
     wanted = torch.is_grad_enabled() and any(one.requires_grad for one in (hidden, weight, bias))
     loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from nmt.training.loss import coverage_loss, smoothed_cross_entropy
 from nmt.training.objectives import OBJECTIVES, Likelihood, MinimumRisk
 from nmt.training.optim import apply_rates, clip_gradients, make_optimizer, make_schedule
 from nmt.training.risk import Risk, expected_risk, log_probabilities
-from nmt.training.sampling import mixed_input, sampling_rate
+from nmt.training.scheduled_sampling import mixed_input, sampling_rate
 
 
 class TranslationModule(pl.LightningModule):
@@ -100,9 +100,9 @@ class TranslationModule(pl.LightningModule):
             tokens: target tokens in this part.
         """
         if (world := processes.world()) > 1:
-            shown, count, tokens = processes.added(float(shown), count, tokens)
+            shown, count, tokens = processes.all_sum(float(shown), count, tokens)
         self.log("tokens", float(tokens))
-        self.log("loss", shown / count, prog_bar=True)
+        self.log("loss", shown / count)
         # DDP averages the gradients of the processes, which should be summed.
         return loss / (count / world)
 

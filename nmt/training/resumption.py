@@ -1,5 +1,6 @@
-"""Whether a run may be resumed, and what was decided when it was started."""
+"""Whether a run may be resumed, what was decided when it was started, and starting over."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,11 +12,13 @@ from nmt import checkpoint, options, processes
 from nmt.config import Config
 from nmt.data.datamodule import TranslationData
 from nmt.errors import UserError
-from nmt.files import read_json, sha256
+from nmt.files import read_json, rename, sha256
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.precision import choose_precision, device
+from nmt.training.states import LAST, states_of
+from nmt.vocab import tokenizer_files
 
 # Keys that may change when a run is resumed: they alter neither the model nor the data nor the
 # meaning of the saved state.
@@ -66,7 +69,7 @@ def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None
         UserError: no trained run is named, and there is none to resume.
     """
     objective = options.build(OBJECTIVES, config.training.objective)
-    resumed = not fresh and checkpoint.states_of(Path(config.training.folder))
+    resumed = not fresh and states_of(Path(config.training.folder))
     if isinstance(objective, MinimumRisk) and not init_from and not resumed:
         raise UserError(
             "training.objective: risk tunes a trained run, expected --init-from RUN, found none"
@@ -78,7 +81,7 @@ def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: b
     folder = Path(config.training.folder)
     if parent:
         return replace(config, model=parent.config.model)
-    resumed = not fresh and checkpoint.states_of(folder)
+    resumed = not fresh and states_of(folder)
     if resumed and checkpoint.read_manifest(folder).get("parent"):
         return replace(config, model=checkpoint.read_config(folder).model)
     return config
@@ -90,7 +93,7 @@ def expect_the_same(data_hash: str, prepared: Path) -> None:
     Raises:
         UserError: process 1 has other data.
     """
-    if processes.agreed(lambda: data_hash) != data_hash:
+    if processes.from_first(lambda: data_hash) != data_hash:
         raise UserError(
             f"{prepared}: expected the data that process 1 of {processes.world()} has, found "
             "others of that name; several machines need the same, best on a disk that all share"
@@ -106,11 +109,11 @@ def expect_shared(folder: Path) -> None:
 
     def held() -> tuple[str, list[tuple[str, int]]]:
         manifest = folder / checkpoint.MANIFEST
-        states = [(path.name, path.stat().st_size) for path in checkpoint.states_of(folder)]
+        states = [(path.name, path.stat().st_size) for path in states_of(folder)]
         return sha256(manifest) if manifest.exists() else "", states
 
-    wanted, found = processes.agreed(held), held()
-    processes.meet()  # before process 1 writes more
+    wanted, found = processes.from_first(held), held()
+    processes.barrier()  # before process 1 writes more
     if wanted != found or not (folder / checkpoint.CONFIG).exists():
         raise UserError(
             f"{folder}: expected the run that process 1 of {processes.world()} has opened, found "
@@ -128,7 +131,8 @@ def check_prepared(prepared: Path, config: Config) -> str:
     """
     manifest = read_json(prepared / checkpoint.MANIFEST)
     was, now = {"data": manifest["settings"]}, {"data": asdict(config.data)}
-    for key, before, after in _changes(was, now):
+    if change := next(_changes(was, now), None):
+        key, before, after = change
         raise UserError(
             f"{prepared}: was prepared with {key} {before!r}, expected {after!r}; run "
             "`nmt prepare` again or set the key back"
@@ -158,13 +162,14 @@ def facts_to_resume(
     if state is None:
         if (folder / checkpoint.WEIGHTS).exists():
             raise UserError(
-                f"{folder}: holds a trained model but no {checkpoint.LAST} to resume from; "
+                f"{folder}: holds a trained model but no {LAST} to resume from; "
                 "start over with --fresh or choose another training.folder"
             )
         return None
     manifest = checkpoint.read_manifest(folder)
     settings = asdict(checkpoint.read_config(folder))
-    for key, before, after in _changes(settings, asdict(config)):
+    if change := next(_changes(settings, asdict(config)), None):
+        key, before, after = change
         raise UserError(
             f"{folder}: {key} was {before!r} when this run was started and is now {after!r}; set "
             "it back, choose another training.folder, or start over with --fresh"
@@ -257,3 +262,33 @@ def layout_of(config: Config) -> dict[str, int]:
     """Threads of each process, and processes; their launcher has divided the machine's threads."""
     threads = config.training.threads or torch.get_num_threads()
     return {"threads": threads, "processes": processes.world()}
+
+
+def start_over(folder: Path) -> None:
+    """Deletes a run.
+
+    Raises:
+        UserError: the folder holds something else, which is not deleted.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / checkpoint.CONFIG).exists() or not tokenizer_files(folder):
+        raise UserError(
+            f"training.folder: expected {folder} to be new or a run, found something else, which "
+            "--fresh does not delete; remove it by hand or choose another training.folder"
+        )
+    place = folder.resolve()
+    clear_deleted(folder)
+    rename(place, _deleted(folder))
+    place.mkdir()  # a link to the folder stays valid
+    clear_deleted(folder)
+
+
+def _deleted(folder: Path) -> Path:
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.deleted")
+
+
+def clear_deleted(folder: Path) -> None:
+    """Deletes what `start_over` has moved aside, perhaps in a session that was killed."""
+    shutil.rmtree(_deleted(folder), ignore_errors=True)

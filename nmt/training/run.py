@@ -29,6 +29,7 @@ from nmt.training.resumption import (
     check_folder,
     check_objective,
     check_prepared,
+    clear_deleted,
     expect_shared,
     expect_the_same,
     facts_to_resume,
@@ -36,17 +37,16 @@ from nmt.training.resumption import (
     new_facts,
     other_machine,
     other_processes,
+    start_over,
     with_inherited_model,
 )
 from nmt.training.risk import Risk
 from nmt.training.states import (
     SavedState,
     Signals,
-    clear_deleted,
     clear_partial,
     exits,
     newest_state,
-    start_over,
 )
 from nmt.training.trainer import make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
@@ -102,7 +102,7 @@ def train(
     check_folder(folder, prepared, init_from)
     dataset = open_dataset(prepared)
     waiting = f"{folder}: another process is training in it; waiting"
-    with alone(folder, lambda: say(waiting), processes.agreed):
+    with alone(folder, lambda: say(waiting), processes.from_first):
         return _trained(
             config, dataset, make_validation, make_risk, say, fresh=fresh, init_from=init_from
         )
@@ -129,7 +129,7 @@ def _trained(
             "cannot be trained; name the run that it was exported from"
         )
     config = with_inherited_model(config, parent, fresh)
-    state, facts = processes.agreed(lambda: _open(config, data_hash, parent, say, fresh))
+    state, facts = processes.from_first(lambda: _open(config, data_hash, parent, say, fresh))
     expect_shared(folder)
     source, target = load_vocabularies(folder)
     model = _make_model(config, source, target, parent)
@@ -140,7 +140,7 @@ def _trained(
         say(f"{folder}: this run is finished: {done}; --fresh starts over")
         return folder
     if facts is None:
-        facts = processes.agreed(lambda: new_facts(config, data, data_hash, model, parent))
+        facts = processes.from_first(lambda: new_facts(config, data, data_hash, model, parent))
     facts.pop("finished", None)
     if processes.rank() == 0:
         checkpoint.write_config(folder, config)
@@ -204,7 +204,7 @@ def _data(
     if training.max_length:
         dataset = shortened(dataset, training.max_length, training.longer, say)
     module = TranslationModule(model, training, steps=1)
-    [free] = processes.smallest(free_for_batches(module))
+    [free] = processes.all_min(free_for_batches(module))
     # A batch that was not cut when the run began is not cut now: the batches stay the same.
     size = (facts["choices"].get("memory") or inf) if facts else free
     data = plan_batches(module, dataset, training, size)

@@ -17,11 +17,13 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from nmt import processes
-from nmt.checkpoint import BEFORE_LAST, CONFIG, LAST, states_of
 from nmt.errors import UserError
 from nmt.files import rename, write_atomically
 from nmt.processes import ENDINGS
-from nmt.vocab import tokenizer_files
+
+LAST = "last.ckpt"
+BEFORE_LAST = f"before-{LAST}"
+"""The state before the last, in case the last is damaged."""
 
 SAVE_SECONDS = 600.0
 """The longest time that work goes unsaved between two validations."""
@@ -124,7 +126,7 @@ class SavedState(Callback):
         if trainer.global_step % self.every == 0:
             return
         late = time.monotonic() - self._saved >= SAVE_SECONDS
-        wish, save = processes.largest(self.signals.wish(), late)
+        wish, save = processes.all_max(self.signals.wish(), late)
         if wish or save:
             self._save(trainer)
         self._leave(wish)
@@ -132,7 +134,7 @@ class SavedState(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
             self._save(trainer)
-            self._leave(*processes.largest(self.signals.wish()))
+            self._leave(*processes.all_max(self.signals.wish()))
 
     def _save(self, trainer: pl.Trainer) -> None:
         last = self.folder / LAST
@@ -147,6 +149,12 @@ class SavedState(Callback):
     def _leave(self, wish: float) -> None:
         if wish:
             raise Interrupted(int(wish))
+
+
+def states_of(folder: Path) -> list[Path]:
+    """The states from which a run can be resumed, the last first; a run that was killed while
+    saving has only the one before."""
+    return [path for path in (folder / LAST, folder / BEFORE_LAST) if path.exists()]
 
 
 def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
@@ -195,33 +203,3 @@ def clear_partial(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def start_over(folder: Path) -> None:
-    """Deletes a run.
-
-    Raises:
-        UserError: the folder holds something else, which is not deleted.
-    """
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / CONFIG).exists() or not tokenizer_files(folder):
-        raise UserError(
-            f"training.folder: expected {folder} to be new or a run, found something else, which "
-            "--fresh does not delete; remove it by hand or choose another training.folder"
-        )
-    place = folder.resolve()
-    clear_deleted(folder)
-    rename(place, _deleted(folder))
-    place.mkdir()  # a link to the folder stays valid
-    clear_deleted(folder)
-
-
-def _deleted(folder: Path) -> Path:
-    place = folder.resolve()
-    return place.with_name(f".{place.name}.deleted")
-
-
-def clear_deleted(folder: Path) -> None:
-    """Deletes what `start_over` has moved aside, perhaps in a session that was killed."""
-    shutil.rmtree(_deleted(folder), ignore_errors=True)

@@ -67,7 +67,7 @@ def _places() -> dict[str, Any]:
     if (world := processes.world()) == 1:
         # Within a cluster job of several tasks, Lightning would take this for one of them.
         return {"devices": 1, "plugins": [LightningEnvironment()]}
-    here = processes.here()
+    here = processes.local_world()
     if device() == "cuda" and here > torch.cuda.device_count():
         raise UserError(
             f"training.processes: expected at most {torch.cuda.device_count()}, one for each CUDA "

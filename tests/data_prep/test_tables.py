@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.tables import TABLES, ending, read_jsonl, read_parquet, read_tsv
+from data_prep.tables import TABLES, read_jsonl, read_parquet, read_tsv
 from nmt.errors import UserError
+from nmt.lines import kind_of
 
 NASTY = [
     "NA",
@@ -62,7 +63,7 @@ def test_tables_give_back_every_character(
 ) -> None:
     path = tmp_path / f"pairs{name}{packed}"
     write(path, {"a": NASTY, "b": ["other"] * len(NASTY), "c": NASTY[::-1]})
-    assert ending(path) == name
+    assert kind_of(path) == name
     assert list(TABLES[name](path, columns)) == list(zip(NASTY, NASTY[::-1], strict=True))
 
 
@@ -117,7 +118,7 @@ def test_a_damaged_file_is_a_sentence_wherever_the_damage(tmp_path: Path, name: 
     texts = [f"{text} {n}" for n in range(300) for text in NASTY if "\t" not in text]
     columns: dict[str, list[str]] = {"a": texts, "b": texts[::-1]}
     path = tmp_path / name
-    {".parquet": _parquet, ".jsonl": _jsonl, ".tsv": _tsv}[ending(path)](path, columns)
+    {".parquet": _parquet, ".jsonl": _jsonl, ".tsv": _tsv}[kind_of(path)](path, columns)
     whole = path.read_bytes()
     random = np.random.default_rng(1)
     said = []
@@ -126,7 +127,7 @@ def test_a_damaged_file_is_a_sentence_wherever_the_damage(tmp_path: Path, name: 
         harmed[place] ^= 1 << int(random.integers(8))
         path.write_bytes(harmed)
         try:
-            list(TABLES[ending(path)](path, [1, 2] if ending(path) == ".tsv" else ["a", "b"]))
+            list(TABLES[kind_of(path)](path, [1, 2] if kind_of(path) == ".tsv" else ["a", "b"]))
         except UserError as error:
             said.append(str(error))
     assert len(said) > 10 and all(name in line and "\n" not in line for line in said)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.decoding.fields import field_of
-from nmt.decoding.translation import unchanged
 from nmt.errors import UserError
 from nmt.lines import Line
+from nmt.translation import unchanged
 
 
 def through(name: str | None, text: str, translate: Callable[[str], str] = str.upper) -> str:

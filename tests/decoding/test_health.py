@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt.decoding.health import Health, reached, reasons, told
-from nmt.decoding.translation import Alignment, Translation
+from nmt.translation import Alignment, Translation
 
 
 def translation(text: str, cut: bool = False, alignment: Alignment | None = None) -> Translation:

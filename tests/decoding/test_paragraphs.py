@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nmt.decoding import paragraphs
 from nmt.decoding.paragraphs import Paragraphs
-from nmt.decoding.translation import Alignment, Translation, unchanged
+from nmt.translation import Alignment, Translation, unchanged
 
 END = "</s>"
 texts = st.lists(st.text(alphabet="ab. \n\u3002!", max_size=40), max_size=5)

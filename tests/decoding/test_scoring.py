@@ -1,13 +1,10 @@
 """Forced decoding and alignments."""
 
-import math
-
 import pytest
 import torch
 
 from nmt.batch import Batch
 from nmt.decoding import scoring
-from nmt.decoding.scoring import Scored
 from nmt.vocab import EOS
 from tests.decoding import tiny
 
@@ -45,8 +42,3 @@ def test_alignments_are_distributions_over_the_real_source() -> None:
     assert weights.shape == (3, 5, 6)
     for row, length in enumerate(batch.source_lengths.tolist()):
         assert weights[row, :, :length].sum(-1).allclose(torch.ones(5))
-
-
-def test_perplexity_is_over_all_tokens_of_the_corpus() -> None:
-    scored = [Scored(math.log(0.5), 1), Scored(3 * math.log(0.25), 3)]
-    assert scoring.perplexity(scored) == pytest.approx(2 ** (7 / 4))

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterable
 
-from nmt.decoding.translation import Alignment
 from nmt.documents.parts import Translated, joined, parts
 from nmt.documents.segments import Document, Raw, Result, Segment
 from nmt.documents.words import WORD
+from nmt.translation import Alignment
 
 LANGUAGES = ("en", "de")
 Say = Callable[[str], Translated]

@@ -10,6 +10,7 @@ from sacrebleu.metrics.ter import TER
 
 from nmt.errors import UserError
 from nmt.evaluation import metrics
+from tests.evaluation.alone import evaluate
 
 HYPOTHESES = [
     "The cat sat on the mat.",
@@ -47,7 +48,7 @@ def test_a_sentence_that_is_its_reference_has_all_of_bleu() -> None:
 
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_scores_and_signatures_are_those_of_sacrebleu(lowercase: bool) -> None:
-    scores = metrics.evaluate(HYPOTHESES, REFERENCES, lowercase=lowercase)
+    scores = evaluate(HYPOTHESES, REFERENCES, lowercase=lowercase)
     streams: Sequence[Sequence[str]] = metrics.by_stream(REFERENCES)
     for ours, theirs in zip(
         scores.all(), [BLEU(lowercase=lowercase), CHRF(lowercase=lowercase), TER()], strict=True
@@ -63,23 +64,23 @@ def test_scores_and_signatures_are_those_of_sacrebleu(lowercase: bool) -> None:
 
 
 def test_a_missing_reference_is_none_and_an_empty_one_counts() -> None:
-    missing = metrics.evaluate(HYPOTHESES, REFERENCES)
-    empty = metrics.evaluate(HYPOTHESES, [[text or "" for text in one] for one in REFERENCES])
+    missing = evaluate(HYPOTHESES, REFERENCES)
+    empty = evaluate(HYPOTHESES, [[text or "" for text in one] for one in REFERENCES])
     assert "nrefs:2" in empty.ter.signature
     assert missing.ter.value != empty.ter.value
     shorter = [[text for text in one if text is not None] for one in REFERENCES]
-    assert metrics.evaluate(HYPOTHESES, shorter).as_dict() == missing.as_dict()
+    assert evaluate(HYPOTHESES, shorter).as_dict() == missing.as_dict()
 
 
 def test_bleu_alone_is_the_same_bleu() -> None:
     alone = metrics.bleu(HYPOTHESES, REFERENCES)
-    assert alone.value == pytest.approx(metrics.evaluate(HYPOTHESES, REFERENCES).bleu.value)
+    assert alone.value == pytest.approx(evaluate(HYPOTHESES, REFERENCES).bleu.value)
     assert alone.signature.startswith("nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert str(alone) == f"BLEU {alone.value:.1f} ({alone.signature})"
 
 
 def test_scores_are_the_same_each_time_and_ready_for_json() -> None:
-    first, second = (metrics.evaluate(HYPOTHESES, REFERENCES) for _ in range(2))
+    first, second = (evaluate(HYPOTHESES, REFERENCES) for _ in range(2))
     assert first == second
     data = json.loads(json.dumps(first.as_dict()))
     assert data["chrf"]["name"] == "chrF2"
@@ -101,7 +102,7 @@ def test_systems_are_compared_with_the_first() -> None:
     for score in found["bad"].all():
         assert score.p_value is not None
         assert score.p_value < 0.05
-    alone = metrics.evaluate(bad, references)
+    alone = evaluate(bad, references)
     assert [one.value for one in found["bad"].all()] == [one.value for one in alone.all()]
 
 
@@ -118,7 +119,7 @@ def test_what_cannot_be_scored_is_refused(
     hypotheses: list[str], references: list[list[str | None]], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        metrics.evaluate(hypotheses, references)
+        evaluate(hypotheses, references)
     with pytest.raises(UserError, match=message):
         metrics.bleu(hypotheses, references)
     with pytest.raises(UserError, match=f"^(mine: .*|){message}"):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.decoding.translation import Alignment
 from nmt.evaluation import plots
+from nmt.translation import Alignment
 
 PNG = b"\x89PNG\r\n\x1a\n"
 CURVES = """epoch,loss,step,val_bleu,val_loss

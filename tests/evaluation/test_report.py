@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.decoding.translation import Alignment
 from nmt.evaluation import metrics, report
+from nmt.translation import Alignment
+from tests.evaluation.alone import evaluate
 
 SOURCES = [f"source {i}" for i in range(30)]
 REFERENCES: list[list[str | None]] = [[f"the reference number {i}", None] for i in range(30)]
@@ -23,14 +24,14 @@ def align(sources: Sequence[str]) -> list[Alignment | None]:
 
 def write(folder: Path, with_pictures: bool = True) -> str:
     examples = report.examples_of(SOURCES, REFERENCES, HYPOTHESES)
-    scores = metrics.evaluate(HYPOTHESES, REFERENCES)
+    scores = evaluate(HYPOTHESES, REFERENCES)
     report.write_report(folder, "A test", scores, examples, align if with_pictures else None)
     return (folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_report_has_scores_examples_and_pictures(tmp_path: Path) -> None:
     text = write(tmp_path / "new" / "report")
-    scores = metrics.evaluate(HYPOTHESES, REFERENCES)
+    scores = evaluate(HYPOTHESES, REFERENCES)
     assert text.startswith("# A test\n\n30 sentences.")
     assert f"| {scores.bleu.value:.1f} ± {scores.bleu.interval:.1f} |" in text
     for score in scores.all():
@@ -59,7 +60,7 @@ def test_heads_of_a_turing_machine_are_drawn_beside_attention(tmp_path: Path) ->
         return [replace(one, heads=heads) for one in align(sources) if one]
 
     examples = report.examples_of(SOURCES, REFERENCES, HYPOTHESES)
-    scores = metrics.evaluate(HYPOTHESES, REFERENCES)
+    scores = evaluate(HYPOTHESES, REFERENCES)
     report.write_report(tmp_path, "A test", scores, examples, with_heads)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     drawn = sorted(path.name for path in tmp_path.glob("heads-*.png"))
@@ -80,7 +81,7 @@ def test_examples_are_ranked_by_their_own_chrf(tmp_path: Path) -> None:
         assert one["source"] == SOURCES[one["line"] - 1]
         assert one["hypothesis"] == HYPOTHESES[one["line"] - 1]
         assert one["references"] == REFERENCES[one["line"] - 1][:1]
-    assert data["scores"] == metrics.evaluate(HYPOTHESES, REFERENCES).as_dict()
+    assert data["scores"] == evaluate(HYPOTHESES, REFERENCES).as_dict()
 
 
 def test_the_same_input_gives_the_same_report(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_the_same_input_gives_the_same_report(tmp_path: Path) -> None:
 
 def test_translations_alone_are_enough(tmp_path: Path) -> None:
     examples = report.examples_of(None, [["one | two"]], ["one *three*\\"])
-    scores = metrics.evaluate(["one *three*\\"], [["one | two"]])
+    scores = evaluate(["one *three*\\"], [["one | two"]])
     report.write_report(tmp_path, "Alone", scores, examples)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "|  | one \\| two | one \\*three\\*\\\\ |" in text

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils import rnn
 
-from nmt.model.encoders import ENCODERS, ORDERS, RecurrentEncoder, Sinusoids
+from nmt.model.encoders import ENCODERS, ORDERS, RecurrentEncoder, Sinusoids, fused
 from nmt.model.multihead import SelfAttentionLayer
 from nmt.options import build
 from tests.model.variants import assert_same, perturb
@@ -104,7 +104,7 @@ def test_self_attention_knows_the_order_from_what_is_below_it(order: str) -> Non
     encoder = build(
         ENCODERS, {"kind": "self_attention", "order": order, "shortcut": False}, INPUT
     ).eval()
-    assert encoder.fused()
+    assert fused(encoder)
     assert isinstance(encoder.order, ORDERS[order])  # type: ignore[arg-type]
     words, lengths = torch.randn(1, 4, INPUT), torch.tensor([4])
     there, back = (encoder(w, lengths).memory for w in (words, words.flip(1)))

@@ -31,7 +31,7 @@ def make_encoder(layers: int = 1, bidirectional: bool = True) -> RecurrentEncode
         EMBEDDING, hidden_size=HIDDEN, layers=layers, bidirectional=bidirectional
     )
     perturb(encoder)
-    assert encoder.fused()
+    assert encoders.fused(encoder)
     return encoder.eval()
 
 

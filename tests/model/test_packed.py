@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nmt.config import Precision
 from nmt.model import packed
-from nmt.model.packed import PACKERS, Int8Linear, PackedLinear, expect_int8, is_packed, pack
+from nmt.model.packed import PACKERS, Int8Linear, PackedLinear, is_packed, pack, place_int8_layers
 
 TOLERANCE = {"fp32": 1e-5, "bf16": 2e-2, "int8": 2e-2}
 
@@ -112,7 +112,7 @@ def test_weights_of_8_bits_are_stored_and_loaded() -> None:
     tensors = stored.state_dict()
     assert tensors["2.weight"].dtype == torch.int8
     loaded = nn.Sequential(layer(), nn.Tanh(), nn.Linear(48, 40))
-    expect_int8(loaded, tensors)
+    place_int8_layers(loaded, tensors)
     assert isinstance(loaded[0], nn.Linear)
     loaded.load_state_dict(tensors)
     torch.testing.assert_close(loaded[2](inputs()), stored[2](inputs()))

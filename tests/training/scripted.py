@@ -16,6 +16,7 @@ from nmt.config import Config
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.risk import Risk
 from nmt.training.run import Validation, train
+from nmt.training.states import LAST
 from nmt.vocab import Vocabulary
 from tests.toy import Toy
 
@@ -107,7 +108,7 @@ def assert_alike(one: Path, other: Path) -> None:
     """Two runs hold the same: model, metrics, optimiser, averages, patience."""
     for name in (checkpoint.WEIGHTS, checkpoint.METRICS):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    left, right = (torch.load(run / checkpoint.LAST, weights_only=True) for run in (one, other))
+    left, right = (torch.load(run / LAST, weights_only=True) for run in (one, other))
     for key in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "global_step"):
         assert same(left[key], right[key]), key
     for key in ("current_model_state", "averaging_state"):

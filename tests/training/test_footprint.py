@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt import checkpoint, memory, options
+from nmt import checkpoint, options, ram
 from nmt.batch import Batch
 from nmt.config import Training
 from nmt.data.datamodule import open_dataset
@@ -63,12 +63,12 @@ def test_minimum_risk_takes_what_all_its_candidates_take() -> None:
 
 def test_processes_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_of(PARTS[next(iter(PARTS))])
-    monkeypatch.setattr(memory, "free", lambda device: 1e9)
+    monkeypatch.setattr(ram, "free", lambda device: 1e9)
     monkeypatch.setattr(footprint, "device", lambda: "cpu")
     alone = free_for_batches(module)
     model = 0.9e9 - alone
     assert 0 < model < 0.01e9
-    monkeypatch.setattr("nmt.processes.here", lambda: 2)  # of four, two on each of two machines
+    monkeypatch.setattr("nmt.processes.local_world", lambda: 2)  # four on two machines
     monkeypatch.setattr("nmt.processes.world", lambda: 4)
     assert free_for_batches(module) == pytest.approx(4 * (0.9e9 / 2 - model))
 
@@ -93,7 +93,7 @@ def test_batches_are_taken_where_the_model_is(
 
 
 def free_bytes(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
-    monkeypatch.setattr(memory, "free", lambda device: size)
+    monkeypatch.setattr(ram, "free", lambda device: size)
 
 
 def needed(toy: Toy) -> tuple[float, float]:

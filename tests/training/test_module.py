@@ -32,7 +32,7 @@ def test_the_gradient_is_that_of_the_mean_over_all_processes(
     assert one._mean(torch.tensor(6.0), 5.0, 3, 4).item() == 2.0
     assert logged == {"tokens": 4, "loss": pytest.approx(5 / 3)}
     monkeypatch.setattr("nmt.processes.world", lambda: 2)
-    monkeypatch.setattr("nmt.processes.added", lambda *values: [value + 1 for value in values])
+    monkeypatch.setattr("nmt.processes.all_sum", lambda *values: [value + 1 for value in values])
     assert one._mean(torch.tensor(6.0), 5.0, 3, 4).item() == 2 * 6.0 / 4
     assert logged == {"tokens": 5, "loss": pytest.approx(6 / 4)}
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from nmt import options, processes
 from nmt.batch import Batch
-from nmt.checkpoint import LAST, METRICS, read_manifest
+from nmt.checkpoint import METRICS, read_manifest
 from nmt.cli import main
 from nmt.config import Training
 from nmt.data.datamodule import read_part
@@ -27,6 +27,7 @@ from nmt.launcher import in_processes
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
 from nmt.training.module import TranslationModule
+from nmt.training.states import LAST
 from tests.model.variants import over
 from tests.toy import Toy, command, contains
 from tests.training.scripted import assert_alike

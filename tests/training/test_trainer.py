@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nmt import checkpoint
 from nmt.cli import main
 from nmt.training.callbacks import RunFolder
+from nmt.training.states import LAST
 from tests.toy import Toy
 from tests.training.scripted import Script, assert_alike, settings
 
@@ -34,7 +34,7 @@ def test_a_signal_saves_and_leaves_with_its_own_status(
     words = ["train", str(toy.config), "--training.folder", str(tmp_path / "run")]
     assert status_of(words) == NUMBERS[name]
     assert signal.getsignal(number) is before
-    assert checkpoint.LAST in {path.name for path in (tmp_path / "run").iterdir()}
+    assert LAST in {path.name for path in (tmp_path / "run").iterdir()}
     state = _state(tmp_path / "run")
     assert state["global_step"] == 7  # the update in which the signal came is whole
 
@@ -95,7 +95,7 @@ def _raise_after(monkeypatch: pytest.MonkeyPatch, number: int, update: int) -> N
     monkeypatch.setattr(RunFolder, "on_train_batch_end", end)
 
 
-def _state(run: Path, name: str = checkpoint.LAST) -> Any:
+def _state(run: Path, name: str = LAST) -> Any:
     import torch
 
     return torch.load(run / name, weights_only=True)

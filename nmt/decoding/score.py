@@ -3,10 +3,10 @@
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 
-from nmt.decoding.scoring import perplexity
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.lines import read_parallel
+from nmt.perplexity import perplexity
 
 Say = Callable[[str], None]
 
@@ -37,5 +37,5 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     tokens = sum(one.tokens for one in scored)
     say(
         f"{len(scored):,} pairs, {tokens:,} tokens: log-probability {total:.2f} (natural "
-        f"logarithm), perplexity {perplexity(scored):.3f}"
+        f"logarithm), perplexity {perplexity(-total / tokens):.3f}"
     )

@@ -9,13 +9,13 @@ from tqdm import tqdm
 
 from nmt import checkpoint
 from nmt.decoding.paragraphs import Paragraphs
-from nmt.decoding.translation import Alignment, Translation
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import metrics, report
 from nmt.evaluation.metrics import References
 from nmt.lines import read_parallel, read_texts
-from nmt.scripts import is_unspaced
+from nmt.translation import Alignment, Translation
+from nmt.writing_systems import is_unspaced
 
 Say = Callable[[str], None]
 
@@ -41,7 +41,6 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
         translator = Translator.load(
             *folders, device=arguments.device, precision=arguments.precision, say=say
         )
-        translator.expect_source()
         say(f"translating {len(sources):,} sentences with {name}")
         language = checkpoint.read_manifest(folders[0])["languages"][0]
         with tqdm(unit=" sentences", disable=None) as bar:

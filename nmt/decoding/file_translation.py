@@ -16,17 +16,17 @@ from nmt import processes
 from nmt.decoding import health
 from nmt.decoding.documents import translate_document
 from nmt.decoding.fields import Field, field_of
-from nmt.decoding.jobs import Job, Translated, Work
-from nmt.decoding.pairs import Pairs
-from nmt.decoding.places import places
+from nmt.decoding.jobs import Job, TranslatedBlock, Work
+from nmt.decoding.outputs import places
 from nmt.decoding.progress import Pulse
 from nmt.decoding.shards import Shard
 from nmt.decoding.streams import Blocks, Out, count_lines, growing
-from nmt.decoding.translation import Translation
+from nmt.decoding.synthetic import Pairs
 from nmt.decoding.workers import map_in_processes
 from nmt.documents.formats import is_document
 from nmt.errors import UserError
 from nmt.lines import Invalid, Line, read_lines, reading
+from nmt.translation import Translation
 
 MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
 """The most workers that a process pool can have."""
@@ -192,7 +192,12 @@ def write_pairs(job: Job, texts: Sequence[str], path: Path, say: Say, pairs: Pai
 
 
 def _write(
-    found: Iterable[Translated], blocks: Blocks, out: Out, say: Say, render: Render, pulse: Pulse
+    found: Iterable[TranslatedBlock],
+    blocks: Blocks,
+    out: Out,
+    say: Say,
+    render: Render,
+    pulse: Pulse,
 ) -> None:
     warned = 0
     for done in found:
@@ -213,7 +218,7 @@ def _write(
 
 def _shared(
     work: Work, blocks: Iterator[list[Line]], wanted: int | None, bar: tqdm
-) -> Iterator[Translated]:
+) -> Iterator[TranslatedBlock]:
     """Each block translated, by as many processes as are wanted or worth starting."""
     first = list(islice(blocks, ENOUGH))
     long = work.job.device == "cpu" and len(first) == ENOUGH

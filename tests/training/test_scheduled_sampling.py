@@ -12,7 +12,7 @@ from nmt.config import Training
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import Likelihood
-from nmt.training.sampling import mixed_input, sampling_rate
+from nmt.training.scheduled_sampling import mixed_input, sampling_rate
 from nmt.vocab import BOS, EOS, PAD, RESERVED
 from tests.toy import Toy
 from tests.training.scripted import Script, settings

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from nmt.corpora import TAGS
-from nmt.decoding.translation import Translation
 from nmt.lines import Line
+from nmt.translation import Translation
 
 TAG = "<BT>"
 """Marks a synthetic source (Caswell et al. 2019), so that the model learns to trust it less."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt.scripts import is_unspaced, letters
+from nmt.writing_systems import is_unspaced, letters
 
 
 def test_a_sign_of_a_syllable_or_a_word_is_three_letters() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nmt.memory import _groups, free, keep_freed_memory
+from nmt.ram import _groups, free, keep_freed_memory
 
 FRESH = """
 import torch
-from nmt.memory import keep_freed_memory
+from nmt.ram import keep_freed_memory
 {call}
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20

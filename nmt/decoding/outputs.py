@@ -76,7 +76,7 @@ def _refuse_options(arguments: Namespace, source: Path | None) -> None:
         "--shard": arguments.shard is not None,
         "--format jsonl": arguments.format == "jsonl",
     }
-    for option in (option for option, given in lines_only.items() if given):
+    if option := next((option for option, given in lines_only.items() if given), None):
         raise UserError(
             f"{option}: expected lines of text, found the document {source}, which keeps its "
             f"format and is translated as a whole; leave {option} out"
