@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from nmt.errors import UserError
 from nmt.lines import PACKED, each_text, reading
-from nmt.writing_systems import same_language
+from nmt.writing_systems import same_language, subtags
 
 Column = str | int
 Row = tuple[str, ...]
@@ -117,12 +117,12 @@ def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
                 if event == "start":
                     body = element if name == "body" else body
                 elif name == "tu":
-                    variants = [part for part in element if _local(part) == "tuv"]
-                    seen.update(map(_code, variants))
-                    found = [_variant(variants, str(code)) for code in columns]
-                    if found[0] is not found[1] and None not in found:
+                    variants = [_Variant.of(part) for part in element if _local(part) == "tuv"]
+                    seen.update(variant.code for variant in variants)
+                    source, target = (_chosen(variants, str(code)) for code in columns)
+                    if source is not None and target is not None and source is not target:
                         fits = True
-                        yield tuple(_said(one) for one in found if one is not None)
+                        yield source.text, target.text
                     if body is not None:
                         body.clear()  # frees the units read so far, so that memory stays flat
         except (ElementTree.ParseError, ValueError, LookupError) as error:
@@ -137,22 +137,26 @@ def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
         )
 
 
-def _variant(variants: Sequence[ElementTree.Element], code: str) -> ElementTree.Element | None:
+class _Variant(NamedTuple):
+    """What a unit says in one language."""
+
+    code: str
+    text: str
+
+    @classmethod
+    def of(cls, variant: ElementTree.Element) -> "_Variant":
+        # Before version 1.4, TMX used an attribute `lang`.
+        code = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang")
+        segment = next((part for part in variant if _local(part) == "seg"), None)
+        text = "" if segment is None else BLANKS.sub(" ", _text(segment)).strip(" ")
+        return cls(code or "", text)
+
+
+def _chosen(variants: Sequence[_Variant], code: str) -> _Variant | None:
     """The non-empty variant in a language; of several regions, preferably the one named."""
-    fitting = [one for one in variants if same_language(_code(one), code) and _said(one)]
-    wanted = code.replace("_", "-").lower()
-    exact = [one for one in fitting if _code(one).replace("_", "-").lower() == wanted]
+    fitting = [one for one in variants if one.text and same_language(one.code, code)]
+    exact = [one for one in fitting if subtags(one.code) == subtags(code)]
     return next(iter(exact or fitting), None)
-
-
-def _code(variant: ElementTree.Element) -> str:
-    """The language of a variant; before version 1.4, TMX used an attribute `lang` for it."""
-    return variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
-
-
-def _said(variant: ElementTree.Element) -> str:
-    segment = next((part for part in variant if _local(part) == "seg"), None)
-    return "" if segment is None else BLANKS.sub(" ", _text(segment)).strip(" ")
 
 
 def _text(element: ElementTree.Element) -> str:

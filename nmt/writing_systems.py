@@ -41,8 +41,11 @@ def is_unspaced(text: str) -> bool:
     return 2 * len(_UNSPACED.findall(text)) > sum(map(str.isalpha, text))
 
 
+def subtags(code: str) -> list[str]:
+    """The parts of a language code in lower case: `de` and `at` of `de_AT`."""
+    return code.replace("_", "-").lower().split("-")
+
+
 def same_language(one: str, other: str) -> bool:
     """Whether two codes, such as `de` and `de-AT`, denote the same language."""
-    return one.replace("_", "-").split("-")[0].lower() == (
-        other.replace("_", "-").split("-")[0].lower()
-    )
+    return subtags(one)[0] == subtags(other)[0]

@@ -8,6 +8,7 @@ import re
 import unicodedata
 
 from nmt.documents.placeholders import MARK
+from nmt.writing_systems import subtags
 
 _CLOSING = rf"[\"'”’»)\]}}{MARK}]"
 _OPENING = rf"[\"'“„‘«‹(\[¿¡{MARK}–—-]"
@@ -74,7 +75,7 @@ def _ends(text: str, start: int, match: re.Match[str], language: str) -> bool:
     word = found[0] if found else ""
     if word.isdecimal():
         numbered = not text[start : match.start() - len(word)].strip()
-        return not numbered and not (language.split("-")[0] in ORDINALS and len(word) <= 2)
+        return not numbered and not (subtags(language)[0] in ORDINALS and len(word) <= 2)
     single = all(len(part) == 1 for part in word.split("."))  # J. Smith, e.g., z.B., U.S.
     initial = single and word != "I" and word.replace(".", "").isalpha()
     return not initial and word.lower() not in ABBREVIATIONS

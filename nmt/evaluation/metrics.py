@@ -4,7 +4,6 @@ Every score comes with sacreBLEU's signature (Post 2018) and a 95 % bootstrap in
 several systems are compared by paired bootstrap.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
+from nmt.writing_systems import subtags
 
 References = Sequence[Sequence[str | None]]
 """The references of each sentence; None where one is missing (an empty text is a reference)."""
@@ -38,7 +38,7 @@ splits at spaces, would make a whole sentence a single word."""
 
 def tokenizer_for(language: str) -> str:
     """sacreBLEU's tokenizer for a target language: `km`, `zh-TW`, `zho_Hans`, ..."""
-    return UNSPACED.get(re.split("[-_]", language.lower())[0], DEFAULT_TOKENIZER)
+    return UNSPACED.get(subtags(language)[0], DEFAULT_TOKENIZER)
 
 
 @dataclass(frozen=True)

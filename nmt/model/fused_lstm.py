@@ -141,10 +141,10 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         states, cells, contexts, weights, activations, squashed, *rest = ctx.saved_tensors
         queries, keys, memory, stacked, reader, energy, covered, coverage = rest
         steps, batch, gates = activations.shape
-        hidden = energy.shape[0]
-        grad_past = states.new_empty(steps, batch, gates + hidden)
+        grad_past = states.new_empty(steps, batch, gates + energy.shape[0])
         grad_context = torch.empty_like(contexts)
-        scoring, room = _ScoringBackward(keys, energy, covered), torch.empty_like(memory)
+        scoring = _ScoringBackward(keys, energy, covered, coverage)
+        room = torch.empty_like(memory)
         carried, carried_cell = torch.zeros_like(states[0]), torch.zeros_like(cells[0])
         recur, read = repeated(stacked.T, batch), repeated(reader.T, batch)
         for t in reversed(range(steps)):
@@ -155,14 +155,11 @@ class _AttentionalLstmSequence(torch.autograd.Function):
             torch.add(grad_contexts[t], read(sums), out=grad_context[t])
             # MKL takes three to six times as long for a batch of products by one vector each.
             grad_weight = torch.mul(memory, grad_context[t].unsqueeze(1), out=room).sum(dim=2)
-            weight = weights[t]
-            if covered is not None:
+            if coverage is not None:
                 grad_weight += grad_weights[t]
                 if t >= ctx.first:
                     grad_weight += scoring.grad_coverage
-            score = torch.ops.aten._softmax_backward_data(grad_weight, weight, 1, weight.dtype)
-            covering = None if coverage is None else coverage[t]
-            scoring.step(queries[t], score, covering, grad_past[t, :, gates:])
+            scoring.step(t, queries[t], weights[t], grad_weight, grad_past[t, :, gates:])
             carried = recur(grad_past[t])
         rows = grad_past.flatten(0, 1)
         grad_stacked = rows.T @ states[:-1].flatten(0, 1)
@@ -183,14 +180,17 @@ class _AttentionalLstmSequence(torch.autograd.Function):
 
 
 class _ScoringBackward:
-    """Backward of e_j = v^T tanh(k_j + q + w C_j) under a softmax, summed over the time steps.
+    """Backward of softmax_j(v^T tanh(k_j + q + w C_j)), summed over the time steps.
 
     d tanh = 1 - tanh^2, and a softmax's score gradients sum to zero over S, so the query's gradient
     is -v * sum_j score_j tanh_j^2. That of key j keeps both terms of v * score_j (1 - tanh_j^2).
     """
 
-    def __init__(self, keys: Tensor, energy: Tensor, covered: Tensor | None) -> None:
-        self.keys, self.energy, self.covered = keys, energy, covered
+    def __init__(
+        self, keys: Tensor, energy: Tensor, covered: Tensor | None, coverage: Tensor | None
+    ) -> None:
+        self.keys, self.energy = keys, energy
+        self.covered, self.coverage = covered, coverage  # w (A,) and C (T, B, S), or neither
         self.both = None if covered is None else energy * covered
         self.grad_energy = torch.zeros_like(energy)
         self.grad_covered = torch.zeros_like(energy)
@@ -201,20 +201,21 @@ class _ScoringBackward:
         self._squares = torch.zeros_like(keys)
         self._scores = keys.new_zeros(keys.shape[:2])
 
-    def step(self, query: Tensor, score: Tensor, coverage: Tensor | None, out: Tensor) -> None:
-        """Adds a time step: query (B, A), score gradients (B, S); writes the query's to `out`."""
+    def step(self, t: int, query: Tensor, weight: Tensor, grad: Tensor, out: Tensor) -> None:
+        """Adds step t: query (B, A), weights (B, S), their gradient; fills the query's, `out`."""
+        score = torch.ops.aten._softmax_backward_data(grad, weight, 1, weight.dtype)
         # Recomputing is cheaper than storing: (T, B, S, A) would not fit the CPU's caches.
         sums = torch.add(self.keys, query.unsqueeze(1), out=self._tanh)
-        if self.covered is not None and coverage is not None:
-            sums.addcmul_(coverage.to(sums.dtype).unsqueeze(2), self.covered)
+        if self.covered is not None and self.coverage is not None:
+            sums.addcmul_(self.coverage[t].to(sums.dtype).unsqueeze(2), self.covered)
         tanh = tanh_(sums)
         self.grad_energy.addmv_(tanh.flatten(0, 1).T, score.flatten())
         square = tanh.mul_(tanh)
         torch.mul(torch.bmm(score.unsqueeze(1), square).squeeze(1), -self.energy, out=out)
         self._squares.addcmul_(square, score.unsqueeze(2))
         self._scores += score
-        if self.both is not None and coverage is not None:
-            self._cover(self.both, score, coverage, square)
+        if self.both is not None and self.coverage is not None:
+            self._cover(self.both, score, self.coverage[t], square)
 
     def _cover(self, both: Tensor, score: Tensor, coverage: Tensor, square: Tensor) -> None:
         """d e_j / d C_j = sum_a v_a w_a (1 - tanh_ja^2), and d e_j / d w_a = C_j v_a (1 - ...)."""

@@ -41,13 +41,7 @@ from nmt.training.resumption import (
     with_inherited_model,
 )
 from nmt.training.risk import Risk
-from nmt.training.states import (
-    SavedState,
-    Signals,
-    clear_partial,
-    exits,
-    newest_state,
-)
+from nmt.training.states import SavedState, Signals, clear_partial, exits, newest_state
 from nmt.training.trainer import make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 

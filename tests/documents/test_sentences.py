@@ -30,6 +30,7 @@ def test_the_parts_are_the_text(text: str, language: str) -> None:
         ("en", ["It was 1999. ", "Then... nothing... ", "Well?! ", "¿Qué? ", "No. 5 is ready."]),
         ("en", ["1. Open the file. ", "2. Close it."]),
         ("de", ["Am 3. Oktober kam er z.B. mit Dr. Maier. ", "Es war 1999. ", "Ende."]),
+        ("de_AT", ["Am 3. Oktober kam er. ", "Ende."]),
         ("ja", ["こんにちは。", "元気ですか？", "「はい。」", "では"]),
         ("hi", ["यह एक है। ", "वह दो है।"]),
         ("ru", ["Это раз. ", "Это два."]),
