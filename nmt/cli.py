@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from nmt import __version__, processes
-from nmt.arguments import Formatter, Overrides, Parser, read_overrides, settings_help
+from nmt.arguments import Formatter, Parser, read_overrides, settings_help
 from nmt.commands import COMMANDS
 from nmt.errors import UserError
 from nmt.ram import keep_freed_memory
@@ -24,15 +24,15 @@ def _voice() -> Callable[[str], None]:
     return say if processes.rank() == 0 else lambda line: None
 
 
-def prepare(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def prepare(arguments: argparse.Namespace) -> None:
     """Runs `nmt prepare`."""
     from data_prep.pipeline import prepare as run
     from nmt import config
 
-    run(config.load(arguments.config, overrides).data, say, arguments.fresh)
+    run(config.load(arguments.config, arguments.overrides).data, say, arguments.fresh)
 
 
-def recommend(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def recommend(arguments: argparse.Namespace) -> None:
     """Runs `nmt recommend`."""
     from nmt import recommend as recommendation
 
@@ -40,13 +40,13 @@ def recommend(arguments: argparse.Namespace, overrides: Overrides) -> None:
     recommendation.recommend(arguments, print, say)
 
 
-def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def train(arguments: argparse.Namespace) -> None:
     """Runs `nmt train`."""
     from nmt import config
     from nmt.launcher import in_processes
     from nmt.wiring import run_training, train_seeds
 
-    settings = config.load(arguments.config, overrides)
+    settings = config.load(arguments.config, arguments.overrides)
     keep_freed_memory()
 
     def work() -> None:
@@ -59,7 +59,7 @@ def train(arguments: argparse.Namespace, overrides: Overrides) -> None:
     in_processes(settings.training.processes, arguments.words, work)
 
 
-def translate(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def translate(arguments: argparse.Namespace) -> None:
     """Runs `nmt translate`; under torchrun each process translates its part."""
     from nmt.decoding import shards
     from nmt.decoding.file_translation import translate_files
@@ -124,14 +124,14 @@ def _check_translation(arguments: argparse.Namespace) -> None:
         raise UserError("--shard: expected one file by -i, and -o FILE for all of its output")
 
 
-def join(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def join(arguments: argparse.Namespace) -> None:
     """Runs `nmt join`."""
     from nmt.decoding import shards
 
     shards.join(arguments.output, say)
 
 
-def synthesize(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def synthesize(arguments: argparse.Namespace) -> None:
     """Runs `nmt synthesize`."""
     from nmt import synthesis
 
@@ -139,16 +139,16 @@ def synthesize(arguments: argparse.Namespace, overrides: Overrides) -> None:
     synthesis.synthesize(arguments, say)
 
 
-def distill(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def distill(arguments: argparse.Namespace) -> None:
     """Runs `nmt distill`."""
     from nmt import config, synthesis
 
-    settings = config.load(arguments.config, overrides)
+    settings = config.load(arguments.config, arguments.overrides)
     _use_machine(arguments.threads, arguments.device)
     synthesis.distill(settings, arguments, _voice())
 
 
-def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def evaluate(arguments: argparse.Namespace) -> None:
     """Runs `nmt evaluate`."""
     from nmt.evaluation import evaluate
 
@@ -156,7 +156,7 @@ def evaluate(arguments: argparse.Namespace, overrides: Overrides) -> None:
     evaluate.evaluate(arguments, print, say)
 
 
-def generate(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def generate(arguments: argparse.Namespace) -> None:
     """Runs `nmt generate`."""
     from nmt.decoding import generation
 
@@ -165,7 +165,7 @@ def generate(arguments: argparse.Namespace, overrides: Overrides) -> None:
         print(line)
 
 
-def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def score(arguments: argparse.Namespace) -> None:
     """Runs `nmt score`."""
     from nmt.decoding.score import score_files
 
@@ -174,14 +174,14 @@ def score(arguments: argparse.Namespace, overrides: Overrides) -> None:
         print(line)
 
 
-def export(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def export(arguments: argparse.Namespace) -> None:
     """Runs `nmt export`."""
     from nmt.wiring import run_export
 
     run_export(arguments, say)
 
 
-def diagnose(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def diagnose(arguments: argparse.Namespace) -> None:
     """Runs `nmt diagnose`."""
     from nmt.evaluation import gradients
 
@@ -191,7 +191,7 @@ def diagnose(arguments: argparse.Namespace, overrides: Overrides) -> None:
     say(f"picture: {arguments.output}")
 
 
-def info(arguments: argparse.Namespace, overrides: Overrides) -> None:
+def info(arguments: argparse.Namespace) -> None:
     """Runs `nmt info`."""
     from nmt.wiring import describe
 
@@ -199,7 +199,7 @@ def info(arguments: argparse.Namespace, overrides: Overrides) -> None:
         print(line)
 
 
-RUN: dict[str, Callable[[argparse.Namespace, Overrides], None]] = {
+RUN: dict[str, Callable[[argparse.Namespace], None]] = {
     "prepare": prepare,
     "recommend": recommend,
     "train": train,
@@ -240,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
             return 0
-        RUN[command](*_parsed(parser, words))
+        RUN[command](_parsed(parser, words))
     except UserError as error:
         if processes.is_first_to_say(str(error)):
             say(f"nmt {command}: {error}" if command else f"nmt: {error}")
@@ -259,16 +259,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parsed(parser: Parser, words: list[str]) -> tuple[argparse.Namespace, Overrides]:
-    """The options of a command, and the overrides of its YAML file."""
+def _parsed(parser: Parser, words: list[str]) -> argparse.Namespace:
+    """The options of a command; `words` and `overrides`, those of its YAML file, beside them."""
     command, *others = words
     if command in CONFIGURABLE and others and others[0].startswith(SECTIONS):
         raise UserError(f"expected the YAML file before the settings, found {others[0]}")
     arguments, rest = parser.parse_known_args(others)
-    arguments.words = words
     if rest and command not in CONFIGURABLE:
         parser.error(f"unexpected {rest[0]!r}")
-    return arguments, read_overrides(rest)
+    arguments.words, arguments.overrides = words, read_overrides(rest)
+    return arguments
 
 
 def _top_level(words: list[str]) -> None:

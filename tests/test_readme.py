@@ -72,10 +72,11 @@ def test_every_command_line_is_understood(page: str, line: str) -> None:
     name, *words = shlex.split(line)
     parser = Parser()
     COMMANDS[name][1](parser)
-    arguments, overrides = cli._parsed(parser, [name, *words])
-    if overrides:
+    arguments = cli._parsed(parser, [name, *words])
+    if arguments.overrides:
         path = ROOT / arguments.config
-        config.load(path if path.exists() else ROOT / "configs/tatoeba-en-es.yaml", overrides)
+        found = path if path.exists() else ROOT / "configs/tatoeba-en-es.yaml"
+        config.load(found, arguments.overrides)
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("yaml"))
