@@ -192,7 +192,8 @@ def add_evaluate(parser: Parser) -> None:
         "--report",
         type=Path,
         metavar="FOLDER",
-        help="where to write the report (default: RUN/evaluation; none for --hyp)",
+        help="where to write the report (default: RUN/evaluation, with --src RUN/evaluation-FILE; "
+        "none for --hyp and --ensemble)",
     )
     add_paragraphs(parser)
     add_search(parser)

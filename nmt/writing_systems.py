@@ -18,6 +18,13 @@ _UNSPACED = re.compile(
     "\U00020000-\U0003ffff]"
 )
 
+SIGNS = (
+    r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0652\u0900-\u0963\u0966-\u0dff"
+    r"\u0e31-\u0e4e\u200c\u200d"
+)
+"""Vowel signs and other marks, for a class in a regular expression: they belong to a word, but
+`\\w` does not match them."""
+
 
 def letters(text: str) -> int:
     """The length of a text, such that a sentence and its translation are about equally long.

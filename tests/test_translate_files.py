@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from argparse import Namespace
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,10 @@ def lines_survive(content: bytes, folder: Path) -> None:
 
 
 NASTY = "\r\n\x00\u2028\u2029\x85\x0b\x0c\x1c\ufeff\u200b\u202e\xa0 aß東🦜\ud7ff\U0010ffff"
+UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)  # what begins with one of them is refused
+TEXTS = st.binary().filter(lambda made: made[:2] not in UTF16) | st.text(alphabet=NASTY).map(
+    str.encode
+)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +355,7 @@ def test_no_byte_loses_a_line(
     folder = tmp_path_factory.mktemp("fuzz")
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.binary() | st.text(alphabet=NASTY).map(str.encode))
+    @given(TEXTS)
     def survive(content: bytes) -> None:
         lines_survive(content, folder)
 

@@ -11,23 +11,26 @@ from nmt.config import Decoding
 from nmt.decoding.lexicon import learn_shortlist
 from nmt.errors import UserError
 from nmt.files import rename
-from nmt.model.packed import is_packed, pack_decoder
+from nmt.model.packed import pack_decoder
 from nmt.vocab import tokenizer_files
+
+SOURCE = "exported_from"
+"""The key of a bundle's manifest that holds the checksum of the run's weights."""
 
 
 def check_export(folder: Path, run: checkpoint.Run, shortlist: int) -> None:
     """Checks that nothing would be overwritten and that the run can be exported.
 
     Raises:
-        UserError: the folder exists, the run is itself an 8-bit bundle, or a shortlist is requested
-            for a language model.
+        UserError: the folder exists, the run is itself a bundle, or a shortlist is requested for a
+            language model.
     """
     if folder.exists():
         raise UserError(f"{folder}: expected a new folder for the bundle, found one; remove it")
-    if is_packed(run.model):
+    if SOURCE in run.manifest:
         raise UserError(
-            f"{run.folder}: expected a trained run, found a bundle of 8 bits; export the run that "
-            "it was made of"
+            f"{run.folder}: expected a trained run, found a bundle; export the run that it was "
+            "made of"
         )
     if shortlist and not run.model.reads_source:
         raise UserError(
@@ -63,7 +66,7 @@ def export(
         checkpoint.write_config(partial, replace(run.config, decoding=decoding))
         for file in [*tokenizer_files(run.folder), run.folder / checkpoint.METRICS]:
             shutil.copyfile(file, partial / file.name)
-        facts = {"exported_from": run.manifest["files"][checkpoint.WEIGHTS]}
+        facts = {SOURCE: run.manifest["files"][checkpoint.WEIGHTS]}
         own = ("format_version", "versions", "files")
         kept = {key: value for key, value in run.manifest.items() if key not in own}
         checkpoint.write_manifest(partial, kept | facts)

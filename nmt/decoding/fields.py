@@ -1,6 +1,7 @@
 """Fields: where in a line the text to translate is found, and where its translation goes."""
 
 import json
+import re
 from typing import Any, Protocol
 
 from nmt.errors import UserError
@@ -73,10 +74,15 @@ class Key:
             return line
         try:
             found: Any = json.loads(line.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{where}: expected a JSON object, found other text ({error})"
             ) from None
+        if isinstance(found, dict) and KEY in found:
+            raise UserError(
+                f"{where}: expected no key {KEY!r}, where the translation goes, found one; rename "
+                "it"
+            )
         text = found.get(self.name) if isinstance(found, dict) else None
         if not isinstance(text, str):
             raise UserError(
@@ -90,13 +96,8 @@ class Key:
     def write(self, line: Line, translation: Translation) -> str:
         if not line.whole.strip():
             return line.whole + line.ending
-        content = {**json.loads(line.whole), KEY: translation.text}
-        written = json.dumps(content, ensure_ascii=False)
-        try:
-            written.encode()
-        except UnicodeEncodeError:  # a lone surrogate, as above, under another key
-            written = json.dumps(content)
-        return written + line.ending
+        added = json.dumps(translation.text, ensure_ascii=False)
+        return f'{line.whole.rstrip()[:-1]}, "{KEY}": {added}}}{line.ending}'
 
 
 def field_of(name: str | None) -> Field:
@@ -107,7 +108,7 @@ def field_of(name: str | None) -> Field:
     """
     if name is None:
         return Whole()
-    if not name.lstrip("-").isdecimal():
+    if not re.fullmatch(r"-?\d+", name):
         return Key(name)
     if int(name) < 1:
         raise UserError(f"--field: expected a column from 1 or a key, found {name}")

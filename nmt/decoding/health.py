@@ -10,7 +10,7 @@ from typing import Any
 
 from nmt.schema import NonNegative, Positive, PositiveInt
 from nmt.translation import Alignment, Translation
-from nmt.writing_systems import lengths
+from nmt.writing_systems import SIGNS, lengths
 
 LONGEST_LOOP = 6
 """The longest phrase, in words, that is checked for immediate repetition."""
@@ -74,7 +74,7 @@ def repeats(text: str) -> int:
 
     Case and punctuation are ignored: `Please. Please, please` counts as three.
     """
-    words, most = re.findall(r"\w+", text.casefold()), 1
+    words, most = re.findall(rf"[\w{SIGNS}]+", text.casefold()), 1
     for size in range(1, LONGEST_LOOP + 1):
         same = 0
         for word, later in zip(words, words[size:], strict=False):

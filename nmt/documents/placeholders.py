@@ -8,6 +8,10 @@ from typing import Literal
 MARK = "\ufffc"
 """Represents a tag within text: Unicode's object replacement character."""
 
+BACKSLASH = "\ufdd0"
+"""Represents a backslash before a character that a document's library takes for no escape: a code
+point of no character, which Unicode leaves to programs."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -43,9 +47,11 @@ RULES: dict[str, Rule] = {
         r"\{\{[^{}\n]*\}\}|[$#%]\{[^{}\n]+\}|\{[\w.\[\]]*(?:![rsa])?(?:[:,][^{}\n]*)?\}",
         unnumbered=r"\{(?:![rsa])?(?::.*)?\}",
     ),
-    # The flag " " is not supported: "100 % of" is more common. %1 and %L1 are Qt's.
+    "escape": Rule(rf"{BACKSLASH}(?:[0-7]{{1,3}}|x[0-9A-Fa-f]+|.)"),
+    # Prose is more common than some formats: no flag " " ("100 % of"), no "-" without a width
+    # ("100%-cotton"), no word between a digit and a letter ("5%ige"). %1 and %L1 are Qt's.
     "printf": Rule(
-        r"%%|%(?:\d+\$|\(\w+\))?[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[Lqjzt])?"
+        r"%%|(?!(?<=\d)%[A-Za-z]{2})%(?:\d+\$|\(\w+\))?(?:-(?=[\d*])|[+#0'])*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[Lqjzt])?"
         r"[diouxXeEfFgGaAcrspn@]|%L?\d{1,2}",
         unnumbered=r"%(?!%|\(|\d+\$|L?\d+$).*",
     ),

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from nmt.documents.placeholders import BACKSLASH
 from nmt.documents.segments import Raw, Result, Segment, note_of
 from nmt.errors import UserError
 from nmt.files import errors_named
@@ -28,6 +29,9 @@ Form = int | None
 
 PRINTF = {f"{language}-format" for language in ("c", "objc", "python", "php", "perl", "lua")}
 """Flags of entries that a printf-like function formats."""
+
+_UNKNOWN_ESCAPE = re.compile(r'\\(?:[\\ntrvbf"]|(.))')
+"""Finds all escapes; the group is there in those that polib would take for a backslash."""
 
 ENOUGH = 1000
 """Numbers tried to find which plural forms a language has and how many numbers take each."""
@@ -50,6 +54,9 @@ class Catalogue:
             elif forms is None:
                 left += 1
             else:
+                # Templates have two forms for all languages; more than the header's are refused.
+                kept = entry.msgstr_plural.items()
+                entry.msgstr_plural = {n: text for n, text in kept if text or n < forms.count}
                 for form in range(forms.count):
                     text = _text_of_form(entry, form, forms.of_number)
                     self._add(entry, form, text, entry.msgstr_plural.get(form, ""))
@@ -76,7 +83,7 @@ class Catalogue:
                 note = note_of(result.fault)  # once, where several plural forms have the same
                 entry.tcomment = "\n".join([*told, *([] if note in told else [note])])
                 entry.flags += [] if entry.fuzzy else ["fuzzy"]
-        content = str(self.file)
+        content = str(self.file).replace(BACKSLASH, "\\")
         return (content if content.endswith("\n") else f"{content}\n").encode("utf-8")
 
 
@@ -93,7 +100,7 @@ def read(raw: Raw) -> Catalogue:
             f"{raw.name}: PO files need polib, which is not installed; "
             "`pip install 'nmt[documents]'` adds it"
         ) from None
-    text = _decoded(raw)
+    text = _for_polib(_decoded(raw))
     # In a string, polib takes U+2028 and others for line ends; in a file, like gettext, only line
     # feeds and carriage returns.
     with TemporaryDirectory() as folder:
@@ -132,6 +139,13 @@ def _decoded(raw: Raw) -> str:
     if invalid.count:
         raw.say(invalid.told(raw.name))
     return text
+
+
+def _for_polib(text: str) -> str:
+    """Changes what gettext reads and polib does not, or reads otherwise."""
+    text = _UNKNOWN_ESCAPE.sub(lambda found: BACKSLASH + found[1] if found[1] else found[0], text)
+    text = re.sub(r"(?m)^#(?=[^\s#,.:|~])", "# ", text)  # "#by hand" is a comment
+    return f"{text}\n#\n"  # without it, an entry before a last, empty "#." is dropped
 
 
 def _complete(file: "POFile", raw: Raw) -> None:

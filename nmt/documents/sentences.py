@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 from nmt.documents.placeholders import MARK
-from nmt.writing_systems import subtags
+from nmt.writing_systems import SIGNS, subtags
 
 _CLOSING = rf"[\"'”’»)\]}}{MARK}]"
 _OPENING = rf"[\"'“„‘«‹(\[¿¡{MARK}–—-]"
@@ -17,7 +17,7 @@ _END = re.compile(
 )
 _WIDE_END = re.compile(rf"[。！？][」』”’）{MARK}]*\Z")
 _NEXT = re.compile(rf"(?:{_OPENING}|\s)*(\w?)")
-_LAST = re.compile(r"[\w.]*\w\Z")
+_LAST = re.compile(rf"[\w{SIGNS}.]*[\w{SIGNS}]\Z")
 
 _ABBREVIATIONS = """
 mr mrs ms dr prof st sr jr rev gen col capt sgt lt hon messrs vs cf fig figs no nos vol pp ed eds al

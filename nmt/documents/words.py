@@ -5,14 +5,11 @@ from collections.abc import Sequence
 
 from nmt.documents.placeholders import MARK
 from nmt.translation import Alignment
+from nmt.writing_systems import SIGNS
 
-# Chinese and Japanese put no spaces between words, so each character counts as one. Combining marks
-# above or below a letter belong to its word.
+# Chinese and Japanese put no spaces between words, so each character counts as one.
 _SINGLE = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
-_ABOVE = (
-    r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0652\u0900-\u0dff\u0e31-\u0e4e\u200c\u200d"
-)
-WORD = re.compile(rf"{_SINGLE}|(?:(?!{_SINGLE})[\w{_ABOVE}])+|[^\w\s{MARK}]")
+WORD = re.compile(rf"{_SINGLE}|(?:(?!{_SINGLE})[\w{SIGNS}])+|[^\w\s{MARK}]")
 """A word, or a punctuation mark or symbol between words."""
 
 Span = tuple[int, int]

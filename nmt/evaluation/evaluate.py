@@ -111,7 +111,7 @@ def _check_tokenizer(name: str) -> None:
         raise UserError(f"--tokenize: expected one of {', '.join(BLEU.TOKENIZERS)}, found {name!r}")
     try:
         BLEU(tokenize=name)
-    except (RuntimeError, ImportError) as error:
+    except (RuntimeError, ImportError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--tokenize {name}: {reason}") from None
 
@@ -119,7 +119,7 @@ def _check_tokenizer(name: str) -> None:
 def _systems(arguments: Namespace) -> dict[str, list[Path]]:
     """The systems that are to translate, by name: each run by itself, or all as an ensemble."""
     if arguments.ensemble:
-        return {ENSEMBLE: arguments.runs} if arguments.runs else {}
+        return {ENSEMBLE: arguments.runs}
     return {str(run): [run] for run in arguments.runs}
 
 

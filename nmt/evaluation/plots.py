@@ -34,7 +34,7 @@ def attention_picture(alignment: Alignment, path: Path) -> None:
     source = [piece.strip() for piece in alignment.source]
     figure = _figure(2 + 0.35 * len(source), 1.5 + 0.3 * len(alignment.target))
     axes = _grid(figure.add_subplot(), alignment.weights, alignment.target)
-    axes.set_xticks(range(len(source)), source, rotation=90)
+    axes.set_xticks(range(len(source)), source, rotation=90, parse_math=False)
     axes.xaxis.tick_top()
     _save(figure, path)
 
@@ -55,7 +55,7 @@ def heads_picture(alignment: Alignment, path: Path) -> None:
 
 def _grid(axes: "Axes", weights: Sequence[Sequence[float]], rows: Sequence[str]) -> "Axes":
     axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
-    axes.set_yticks(range(len(rows)), [piece.strip() for piece in rows])
+    axes.set_yticks(range(len(rows)), [piece.strip() for piece in rows], parse_math=False)
     return axes
 
 

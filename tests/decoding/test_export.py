@@ -92,6 +92,10 @@ def test_a_bundle_of_8_bits_is_read_in_8_bits_only(run: Path) -> None:
     bundle = exported(run, int8=True)
     with pytest.raises(UserError, match="expected precision int8, for its weights have 8 bits"):
         Translator.load(bundle, precision="fp32")
+
+
+def test_a_bundle_is_not_exported_again(run: Path) -> None:
+    bundle = exported(run, shortlist=1)
     with pytest.raises(UserError, match="export the run that it was made of"):
         check_export(run.parent / "new", checkpoint.load_run(bundle), 0)
 

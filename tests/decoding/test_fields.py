@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.fields import field_of
+from nmt.decoding.fields import KEY, field_of
 from nmt.errors import UserError
 from nmt.lines import Line
 from nmt.translation import unchanged
@@ -29,11 +29,16 @@ def test_a_column_keeps_its_line_and_adds_the_last_one() -> None:
     assert through("1", "x\ty", lambda text: "two\twords") == "x\ty\ttwo words\n"
 
 
-@given(st.dictionaries(st.text(), st.integers() | st.text()))
+@given(st.dictionaries(st.text().filter(KEY.__ne__), st.integers() | st.text()))
 def test_a_key_keeps_its_object_and_adds_another(rest: dict[str, object]) -> None:
     content = {**rest, "text": "a dog"}
     found = json.loads(through("text", json.dumps(content)))
     assert found == {**content, "translation": "A DOG"}
+
+
+def test_nothing_of_an_object_is_written_otherwise() -> None:
+    kept = '{ "n": 0.12345678901234567890, "n": 1e400, "text" : "a dog"'
+    assert through("text", f"{kept} }} ") == f'{kept} , "translation": "A DOG"}}\n'
 
 
 @pytest.mark.parametrize("name", ["1", "text"])
@@ -49,6 +54,10 @@ def test_a_blank_line_stays_as_it_is(name: str, blank: str) -> None:
         ("text", "a dog", "in, line 1: expected a JSON object, found other text"),
         ("text", '["a dog"]', "in, line 1: .* a text under 'text', found none"),
         ("text", '{"text": 7}', "in, line 1: .* a text under 'text', found none"),
+        ("text", '{"text": "a", "x": ' + "[" * 5000 + "]" * 5000 + "}", "expected a JSON object"),
+        ("text", '{"text": "a", "translation": "b"}', "expected no key 'translation'.* rename it"),
+        ("translation", '{"translation": "b"}', "expected no key 'translation'"),
+        ("--2", "a dog", "expected a JSON object"),
         ("0", "a dog", "--field: expected a column from 1 or a key, found 0"),
         ("-1", "a dog", "--field: expected a column from 1 or a key, found -1"),
     ],

@@ -22,6 +22,7 @@ def translation(text: str, cut: bool = False, alignment: Alignment | None = None
         ("he ran all day long", "er lief und lief und lief und lief", ["loop"]),
         ("he ran and ran and ran and ran", "er lief und lief und lief und lief", []),
         ("no no no no", "nein nein nein", []),
+        ("my grandparents live here", "मेरे दादा-दादी यहाँ रहते हैं।", []),
         ("one two Three", "one two Three", []),
         ("Tom Jackson, Mary Smith", "Tom Jackson, Mary Smith", []),
         ("one two three four", "one  two three four", ["copied"]),

@@ -77,6 +77,8 @@ def test_no_text_is_lost_before_it_is_translated(text: str, paragraphs: bool) ->
         ("no tag at all", []),
         ("%s of %1$d, %(name)r: %5.2f%%", ["%s", "%1$d", "%(name)r", "%5.2f", "%%"]),
         ("100 % of 5% are %1, %L2 or %n", ["%1", "%L2", "%n"]),
+        ("100%-cotton, 5%-steps, 50%-off, eine 5%ige Lösung, 100%done", []),
+        ("%-10s|%-*d|%1$-8s|%+d|%05.2f|%lld", ["%-10s", "%-*d", "%1$-8s", "%+d", "%05.2f", "%lld"]),
         (
             "{} {0} {a.b[0]:>8} ${x} {{y}} #{z} { no }",
             ["{}", "{0}", "{a.b[0]:>8}", "${x}", "{{y}}", "#{z}"],

@@ -183,15 +183,27 @@ def test_a_percent_sign_of_its_own_is_told_where_printf_reads() -> None:
     [
         ("nplurals=1; plural=0;", ["%d FILES"]),
         ("nplurals=2; plural=n>1;", ["%d FILE", "%d FILES"]),
-        ("nplurals=3; plural=(n==1 ? 0 : n<5 ? 1 : 2)", ["%d FILE", "%d FILES", "%d FILES"]),
+        ("nplurals=3; plural=(n==1 ? 0 : n<5 ? 1 : 2);", ["%d FILE", "%d FILES", "%d FILES"]),
     ],
 )
-def test_each_plural_form_has_its_number(forms: str, wanted: list[str]) -> None:
+def test_each_plural_form_has_its_number(forms: str, wanted: list[str], tmp_path: Path) -> None:
     header = HEADER.replace("nplurals=2; plural=(n != 1);", forms)
-    (found,) = catalogue(
-        'msgid "%d file"\nmsgid_plural "%d files"\nmsgstr[0] ""\n', header=f"{header}\n"
-    )
-    assert list(found.msgstr_plural.values()) == wanted
+    # A template has two forms, whatever the language.
+    entry = 'msgid "%d file"\nmsgid_plural "%d files"\nmsgstr[0] ""\nmsgstr[1] ""\n'
+    content = translated(po.read(raw(f"{header}\n{entry}", "app.po")), shout)
+    (tmp_path / "app.po").write_bytes(content)
+    accepted(tmp_path / "app.po")
+    assert list(polib.pofile(content.decode())[0].msgstr_plural.values()) == wanted
+
+
+def test_what_gettext_reads_otherwise_than_the_library_stays(tmp_path: Path) -> None:
+    done = 'msgid "Bell\\a \\033[1m \\\\n"\nmsgstr "Glocke\\a \\033[1m \\\\n"\n'
+    open_ = '#by hand\nmsgid "Ring\\a twice\\x1b"\nmsgstr ""\n#.\n'
+    content = translated(po.read(raw(f"{HEADER}\n{done}\n{open_}", "app.po")), shout).decode()
+    assert done in content
+    assert '# by hand\nmsgid "Ring\\a twice\\x1b"\nmsgstr "RING\\a TWICE\\x1b"\n' in content
+    (tmp_path / "app.po").write_text(content, encoding="utf-8")
+    accepted(tmp_path / "app.po")
 
 
 def test_a_form_of_many_numbers_tells_the_number() -> None:

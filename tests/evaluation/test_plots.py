@@ -8,12 +8,6 @@ from nmt.evaluation import plots
 from nmt.translation import Alignment
 
 PNG = b"\x89PNG\r\n\x1a\n"
-CURVES = """epoch,loss,step,val_bleu,val_loss
-0,4.5,49,,
-0,,99,12.5,3.25
-1,2.5,149,,
-1,,199,20.5,2.75
-"""
 
 
 @pytest.mark.parametrize(
@@ -21,7 +15,7 @@ CURVES = """epoch,loss,step,val_bleu,val_loss
     [
         (["the", " cat", "</s>"], ["猫", "は", "</s>"]),
         (["</s>"], ["</s>"]),
-        (["word"] * 60, ["$x_1^", "{", "a very long piece of text"] * 20),
+        (["word"] * 60, ["$x_$", "$$", r"$\frac$", "{", "a very long piece of text"] * 20),
         (["🦜"], ["🦜"]),
     ],
 )
