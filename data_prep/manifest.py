@@ -19,6 +19,8 @@ KIND = "prepared data"
 NAME = "manifest.json"
 DEFINING = ("*.arrow", "tokenizer*.json")
 """The files that constitute the data; the others only describe them."""
+NEEDED = {"format", "settings", "inputs", "files"}
+"""The keys without which nobody can tell what was prepared."""
 
 Manifest = dict[str, Any]
 
@@ -76,7 +78,7 @@ def read(folder: Path) -> Manifest | None:
         return None
     try:
         manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        if manifest["kind"] == KIND:
+        if manifest["kind"] == KIND and manifest.keys() >= NEEDED:
             return dict(manifest)
     except (OSError, ValueError, KeyError, TypeError):
         pass

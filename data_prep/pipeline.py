@@ -233,10 +233,11 @@ def _choose(
         counts["duplicate"] = len(again)
     border = len(splits.train)
     if not kept[:border].any():
-        raise UserError(
-            f"data.clean: no training pair is left; dropped: {_listed(counts)}; "
-            "loosen the filter that dropped most or give more pairs"
-        )
+        most = max(counts, key=lambda name: counts[name])
+        remedy = "loosen the filter that dropped most or give more pairs"
+        if most == "shared_with_held_out":
+            remedy = "name other files for training than for validation and test"
+        raise UserError(f"no training pair is left; dropped: {_listed(counts)}; {remedy}")
     return [kept[:border], kept[border:]], counts
 
 

@@ -81,6 +81,8 @@ def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
     if corpus.columns is not None and len(corpus.columns) != 2:
         found = corpus.columns
         raise UserError(f"data.corpus.columns: expected two, source and target, found {found}")
+    if corpus.columns is not None and not any(kind_of(path) in TABLES for path in _files(corpus)):
+        raise UserError("data.corpus.columns: plain text files have no columns; leave it out")
     names = [data.source_language, data.target_language]
 
     def rows_of(patterns: list[str], key: str) -> Iterator[Row]:
@@ -175,8 +177,11 @@ def expanded(patterns: Sequence[str]) -> list[Path]:
 
 def files_inputs(corpus: Files | Text) -> dict[str, str]:
     """Every local file and its sha256."""
-    paths = expanded([*corpus.train, *(corpus.validation or []), *(corpus.test or [])])
-    return {path.as_posix(): _digest(path) for path in paths}
+    return {path.as_posix(): _digest(path) for path in _files(corpus)}
+
+
+def _files(corpus: Files | Text) -> list[Path]:
+    return expanded([*corpus.train, *(corpus.validation or []), *(corpus.test or [])])
 
 
 def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
@@ -196,10 +201,15 @@ def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
 
 
 def _load(corpus: Hub) -> Any:
-    if not Path(corpus.name).is_dir() and not datasets.config.HF_HUB_OFFLINE:
+    local = Path(corpus.name).is_dir()
+    if not local and not datasets.config.HF_HUB_OFFLINE:
         _probe(corpus.name)
+    # The library knows a local file by its time; we by its content, which may have changed alone.
+    mode = "reuse_cache_if_exists" if local else None
     with _failures(corpus):
-        return datasets.load_dataset(corpus.name, corpus.subset, streaming=corpus.streaming)
+        return datasets.load_dataset(
+            corpus.name, corpus.subset, streaming=corpus.streaming, download_mode=mode
+        )
 
 
 @contextmanager
@@ -240,19 +250,18 @@ def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) 
             block = next(blocks, None)
         if block is None:
             return
-        nested = block.get("translation")
-        if nested and not isinstance(nested[0], dict):
-            nested = None  # a text column that merely has this name
-        found = list(nested[0] if nested else block)
+        nested = block.get("translation") or []
+        first = next((row for row in nested if row is not None), None)
+        if isinstance(first, dict):  # not a text column that merely has this name
+            block = {name: [(row or {}).get(name) for row in nested] for name in first}
         for name in names:
-            if name not in found:
+            if name not in block:
                 raise UserError(
                     f"data.corpus: the data set {corpus.name!r} has no column {name!r}, only "
-                    f"{', '.join(found)}; set the language codes to two of these"
+                    f"{', '.join(block)}; set the language codes to two of these"
                 )
-        columns = [[row[name] for row in nested] if nested else block[name] for name in names]
-        for row in zip(*columns, strict=True):
-            where = f"data.corpus: the data set {corpus.name!r}, columns {', '.join(names)}"
+        where = f"data.corpus: the data set {corpus.name!r}, columns {', '.join(names)}"
+        for row in zip(*(block[name] for name in names), strict=True):
             yield tuple(as_text(text, where) for text in row)
 
 

@@ -67,7 +67,8 @@ def read_tsv(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
         if len(cells) <= max(wanted):
             raise UserError(
                 f"{path}, line {number}: expected at least {max(wanted) + 1} columns separated "
-                f"by tabs, found {len(cells)}; mend the line or set data.corpus.columns"
+                f"by tabs, found {len(cells)}; mend the line, or for a file of data.corpus "
+                "set data.corpus.columns"
             )
         yield tuple(cells[index] for index in wanted)
 
@@ -78,7 +79,7 @@ def read_jsonl(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
         where = f"{path}, line {number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: expected a JSON object, found {error}") from None
         if not isinstance(record, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(record).__name__}")
@@ -93,7 +94,7 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
             file = pq.ParquetFile(io.BytesIO(stream.read()) if path.suffix == PACKED else stream)
             _require(columns, file.schema_arrow.names, str(path))
             for batch in file.iter_batches(ROWS, columns=list(columns)):
-                texts = [batch.column(name).cast(pa.string()).to_pylist() for name in columns]
+                texts = [_texts(batch.column(name), f"{path}, {name!r}") for name in columns]
                 for row in zip(*texts, strict=True):
                     yield tuple(text or "" for text in row)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -101,6 +102,13 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
             raise
         reason = str(error).split("\n")[0]
         raise UserError(f"{path}: expected a Parquet file with text: {reason}") from None
+
+
+def _texts(column: pa.Array, where: str) -> list[str | None]:
+    if pa.types.is_primitive(column.type):  # a number would become a text in silence
+        raise UserError(f"{where}: expected a column of text, found {column.type}")
+    texts: list[str | None] = column.cast(pa.string()).to_pylist()
+    return texts
 
 
 def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
@@ -132,8 +140,8 @@ def read_tmx(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
     if not fits:
         raise UserError(
             f"{path}: expected units in {' and '.join(map(str, columns))}, found none among those "
-            f"in {', '.join(sorted(seen)) or 'no language'}; name two of these as "
-            "data.corpus.columns"
+            f"in {', '.join(sorted(seen)) or 'no language'}; for a file of data.corpus, name two "
+            "of these as data.corpus.columns"
         )
 
 

@@ -244,6 +244,20 @@ def from_dict(raw: Any, where: str) -> Config:
     return built
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would drop the first."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"the key {key.value!r} stands twice"
+                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+            seen.add(str(key.value))
+        return node
+
+
 def read_yaml(path: Path) -> Settings:
     """A YAML file's mapping.
 
@@ -251,7 +265,7 @@ def read_yaml(path: Path) -> Settings:
         UserError: no such file, or not YAML.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: expected a configuration file here, found none") from None
     except UnicodeDecodeError:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import StrictInt
+
 from nmt.schema import Paths, PositiveInt
 
 TAGS = r"<\w+>"
@@ -28,7 +30,7 @@ class Files:
     train: Paths
     validation: Paths | None = None
     test: Paths | None = None
-    columns: list[str | int] | None = None
+    columns: list[str | StrictInt] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from datetime import date
 from functools import cache
 from reprlib import Repr
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -47,10 +48,8 @@ def _help_of(constructor: Callable[..., Any]) -> dict[str, str]:
     text = inspect.getdoc(constructor) or ""
     section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", text, re.MULTILINE)
     entries = re.split(r"^ {4}(\w+): ", section.group(1), flags=re.MULTILINE) if section else [""]
-    return {
-        name: " ".join(body.split())
-        for name, body in zip(entries[1::2], entries[2::2], strict=True)
-    }
+    pairs = zip(entries[1::2], entries[2::2], strict=True)
+    return {name: " ".join(body.split()) for name, body in pairs}
 
 
 @cache
@@ -170,15 +169,19 @@ def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any
     except ValidationError as error:
         problem = error.errors()[0]
         what = problem["msg"][0].lower() + problem["msg"][1:]
-        raise UserError(f"{where}: {what}, found {_brief(value)}{_hint(value)}") from None
+        raise UserError(f"{where}: {what}, found {_brief(value)}{_hint(problem)}") from None
     if isinstance(value, bool) and not isinstance(checked, bool):
         raise UserError(f"{where}: expected a number, found {_brief(value)}")
     return checked
 
 
-def _hint(value: Any) -> str:
-    # Norway's code is YAML's word for false.
-    return '; yes, no, on and off are words only in quotes ("no")' if value is False else ""
+def _hint(problem: Any) -> str:
+    """How to write a word that YAML takes for something else: no, 2026, 2026-11-27."""
+    found = problem["input"]
+    if problem["type"] != "string_type" or not isinstance(found, bool | int | float | date):
+        return ""
+    word = "no" if found is False else str(found)  # Norway's code is YAML's word for false
+    return f'; to name a word, write "{word}" in a file and \'"{word}"\' on the command line'
 
 
 @cache
@@ -214,10 +217,9 @@ def lay_over(target: Any, raw: Settings, overrides: Sequence[Override]) -> None:
         overrides: dotted keys and their words.
     """
 
-    def order(override: Override) -> tuple[bool, int]:
-        # A kind comes before its options, and a part before its own parts, whatever their order.
-        key, _ = override
-        return not key.endswith(".kind"), key.count(".")
+    def order(override: Override) -> int:
+        # A part comes before its options and its own parts, whatever their order.
+        return override[0].removesuffix(".kind").count(".")
 
     for key, words in sorted(overrides, key=order):
         *path, last = key.split(".")
@@ -235,14 +237,15 @@ def _section(raw: Settings, path: Sequence[str]) -> Settings:
         inner = section.get(name)
         if isinstance(inner, str):  # the short form of a kind
             inner = {"kind": inner}
-        section[name] = section = inner if isinstance(inner, dict) else {}
+        # A copy, because YAML's aliases (*x) are one and the same mapping.
+        section[name] = section = dict(inner) if isinstance(inner, dict) else {}
     return section
 
 
 def _value(word: str) -> Any:
     """A word parsed as YAML; one that is not YAML stays as it is."""
-    try:
-        return yaml.safe_load(word)
+    try:  # " #" begins a comment in a file, but not in a word of the command line
+        return word if " #" in word else yaml.safe_load(word)
     except (yaml.YAMLError, ValueError):  # ValueError: what looks like a date and is none
         return word
 

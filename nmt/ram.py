@@ -51,9 +51,9 @@ def _groups(table: Path, root: Path = Path("/sys/fs/cgroup")) -> Iterator[float]
             continue
         top = root / "memory" if kind else root
         names = (
-            ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
             if kind
-            else ("memory.max", "memory.current")
+            else ("memory.max", "memory.current", "inactive_file")
         )
         group = top / path.lstrip("/")
         for folder in (group, *group.parents):
@@ -61,7 +61,7 @@ def _groups(table: Path, root: Path = Path("/sys/fs/cgroup")) -> Iterator[float]
                 yield from _left(folder, *names)
 
 
-def _left(group: Path, limit: str, usage: str) -> Iterator[float]:
+def _left(group: Path, limit: str, usage: str, files: str) -> Iterator[float]:
     try:
         allowed, used = (group / limit).read_text().strip(), int((group / usage).read_text())
         rows = (line.split() for line in (group / "memory.stat").read_text().splitlines())
@@ -69,7 +69,5 @@ def _left(group: Path, limit: str, usage: str) -> Iterator[float]:
         return
     if allowed.isdecimal():  # else "max"
         # Cached file pages are reclaimed when memory is needed.
-        cached = sum(
-            int(row[1]) for row in rows if row[0] in ("inactive_file", "total_inactive_file")
-        )
+        cached = sum(int(row[1]) for row in rows if row[0] == files)
         yield float(int(allowed) - used + cached)

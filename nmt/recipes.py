@@ -75,7 +75,7 @@ def model_choices(facts: Facts, passes: float) -> Recipe:
     again = f"each pair is read {passes:.1f} times"
     dropout = _of(passes, (3, 0.1), (6, 0.2), (EVER, 0.3 if facts.pairs >= 2e4 else 0.4))
     words = _of(passes, (3, 0.0), (6, 0.05), (EVER, 0.1 if facts.pairs >= 2e4 else 0.15))
-    attention = {"kind": "additive", "hidden_size": state // 2}
+    attention = {"kind": "additive", "hidden_size": Choice(state // 2, "half of the decoder's")}
     sizes = f"for {facts.pairs:,} pairs; wider is slower and needs more of them"
     return {
         "embedding_size": Choice(width, sizes),
@@ -85,7 +85,7 @@ def model_choices(facts: Facts, passes: float) -> Recipe:
             "hidden_size": Choice(width, "of each direction"),
             "dropout": Choice(dropout, f"of what attention reads: {again}"),
         },
-        "decoder": {"cell": "lstm", "hidden_size": state, "attention": attention},
+        "decoder": {"cell": "lstm", "hidden_size": Choice(state, sizes), "attention": attention},
         "tie_embeddings": Choice("target", "a word's two vectors learn from both its uses"),
         "dropout": Choice(dropout, f"of embeddings and the output layer: {again}"),
         "word_dropout": Choice(words, f"whole words, on both sides: {again}"),
@@ -105,17 +105,18 @@ def training_choices(facts: Facts, passes: float, updates_an_epoch: int) -> Reci
     steps = steps // every * every  # training ends with a validation
     batch = _of(facts.pairs, (2e4, 600), (2e5, 1000), (1e6, 1500), (EVER, 3000))
     decay = round(min(0.9995, max(0.9, 1 - 9 / steps)), 4)
+    averaged = f"the weights' average reaches over {round(1 / (1 - decay)):,} updates"
     return {
         "max_epochs": Choice(max(1, -(-steps // updates_an_epoch)), "passes over the data"),
         "max_steps": Choice(steps, "updates: what ends the training"),
         "validate_every": Choice(every, "updates: once an epoch, but eight times at least"),
-        "batch_tokens": Choice(batch, "padding included: few pairs teach more in small batches"),
+        "batch_tokens": Choice(batch, "padding included: more pairs bear larger batches"),
         "learning_rate": Choice(0.004, "high, with a short warm-up: the first epochs count"),
-        "warmup_steps": min(100, max(1, steps // 10)),
+        "warmup_steps": Choice(min(100, max(1, steps // 10)), "updates until the peak"),
         "schedule": Choice("linear", "down to final_rate of the peak at the last update"),
-        "final_rate": 0.05,
+        "final_rate": Choice(0.05, "share of the peak that is left at the end"),
         "label_smoothing": Choice(0.1, "Szegedy et al. 2016"),
-        "average_decay": Choice(decay, "of the weights' average: a ninth of the training"),
+        "average_decay": Choice(decay, averaged),
         "seed": Choice(1, "`nmt train --seeds 3` tells how much it matters"),
     }
 

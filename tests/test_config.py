@@ -177,6 +177,38 @@ def test_the_kind_of_a_part_comes_before_those_within_it(file: Path) -> None:
         assert config.load(file, given).model["encoder"]["order"]["kind"] == "recurrent"
 
 
+def test_a_part_within_a_kind_in_its_short_form_stays(file: Path) -> None:
+    overrides = [("model.encoder", ["recurrent"]), ("model.encoder.cell.kind", ["lstm"])]
+    for given in (overrides, overrides[::-1]):
+        assert config.load(file, given).model["encoder"]["cell"]["kind"] == "lstm"
+
+
+def test_an_override_reaches_one_of_two_places_that_share_an_anchor(file: Path) -> None:
+    text = file.read_text().replace("cell: {", "cell: &c {").replace("cell: lstm", "cell: *c")
+    file.write_text(text)
+    found = config.load(file, [("model.encoder.cell.layer_norm", ["true"])]).model
+    norms = [found[part]["cell"]["layer_norm"] for part in ("encoder", "decoder")]
+    assert norms == [True, False]
+
+
+def test_a_hash_in_a_word_is_part_of_it(file: Path) -> None:
+    assert config.load(file, [("training.folder", ["runs/a #2"])]).training.folder == "runs/a #2"
+
+
+def test_a_word_that_yaml_reads_otherwise_can_be_quoted(file: Path) -> None:
+    for word, found in (("no", "False"), ("2024", "2024"), ("2024-11-26", "datetime.date")):
+        with pytest.raises(UserError, match=f'found {found}.*; to name a word, write "{word}" in'):
+            config.load(file, [("training.folder", [word])])
+        said = config.load(file, [("training.folder", [f'"{word}"'])])
+        assert said.training.folder == word
+
+
+def test_a_key_that_stands_twice_is_refused(file: Path) -> None:
+    file.write_text(f"{file.read_text()}training: {{folder: other}}\n")
+    with pytest.raises(UserError, match=r"not valid YAML: the key 'training' stands twice.*line"):
+        config.load(file)
+
+
 def test_what_looks_like_a_date_and_is_none_is_a_word(file: Path) -> None:
     found = config.load(file, [("training.folder", ["2020-13-45"])])
     assert found.training.folder == "2020-13-45"

@@ -1,6 +1,7 @@
 """Recipes by the size of a corpus, and the YAML that the command writes."""
 
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -58,7 +59,29 @@ def test_what_is_read_often_is_dropped_more() -> None:
     assert rates == sorted(rates) and rates[0] < rates[-1]
 
 
-def test_every_choice_gives_its_reason() -> None:
+def test_what_depends_on_the_corpus_or_the_time_has_its_reason() -> None:
+    def leaves(part: Any) -> dict[str, Any]:
+        if not isinstance(part, dict):
+            return {"": part}
+        return {f"{key}.{k}": v for key, inner in part.items() for k, v in leaves(inner).items()}
+
+    made = [
+        leaves(
+            {
+                **recipes.data_choices(facts(pairs), {"kind": "bpe", "joint": False}),
+                **recipes.model_choices(facts(pairs), passes),
+                **recipes.training_choices(facts(pairs), passes, 500),
+            }
+        )
+        for pairs in SIZES
+        for passes in (0.01, 8.0)
+    ]
+    varying = [key for key in made[0] if len({str(recipes.plain(one[key])) for one in made}) > 1]
+    assert len(varying) > 9
+    assert [key for key in varying if not all(isinstance(one[key], Choice) for one in made)] == []
+
+
+def test_a_choice_is_written_with_its_reason() -> None:
     text = recipes.written({"a": {"b": Choice(1, "because")}, "c": "yes"}, [])
     assert text.splitlines() == [f"{'a:':<40}".rstrip(), f"{'  b: 1':<40} # because", "c: 'yes'"]
 

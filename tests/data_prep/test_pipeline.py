@@ -235,7 +235,10 @@ def test_killed_between_the_two_renames(data: Data) -> None:
     assert "nothing to do" in said[0]
 
 
-@pytest.mark.parametrize("manifest", [None, "not JSON", '{"format": 1, "data_hash": "x"}', "[]"])
+@pytest.mark.parametrize(
+    "manifest",
+    [None, "not JSON", '{"format": 1, "data_hash": "x"}', '{"kind": "prepared data"}', "[]"],
+)
 def test_a_folder_that_is_something_else_is_not_overwritten(
     data: Data, manifest: str | None
 ) -> None:
@@ -251,8 +254,10 @@ def test_a_folder_that_is_something_else_is_not_overwritten(
 
 def test_no_training_pair_left(make_data: MakeData, corpus_files: list[str]) -> None:
     corpus = {"kind": "files", "train": corpus_files}
-    with pytest.raises(UserError, match=r"no training pair is left; dropped: .*too long 65"):
+    with pytest.raises(UserError, match=r"is left; dropped: .*too long 65.*; loosen the filter"):
         _prepare(make_data(corpus, clean={"max_words": 1}))
+    with pytest.raises(UserError, match=r"held out 100.*; name other files for training than for"):
+        _prepare(make_data({**corpus, "validation": corpus_files, "test": corpus_files}))
 
 
 def test_sentences_with_line_breaks_are_kept_but_not_written_as_lines(

@@ -158,6 +158,7 @@ def test_missing_file_is_noticed_before_reading(tmp_path: Path, make_data: MakeD
         ({"train": []}, "found none"),
         ({"train": ["a.de.gz", "a.en"]}, r"source file \(en\) before .* \(de\), found a\.de"),
         ({"train": ["a.tsv"], "columns": [1]}, r"expected two, source and target, found \[1\]"),
+        ({"train": ["a.en", "a.de"], "columns": [2, 1]}, "plain text files have no columns"),
     ],
 )
 def test_wrong_numbers_of_files_and_columns(
@@ -212,13 +213,15 @@ def test_hub_data_set_in_both_layouts(
 
 
 def test_local_hub_folder_is_read_again_when_it_changes(
-    make_data: MakeData, hub_folder: Callable[..., Path]
+    make_data: MakeData, hub_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     data = make_data({"kind": "hub", "name": str(hub_folder(FLAT)), "validation_split": None})
     before = sources.inputs(data)
     assert len(list(_read(data).train)) == 3
+    then = (tmp_path / "hub/train-00000-of-00001.parquet").stat()
     folder = hub_folder(FLAT[:2])
-    os.utime(folder / "train-00000-of-00001.parquet", (1, 1))
+    file = folder / "train-00000-of-00001.parquet"
+    os.utime(file, (then.st_atime, then.st_mtime))  # as with `cp -p`
     assert sources.inputs(data).keys() == before.keys()
     assert sources.inputs(data) != before
     assert len(list(_read(data).train)) == 2
@@ -290,6 +293,14 @@ def test_a_stream_that_breaks_is_told_in_one_sentence(
     held = {"validation_split": None, "test_split": None}
     with pytest.raises(UserError, match=r"could not be loaded: the line is dead; check"):
         prepare(make_data({**settings, **held}), lambda line: None)
+
+
+def test_a_row_without_a_translation_is_empty(
+    make_data: MakeData, hub_folder: Callable[..., Path]
+) -> None:
+    rows = [*NESTED[:2], {**NESTED[2], "translation": None}]
+    corpus = {"kind": "hub", "name": str(hub_folder(rows))}
+    assert _read(make_data(corpus)).train == [*ROWS[:2], ("", "")]
 
 
 def test_a_column_of_text_may_be_called_translation(

@@ -95,6 +95,8 @@ def test_tsv_columns_are_numbers_from_one(tmp_path: Path, column: str | int) -> 
         (b"[1]", "line 1: expected a JSON object, found list"),
         (b'{"en": "a", "xx": "b"}', "expected a column 'de', found 'en', 'xx'"),
         (b'{"en": "a", "de": 3}', "line 1, key 'de': expected text, found 3"),
+        (b"[" * 200_000, "line 1: expected a JSON object, found maximum recursion"),
+        (b'{"en": ' + b"1" * 5_000 + b"}", "line 1: expected a JSON object, found Exceeds"),
         (b'{"en": "a", "de": "\\ud83d"}', "line 1, key 'de': .* found a lone surrogate"),
     ],
 )
@@ -111,6 +113,9 @@ def test_bad_parquet(tmp_path: Path) -> None:
     _parquet(tmp_path / "b.parquet", {"en": ["a"], "xx": ["b"]})
     with pytest.raises(UserError, match="expected a column 'de', found 'en', 'xx'"):
         list(read_parquet(tmp_path / "b.parquet", ["en", "de"]))
+    pq.write_table(pa.table({"en": ["a"], "id": [7]}), tmp_path / "c.parquet")
+    with pytest.raises(UserError, match=r"'id': expected a column of text, found int64"):
+        list(read_parquet(tmp_path / "c.parquet", ["en", "id"]))
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl.gz", "a.tsv.gz"])
