@@ -134,7 +134,7 @@ def _jobs(given: argparse.Namespace) -> Iterator[Job]:
     recipe = merged(config.read_yaml(Path(file["config"])), file["common"] or {})
     for seed, (name, change) in product(given.seeds, {RECIPE: {}, **file["variants"]}.items()):
         settings = merged(recipe, change or {})
-        training = {**settings["training"], "seed": seed, "threads": 1}
+        training = {**settings["training"], "seed": seed, "threads": 1, "precision": "fp32"}
         data = given.work.resolve() / f"data-{_digest({**settings['data'], 'folder': ''})}"
         settings |= {"data": {**settings["data"], "folder": str(data)}, "training": training}
         digest = _digest({**settings, "training": {**training, "folder": ""}})

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import measure
+from nmt.arguments import at_least
 
 ROOT = Path(__file__).resolve().parent.parent
 MATCHED = Path(__file__).resolve().with_name("matched.yaml")
@@ -99,7 +100,10 @@ def _corpus_points(lines: int, arguments: argparse.Namespace) -> Iterator[Point]
     threads = arguments.threads
     with TemporaryDirectory() as folder:
         settings: dict[str, Any] = {"folder": folder, "lines": lines}
-        run("corpus", threads, **settings)
+        made = _point("corpus", lines, "corpus", threads, settings)
+        if made.failed:
+            yield made
+            return
         yield _point("corpus", lines, "prepare", threads, settings)
         settings["precision"] = arguments.precision
         yield _point("corpus", lines, "translate", threads, settings)
@@ -137,10 +141,11 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--what", nargs="+", choices=AXES, default=list(AXES), help="what grows")
-    parser.add_argument("--sizes", nargs="+", type=int, help="for a single --what: these sizes")
+    sizes = "for a single --what: these sizes"
+    parser.add_argument("--sizes", nargs="+", type=at_least(1), help=sizes)
     parser.add_argument("--config", type=Path, default=MATCHED, help="whose model to measure")
     parser.add_argument("--precision", choices=("fp32", "bf16", "int8"), default="fp32")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=at_least(1), default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="for each step and size")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="all numbers as JSON")
     arguments = parser.parse_args(words)
@@ -173,6 +178,8 @@ def _write(arguments: argparse.Namespace, found: Sequence[Point]) -> None:
     content = {
         "machine": measure.machine(arguments.threads),
         "versions": checkpoint.versions(),
+        "code": measure.code(),
+        "config": str(arguments.config),
         "precision": arguments.precision,
         "points": [vars(point) for point in found],
     }

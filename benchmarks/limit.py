@@ -27,6 +27,7 @@ from benchmarks.arithmetic import (
     training_products,
 )
 from nmt import checkpoint, config
+from nmt.arguments import at_least
 from nmt.errors import UserError
 from nmt.files import write_json
 from nmt.model.seq2seq import Seq2Seq
@@ -174,11 +175,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.limit", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--config", type=Path, default=MATCHED, help="whose model to measure")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=64, help="sentences")
-    parser.add_argument("--source-length", type=int, default=16, help="tokens, end mark counted")
-    parser.add_argument("--target-length", type=int, default=16, help="tokens, end mark counted")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=at_least(1), default=2)
+    parser.add_argument("--batch", type=at_least(1), default=64, help="sentences")
+    tokens = "tokens, end mark counted"
+    for side in ("source", "target"):
+        parser.add_argument(f"--{side}-length", type=at_least(1), default=16, help=tokens)
+    parser.add_argument("--rounds", type=at_least(1), default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="for each step and round")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="all numbers as JSON")
     return parser.parse_args(words)
@@ -214,8 +216,10 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"\n{steps_table(jobs, results)}")
     if arguments.out:
         facts = {"machine": measure.machine(arguments.threads), "versions": checkpoint.versions()}
+        program = {"code": measure.code(), "config": str(arguments.config)}
         settled = {"sizes": vars(sizes), "beam": BEAM, "mflop_per_target_token": mflop}
-        write_json(arguments.out, {**facts, **settled, "steps": as_json(jobs, results)})
+        found = {**facts, **program, **settled, "steps": as_json(jobs, results)}
+        write_json(arguments.out, found)
     return 0
 
 

@@ -13,12 +13,15 @@ Training is timed from the log of each, by the arrival of its lines, over all up
 fifth: start-up and reading data are not counted, nor is padding: a token is a piece of a target
 sentence or its end mark. Decoding is timed around the call that takes the sentences and gives the
 translations, in a process that has loaded the model and translated a few sentences before. BLEU is
-sacreBLEU's, of the beam's output as text against the raw references.
+sacreBLEU's, of the beam's output as text against the raw references. A model that has learnt little
+may go on to its length limit, and then sentences per second say little: the table shows how long
+the output is, as a share of the references.
 
 A ratio compares what was measured within one round. All compute in fp32 where nothing else is said.
 """
 
 import argparse
+import hashlib
 import inspect
 import signal
 import sys
@@ -28,11 +31,12 @@ from pathlib import Path
 from subprocess import SubprocessError
 from typing import NoReturn
 
-from benchmarks import measure, segmented
+from benchmarks import environments, measure, segmented
 from benchmarks.results import Results, tables
 from benchmarks.systems import OURS, PEERS
-from benchmarks.systems.contract import Bench
+from benchmarks.systems.contract import Bench, System
 from benchmarks.trial import Trial
+from benchmarks.watching import REPOSITORY
 from nmt.arguments import at_least
 from nmt.checkpoint import MANIFEST
 from nmt.errors import UserError
@@ -135,12 +139,14 @@ def compare(given: argparse.Namespace, say: Say) -> Results:
     trials = []
     for name in [*given.ours, *given.peers]:
         system = {**OURS, **PEERS}[name]
-        source = sha256(Path(inspect.getfile(system)))
-        identity = [data_hash, source, given.threads, given.batch, given.epochs]
+        version = version_of(system)
+        identity = [data_hash, version, given.threads, given.batch, given.epochs]
         trials.append(
             Trial(name, system(bench), bench, given.epochs, given.timed_updates, identity)
         )
-    results = Results(given.out, measure.machine(given.threads))
+    settings = {name: getattr(given, name) for name in ("batch", "epochs", "timed_updates")}
+    settings |= {"data_hash": data_hash, "code": measure.code()}
+    results = Results(given.out, measure.machine(given.threads), settings)
     trials = _each(trials, partial(_install, results, say), say)
     if given.epochs:
         trials = _each(trials, partial(_train, results, say), say)
@@ -153,6 +159,16 @@ def compare(given: argparse.Namespace, say: Say) -> Results:
             trials = _each(trials, partial(_time_decoding, results, say, beam), say)
         results.write()
     return results
+
+
+def version_of(system: type[System]) -> str:
+    """A digest of what makes a system's numbers: its code here, and the program if it is ours."""
+    files = {inspect.getfile(one) for one in system.__mro__ if one.__module__ != "builtins"}
+    files |= {inspect.getfile(module) for module in (environments, segmented)}
+    config = getattr(system, "config", None)
+    parts = [sha256(Path(file)) for file in sorted(files) if "benchmarks" in Path(file).parts]
+    parts += [sha256(REPOSITORY / config), measure.code()] if config else []
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
 def _each(trials: Sequence[Trial], job: Callable[[Trial], None], say: Say) -> list[Trial]:
@@ -213,12 +229,16 @@ def _time_decoding(results: Results, say: Say, beam: str, trial: Trial) -> None:
         decoded = trial.time_decoding(mode, BEAMS[beam])
         samples = results.of(trial.name, mode)
         samples[f"{beam}_sentences_per_s"].append(decoded.sentences_per_second)
-        score = bleu(decoded.texts, trial.bench.data.references["test"]).value
+        references = trial.bench.data.references["test"]
+        score = bleu(decoded.texts, references)
+        first = (next(filter(None, row), "") for row in references)
+        length = sum(map(len, decoded.texts)) / sum(map(len, first))
         if beam == "beam5":
-            samples["bleu"] = score
+            samples |= {"bleu": score.value, "length": length}
+            results.settings["signature"] = score.signature
         say(
             f"  {trial.name} {mode}: {beam} {decoded.sentences_per_second:,.1f} sentences/s, "
-            f"BLEU {score:.2f}"
+            f"BLEU {score.value:.2f}, {length:.2f} times as long as the references"
         )
 
 

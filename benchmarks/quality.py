@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from benchmarks import measure
-from benchmarks.peers import add_bench, command, open_bench, run, say
+from benchmarks.peers import add_bench, command, open_bench, run, say, version_of
 from benchmarks.systems import OURS, PEERS
 from benchmarks.trial import Pace, Trial
 from nmt.errors import UserError
@@ -99,7 +99,6 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
                     f"{given.out}: expected points measured with {key} {wanted}, found "
                     f"{content.get(key)}; choose another --out, or set it back"
                 )
-    version = measure.code()
     points = {name: [Point(*one) for one in rows] for name, rows in content["points"].items()}
     for name in given.systems:
         found = points.setdefault(name, [])
@@ -108,11 +107,11 @@ def compare(given: argparse.Namespace) -> dict[str, list[Point]]:
             continue
         trial = Trial(name, SYSTEMS[name](bench), bench, 0, given.timed_updates, [])
         content["versions"][name] = dict(trial.system.install())
-        codes = content.setdefault("code", {}).setdefault(name, [])
-        if version not in codes:
+        codes = content["code"].setdefault(name, [])
+        if (version := version_of(SYSTEMS[name])) not in codes:
             codes.append(version)
-        if name in OURS and len(codes) > 1:
-            say(f"{given.out}: the points of {name} are of {len(codes)} versions of the code")
+        if len(codes) > 1:
+            say(f"{given.out}: the points of {name} are of {len(codes)} versions of its code")
         pace = trial.pace(trial.system.models[0])
         for minutes in missing:
             point, content["signature"] = _measure(trial, minutes, pace)

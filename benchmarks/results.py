@@ -23,24 +23,26 @@ class Results:
     Args:
         path: of the file.
         machine: what it was measured on.
+        settings: what all systems had in common.
     """
 
-    def __init__(self, path: Path, machine: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, machine: Mapping[str, Any], settings: dict[str, Any]) -> None:
         self.path = path
         self.runs: dict[str, dict[str, dict[str, Any]]] = {}
         self.machine = machine
+        self.settings = settings
         self.versions: dict[str, Any] = {}
 
     def of(self, system: str, mode: str) -> dict[str, Any]:
         """The samples of a mode, to be added to."""
         empty: dict[str, Any] = {name: [] for name in MEASURES}
         modes = self.runs.setdefault(system, {})
-        return modes.setdefault(mode, {**empty, "bleu": None, "parameters": None})
+        return modes.setdefault(mode, {**empty, "bleu": None, "length": None, "parameters": None})
 
     def write(self) -> None:
         """Writes the file atomically."""
-        content = {"runs": self.runs, "machine": self.machine, "versions": self.versions}
-        write_json(self.path, content)
+        facts = {"machine": self.machine, "settings": self.settings, "versions": self.versions}
+        write_json(self.path, {"runs": self.runs, **facts})
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
@@ -81,11 +83,12 @@ def _row(
 ) -> dict[str, str]:
     system, mode = key
     samples = runs[system][mode]
-    bleu, parameters = samples["bleu"], samples["parameters"]
+    bleu, length, parameters = samples["bleu"], samples["length"], samples["parameters"]
     row = {
         "system": f"{system} {mode}",
         "median (range)": with_spread(values),
         "BLEU": "" if bleu is None else f"{bleu:.2f}",
+        "length": "" if length is None else f"{length:.2f}",
         "parameters": "" if parameters is None else f"{parameters:,}",
     }
     for head in heads:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from annotated_types import Ge
+from annotated_types import Ge, Lt
 
 from nmt import options
 from nmt.errors import UserError
@@ -116,8 +116,8 @@ class Training:
             number of pieces).
         learning_rate: peak rate of Adam (Kingma and Ba 2015).
         warmup_steps: updates over which the rate rises linearly to its peak.
-        schedule: what follows the warm-up: linear or cosine decay to `final_rate` at the last
-            update, inverse_sqrt decay, or constant.
+        schedule: what follows the warm-up: linear or cosine decay, which would reach `final_rate`
+            with one more update than there are, inverse_sqrt decay, or constant.
         final_rate: fraction of the peak rate left at the end of a linear or cosine decay.
         label_smoothing: fraction of the target's probability spread over the vocabulary (Szegedy
             et al. 2016).
@@ -157,7 +157,7 @@ class Training:
     weight_decay: NonNegative = 0.0
     average_decay: Fraction = 0.998
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: Count = 1
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 1
     threads: PositiveInt | None = None
     processes: PositiveInt = 1
     log_every: PositiveInt = 50
@@ -207,17 +207,6 @@ class Config:
     training: Training
     model: Annotated[Settings, Part("nmt.model.seq2seq:Seq2Seq")] = field(default_factory=dict)
     decoding: Decoding = field(default_factory=Decoding)
-
-    def __post_init__(self) -> None:
-        objective = self.training.objective
-        weight = objective.get("coverage_weight") if isinstance(objective, dict) else 0
-        attention = (self.model.get("decoder") or {}).get("attention", {})
-        readers = (attention, attention.get("source") or {})  # a Turing machine's own reader
-        if weight and not any(reader.get("coverage") for reader in readers):
-            raise UserError(
-                f"training.objective.coverage_weight: {weight} needs "
-                "model.decoder.attention.coverage: true"
-            )
 
 
 def load(path: Path, overrides: Sequence[options.Override] = ()) -> Config:

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,10 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     """Trains with validation BLEU (or perplexity) wired in, then plots the curves."""
     import datasets
 
-    from nmt.evaluation.callback import ValidationBleu, ValidationPerplexity
+    from nmt.evaluation.validation import ValidationBleu, validation_perplexity
+    from nmt.training.callbacks import Validate
     from nmt.training.risk import Risk
-    from nmt.training.run import Validation, train
+    from nmt.training.run import train
     from nmt.vocab import Vocabulary
 
     decoding = replace(config.decoding, beam_size=config.training.validation_beam)
@@ -42,14 +44,11 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
 
     def validation(
         model: "Seq2Seq", split: datasets.Dataset, source: Vocabulary, target: Vocabulary
-    ) -> Validation:
+    ) -> Validate:
         if not model.reads_source:
-            perplexity = ValidationPerplexity(say)
-            return Validation(perplexity, perplexity.metrics)
-        callback = ValidationBleu(
-            split["source"][:], split["references"][:], (source, target), decoding, say, tokenize
-        )
-        return Validation(callback, callback.metrics)
+            return partial(validation_perplexity, say)
+        texts = split["source"][:], split["references"][:]
+        return ValidationBleu(*texts, (source, target), decoding, say, tokenize)
 
     def risk(target: Vocabulary) -> Risk:
         def drawn(model: "Seq2Seq", batch: Batch, count: int) -> list[list[list[int]]]:

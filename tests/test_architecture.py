@@ -143,49 +143,78 @@ def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_run_from_later_stages_to_earlier_ones(module: str) -> None:
-    ours = {"nmt", "data_prep", "tests", "benchmarks"}
-    names = {
-        name for name in imported(parsed(MODULES[module]), lazy=True) if name.split(".")[0] in ours
+def ours(module: str) -> set[str]:
+    """What a module imports of the project, late imports too."""
+    roots = {"nmt", "data_prep", "tests", "benchmarks"}
+    names = imported(parsed(MODULES[module]), lazy=True)
+    return {name for name in names if name.split(".")[0] in roots}
+
+
+def test_imports_run_from_later_stages_to_earlier_ones() -> None:
+    assert {room(module) for module in MODULES} - SEES_EVERYTHING <= MAY_IMPORT.keys()
+    wrong = {
+        module: found
+        for module in MODULES.keys() - SEES_EVERYTHING
+        if (found := {*map(room, ours(module))} - MAY_IMPORT[room(module)] - {room(module)})
     }
-    if module in SEES_EVERYTHING:
-        assert not {name.split(".")[0] for name in names} & {"tests", "benchmarks"}
-    else:
-        assert room(module) in MAY_IMPORT, f"say in MAY_IMPORT what {room(module)} may import"
-        allowed = MAY_IMPORT[room(module)] | {room(module)}
-        assert {room(name) for name in names} - allowed == set()
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_cycle_and_no_long_chain_of_imports(module: str) -> None:
-    chain = longest_chain(module)
-    assert len(chain) <= LONGEST_CHAIN, " -> ".join(chain)
+def test_what_is_built_around_the_project_is_not_imported_by_it() -> None:
+    roots = {module: {name.split(".")[0] for name in ours(module)} for module in MODULES}
+    assert {name: found for name, found in roots.items() if found & {"tests", "benchmarks"}} == {}
+    inside = [name for name in MODULES if name.startswith("nmt")]
+    assert {name for name in inside if "data_prep" in roots[name]} == {"nmt.cli", "nmt.synthesis"}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith(WITHOUT_TRAINER)])
-def test_decoding_and_metrics_need_no_trainer(module: str) -> None:
-    reached, waiting = set[str](), {module}
+def test_search_knows_no_model() -> None:
+    for module in ("nmt.decoding.search", "nmt.decoding.sampling"):
+        assert "nmt.model" not in map(room, ours(module))
+
+
+def test_no_cycle_and_no_long_chain_of_imports() -> None:
+    chains = [longest_chain(module) for module in MODULES]
+    assert [" -> ".join(chain) for chain in chains if len(chain) > LONGEST_CHAIN] == []
+
+
+def reached(module: str) -> set[str]:
+    """All that is imported when a module is."""
+    found, waiting = set[str](), {module}
     while waiting:
-        reached |= waiting
-        waiting = {n for m in waiting & MODULES.keys() for n in at_import(m)} - reached
-    assert not {name.split(".")[0] for name in reached} & TRAINER
+        found |= waiting
+        waiting = {name for one in waiting & MODULES.keys() for name in at_import(one)} - found
+    return found
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "nmt.cli"])
-def test_only_the_command_line_prints(module: str) -> None:
-    names = [node for node in ast.walk(parsed(MODULES[module])) if isinstance(node, ast.Name)]
-    assert [node.lineno for node in names if node.id == "print"] == []
+def test_decoding_and_metrics_need_no_trainer() -> None:
+    names = [name for name in MODULES if name.startswith(WITHOUT_TRAINER)]
+    packages = {name: {one.split(".")[0] for one in reached(name)} for name in names}
+    assert {name: found & TRAINER for name, found in packages.items() if found & TRAINER} == {}
 
 
-@pytest.mark.parametrize("module", EVERYTHING)
-def test_files_and_functions_are_short(module: str) -> None:
-    path = EVERYTHING[module]
-    if not module.startswith("tests."):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
-    # A list: a file may hold several functions of one name.
-    lengths = [(function.name, body_length(function)) for function in functions(parsed(path))]
-    assert [(name, length) for name, length in lengths if length > LONGEST_BODY] == []
+def test_only_the_command_line_prints() -> None:
+    printing = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Name) and node.id == "print"
+    }
+    assert printing == {"nmt.cli"}
+
+
+def test_files_and_functions_are_short() -> None:
+    lines = {
+        name: len(path.read_text(encoding="utf-8").splitlines())
+        for name, path in EVERYTHING.items()
+        if not name.startswith("tests.")
+    }
+    assert {name: length for name, length in lines.items() if length > LONGEST_FILE} == {}
+    bodies = [
+        (module, function.name, body_length(function))
+        for module, path in EVERYTHING.items()
+        for function in functions(parsed(path))
+    ]
+    assert [body for body in bodies if body[2] > LONGEST_BODY] == []
 
 
 SAMPLE = """

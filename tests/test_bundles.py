@@ -56,7 +56,8 @@ CASES = [
     (harm, name, number)
     for harm, times in ((truncated, 4), (flipped, 5), (lengthened, 3), (lost, 1), (noise, 4))
     for name in FILES
-    for number in range(times)
+    # Any change of another file is known by its digest, whatever it is.
+    for number in range(times if name == checkpoint.MANIFEST else 1)
 ]
 
 
@@ -66,9 +67,11 @@ def test_a_harmed_file_is_refused_by_name(
 ) -> None:
     run = trained.copy_of_run(tmp_path / "run")
     harm(run / name, random.Random(f"{harm.__name__} {name} {number}"))
-    with pytest.raises(UserError, match=r"run") as refused:
+    with pytest.raises(UserError) as refused:
         checkpoint.load_run(run)
     assert "\n" not in str(refused.value)
+    without_manifest = (harm, name) == (lost, checkpoint.MANIFEST)  # then it is no run at all
+    assert (str(run) if without_manifest else name) in str(refused.value)
 
 
 class Evil:

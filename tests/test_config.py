@@ -253,8 +253,8 @@ def test_what_looks_like_a_date_and_is_none_is_a_word(file: Path) -> None:
         ),
         (changed("checkpoints/toy", "[a, b]"), "training.folder: input should be a valid string"),
         (
-            changed("learning_rate: 1e-3", "objective: {coverage_weight: 1}"),
-            "training.objective.coverage_weight: 1.0 needs model.decoder.attention.coverage: true",
+            changed("learning_rate: 1e-3", "seed: 20261130123456"),
+            "training.seed: input should be less than 4294967296, found 20261130123456",
         ),
         (
             "training: {folder: x}",

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def commands() -> Iterator[tuple[str, str]]:
     """Pages and what stands behind `nmt` on each line of their terminals."""
     for page, block in blocks(""):
         for line in re.sub(r"\\\n", " ", block).splitlines():
-            found = re.match(r"(?:nmt|torchrun .* -m nmt\.cli) (.*)", line)
+            found = re.match(r"(?:nmt |torchrun .* -m nmt\.cli |python -m benchmarks\.)(.*)", line)
             if found and "COMMAND" not in line:
                 # Comments, and what may be left out or given several times.
                 yield page, re.sub(r"\s#.*|\[.*?\]", "", found.group(1))
@@ -70,6 +71,10 @@ def test_the_file_tree_names_every_module_and_recipe() -> None:
 @pytest.mark.parametrize(("page", "line"), list(commands()))
 def test_every_command_line_is_understood(page: str, line: str) -> None:
     name, *words = shlex.split(line)
+    if name not in COMMANDS:
+        module = import_module(f"benchmarks.{name}")
+        (getattr(module, "parse", None) or module.parser().parse_args)(words)
+        return
     parser = Parser()
     COMMANDS[name][1](parser)
     arguments = cli._parsed(parser, [name, *words])

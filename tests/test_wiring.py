@@ -10,7 +10,7 @@ import pytest
 from nmt import config
 from nmt.checkpoint import build_model
 from nmt.data.datamodule import open_dataset
-from nmt.evaluation.callback import ValidationBleu
+from nmt.evaluation.validation import ValidationBleu
 from nmt.files import write_json
 from nmt.vocab import load_vocabularies
 from nmt.wiring import run_training
@@ -40,10 +40,10 @@ def test_validation_has_its_own_beam_and_the_languages_tokenizer(
 ) -> None:
     split, vocabularies = open_dataset(toy.prepared)["validation"], load_vocabularies(toy.prepared)
     model = build_model(config.load(toy.config), *vocabularies)
-    callback = handed["validation"](model, split, *vocabularies).callback
-    assert isinstance(callback, ValidationBleu)
-    assert (callback.decoding.beam_size, callback.tokenize) == (3, "char")
-    assert callback.sources == split["source"][:]
+    validate = handed["validation"](model, split, *vocabularies)
+    assert isinstance(validate, ValidationBleu)
+    assert (validate.decoding.beam_size, validate.tokenize) == (3, "char")
+    assert validate.sources == split["source"][:]
 
 
 def test_a_translation_is_worth_its_sentence_bleu(

@@ -132,3 +132,11 @@ def command(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
 def contains(text: str, *parts: object) -> None:
     """Says which part of an answer is missing."""
     assert not [part for part in parts if str(part) not in text], text
+
+
+def lives(number: int) -> bool:
+    """Whether there is such a process; one that waits for its parent to ask of it is not there."""
+    try:
+        return ") Z " not in Path(f"/proc/{number}/stat").read_text()
+    except FileNotFoundError:
+        return False

@@ -16,7 +16,7 @@ def main() -> None:
     translate_opts(parser)
     words = ["--model", given.model, "--src", given.input, "--output", os.devnull]
     words += ["--beam_size", given.beam, "--batch_size", given.batch, "--batch_type", "sents"]
-    words += ["--length_penalty", "avg"]
+    words += ["--length_penalty", "avg", "--max_length_ratio", 2]
     settings = parser.parse_args([str(word) for word in words])
     for check in ("validate_translate_opts", "_get_all_transform_translate"):
         getattr(ArgumentParser, check)(settings)

@@ -10,11 +10,15 @@ Indices = NDArray[np.int64]
 
 
 class Room(Protocol):
-    """Memory for a batch: `size` bytes for all of its rows."""
+    """Memory for a batch."""
 
     @property
     def size(self) -> float:
         """Bytes for all rows of a batch."""
+
+    @property
+    def most(self) -> float:
+        """Bytes for a batch of one row, which cannot be cut."""
 
     def row(self, source: int, target: int) -> float:
         """Bytes per row of a batch with so many tokens, end marks included."""
@@ -23,7 +27,7 @@ class Room(Protocol):
 class Unlimited:
     """Unlimited memory; a row counts as many bytes as it has padded positions."""
 
-    size = float("inf")
+    size = most = float("inf")
 
     def row(self, source: int, target: int) -> float:
         """The padded positions of a row."""
@@ -55,7 +59,7 @@ class BatchPlan:
         room: memory for a batch; one that takes more is cut into equal parts.
 
     Raises:
-        TooLong: a single pair takes more than `room`.
+        TooLong: a single pair takes more than the room's `most`.
     """
 
     def __init__(
@@ -86,7 +90,9 @@ class BatchPlan:
         if taken <= size:
             return [rows]
         if len(rows) == 1:
-            raise TooLong(int(rows[0]), taken)
+            if taken > self.room.most:
+                raise TooLong(int(rows[0]), taken)
+            return [rows]
         most = max(1, int(size * len(rows) // taken))
         return [
             part for some in np.array_split(rows, -(-len(rows) // most)) for part in self._fit(some)

@@ -1,4 +1,4 @@
-"""Callbacks of the training loop: saving, averaging, early stopping, progress."""
+"""Callbacks of the training loop: validation, saving, early stopping, averaging, progress."""
 
 import math
 import time
@@ -7,15 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
+from pytorch_lightning.callbacks import Callback, WeightAveraging
 from tqdm import tqdm
 
 from nmt import processes
 from nmt.checkpoint import METRICS, WEIGHTS, write_manifest, write_weights
 from nmt.errors import UserError
 from nmt.files import sha256, write_json
+from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
 from nmt.training.optim import moving_average
+
+Validate = Callable[[Seq2Seq, int, float | None], dict[str, Any]]
+"""Measures a model, so that training does not depend on decoding.
+
+Takes the model, the number of updates and the validation loss; returns the metrics: the loss and,
+for a translation model, "bleu" among them. A loss of None, before training starts, asks for no
+metrics, only for a try.
+"""
 
 
 def score(row: dict[str, Any]) -> float:
@@ -26,22 +35,37 @@ def score(row: dict[str, Any]) -> float:
 class RunFolder(Callback):
     """Maintains the run's folder: the best validated model, the metrics, the manifest.
 
+    Training stops when the score has not risen for some validations, across all sessions of a run.
+
     Args:
         folder: the run's folder.
         facts: the manifest's entries on the run, besides files and versions.
-        metrics: returns the metrics of the validation that has just ended.
+        validate: measures the model at each validation.
+        patience: number of validations; may change from one session to the next.
     """
 
     def __init__(
-        self, folder: Path, facts: dict[str, Any], metrics: Callable[[], dict[str, Any]]
+        self, folder: Path, facts: dict[str, Any], validate: Validate, patience: int
     ) -> None:
         self.folder = folder
         self.facts = facts
-        self.metrics = metrics
+        self.validate = validate
+        self.patience = patience
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
         self._loss, self._tokens = 0.0, 0.0  # summed since the last validation
         self._weights, self._lost = "", False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TranslationModule)
+        done = trainer.global_step
+        if done >= pl_module.steps and (not self.history or done > self.history[-1]["step"]):
+            raise UserError(
+                f"{self.folder}: {done:,} updates are done, and the last is not validated yet; "
+                "expected training.max_steps and max_epochs to allow more, found "
+                f"{pl_module.steps:,}"
+            )
+        self._stop_if_patience_is_spent(trainer)  # the last session may have ended just after it
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         tokens = float(trainer.callback_metrics["tokens"])
@@ -49,19 +73,24 @@ class RunFolder(Callback):
         if not math.isfinite(loss):
             raise UserError(
                 f"{self.folder}: the loss of update {trainer.global_step} is {loss}: training has "
-                "diverged; train again with a lower training.learning_rate or training.clip_norm"
+                "diverged; set a lower training.learning_rate or training.clip_norm and train "
+                "again, with --fresh if the saved state has diverged too"
             )
         self._loss += loss * tokens
         self._tokens += tokens
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Called while the model still holds the averaged weights, which were the ones validated.
-        if trainer.sanity_checking:
-            return
         assert isinstance(pl_module, TranslationModule)
+        if trainer.sanity_checking:
+            self.validate(pl_module.model, 0, None)
+            return
         train_loss = self._loss / max(1.0, self._tokens)
         self._loss, self._tokens = 0.0, 0.0
-        row = {"step": trainer.global_step, "train_loss": train_loss, **self.metrics()}
+        step, loss = trainer.global_step, float(trainer.callback_metrics["val_loss"])
+        metrics = self.validate(pl_module.model, step, loss)
+        row = {"step": step, "train_loss": train_loss, **metrics}
+        pl_module.log("val_score", score(row))
         self.history.append(row)
         if self._lost or not self.best or score(row) > score(self.best):
             self.best, self._lost = row, False
@@ -69,6 +98,13 @@ class RunFolder(Callback):
                 write_weights(self.folder, pl_module.model)
                 self._weights = sha256(self.folder / WEIGHTS)
         self.write()
+        self._stop_if_patience_is_spent(trainer)
+
+    def _stop_if_patience_is_spent(self, trainer: pl.Trainer) -> None:
+        since = sum(row["step"] > self.best["step"] for row in self.history)
+        # All processes stop together, even if the BLEU of two differs in its last digit.
+        if processes.all_max(since)[0] >= self.patience:
+            trainer.should_stop = True
 
     def write(self, **more_facts: Any) -> None:
         """Writes the current metrics and manifest; of several processes, only the first does."""
@@ -114,24 +150,6 @@ class RunFolder(Callback):
         # take another course, so its next model replaces that one, whatever its score.
         kept = self.folder / WEIGHTS
         self._lost = bool(self._weights) and (not kept.exists() or sha256(kept) != self._weights)
-
-
-class Patience(EarlyStopping):
-    """Stops when the score has not risen for some validations, across all sessions of a run.
-
-    Args:
-        patience: number of validations; may change from one session to the next.
-    """
-
-    def __init__(self, patience: int) -> None:
-        super().__init__("val_score", mode="max", patience=patience)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict({**state_dict, "patience": self.patience})
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # The previous session may have ended after the validation that exhausted the patience.
-        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class Progress(Callback):

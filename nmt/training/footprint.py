@@ -5,6 +5,7 @@ catch. So batches are cut when they are planned.
 """
 
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 import torch
@@ -47,10 +48,12 @@ class Footprint:
     Args:
         coefficients: (6,) of 1, S, T, S T, S S and T T.
         size: bytes for all rows of a batch, which several processes may share.
+        most: bytes for a batch of one row, which cannot be cut.
     """
 
     coefficients: NDArray[np.float64]
-    size: float = float("inf")
+    size: float = inf
+    most: float = inf
 
     @classmethod
     def of(cls, module: TranslationModule) -> "Footprint":
@@ -106,7 +109,11 @@ def free_for_batches(module: TranslationModule) -> float:
 
 
 def plan_batches(
-    module: TranslationModule, dataset: DatasetDict, training: Training, size: float
+    module: TranslationModule,
+    dataset: DatasetDict,
+    training: Training,
+    size: float,
+    most: float = inf,
 ) -> TranslationData:
     """The data in batches that fit into memory.
 
@@ -117,6 +124,7 @@ def plan_batches(
         dataset: from `open_dataset`.
         training: its `batch_tokens` and `seed`.
         size: bytes for one batch.
+        most: bytes for a single sentence pair.
 
     Raises:
         UserError: a single sentence pair takes more.
@@ -124,11 +132,13 @@ def plan_batches(
     module.to(device())
     footprint = Footprint.of(module)
     while True:
-        room = replace(footprint, size=size)
+        room = replace(footprint, size=size, most=most)
         data = TranslationData(dataset, training.batch_tokens, training.seed, room)
         if device() == "cpu" or not processes.all_max(_overflows(module, data))[0]:
             return data
         size = min(size, data.plan.bytes_of(data.plan.widest)) / 2
+        if len(data.plan.widest) == 1:
+            most = size
 
 
 def _overflows(module: TranslationModule, data: TranslationData) -> bool:

@@ -112,7 +112,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        grads = (saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
+        grads = (saved * grad for saved in ctx.saved_tensors)
         return (*grads, None, None, None)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from nmt import options, processes
 from nmt.batch import Batch
 from nmt.config import Training
+from nmt.errors import UserError
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import coverage_loss, smoothed_cross_entropy
 from nmt.training.objectives import OBJECTIVES, Likelihood, MinimumRisk
@@ -32,6 +33,12 @@ class TranslationModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.objective: Likelihood | MinimumRisk = options.build(OBJECTIVES, training.objective)
+        weight = self.objective.coverage_weight if isinstance(self.objective, Likelihood) else 0
+        if weight and not any(name.endswith(".covered") for name, _ in model.named_parameters()):
+            raise UserError(
+                f"training.objective.coverage_weight: {weight} needs a model with coverage: true "
+                "under model.decoder.attention"
+            )
         self.risk = risk
         self.model = model
         self.training_settings = training

@@ -87,6 +87,11 @@ def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: b
     return config
 
 
+def model_changes(was: Config, now: Config) -> list[str]:
+    """The settings of the model that differ."""
+    return [key for key, *_ in _changes({"model": was.model}, {"model": now.model})]
+
+
 def expect_the_same(data_hash: str, prepared: Path) -> None:
     """Requires that all processes have the same data, on whatever machine.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import datasets
 import torch
-from pytorch_lightning.callbacks import Callback
 
 from nmt import checkpoint, options, processes
 from nmt.config import Config
@@ -19,7 +18,7 @@ from nmt.errors import UserError
 from nmt.files import alone
 from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
-from nmt.training.callbacks import Patience, Progress, RunFolder, averaging
+from nmt.training.callbacks import Progress, RunFolder, Validate, averaging
 from nmt.training.footprint import GB, free_for_batches, plan_batches
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
@@ -34,6 +33,7 @@ from nmt.training.resumption import (
     expect_the_same,
     facts_to_resume,
     layout_of,
+    model_changes,
     new_facts,
     other_machine,
     other_processes,
@@ -45,30 +45,14 @@ from nmt.training.states import SavedState, Signals, clear_partial, exits, newes
 from nmt.training.trainer import make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
-
-@dataclass(frozen=True)
-class Validation:
-    """Provided by the caller, so that training does not depend on decoding.
-
-    Args:
-        callback: measures after each validation and logs `val_score`, higher is better: BLEU or,
-            for a language model, the negative loss.
-        metrics: returns the metrics of the last validation: the loss and, for a translation model,
-            "bleu" among them.
-    """
-
-    callback: Callback
-    metrics: Callable[[], dict[str, Any]]
-
-
 MakeRisk = Callable[[Vocabulary], Risk]
-MakeValidation = Callable[[Seq2Seq, datasets.Dataset, Vocabulary, Vocabulary], Validation]
+MakeValidate = Callable[[Seq2Seq, datasets.Dataset, Vocabulary, Vocabulary], Validate]
 Say = Callable[[str], None]
 
 
 def train(
     config: Config,
-    make_validation: MakeValidation,
+    make_validate: MakeValidate,
     make_risk: MakeRisk,
     say: Say,
     fresh: bool = False,
@@ -78,8 +62,8 @@ def train(
 
     Args:
         config: checked settings.
-        make_validation: builds the validation from the model being trained, the Arrow
-            validation split and the source and target vocabularies.
+        make_validate: builds the validation from the model being trained, the Arrow validation
+            split and the source and target vocabularies.
         make_risk: builds the sampler and the reward of `objective: risk` from the target
             vocabulary.
         say: prints a line for the user.
@@ -98,14 +82,14 @@ def train(
     waiting = f"{folder}: another process is training in it; waiting"
     with alone(folder, lambda: say(waiting), processes.from_first):
         return _trained(
-            config, dataset, make_validation, make_risk, say, fresh=fresh, init_from=init_from
+            config, dataset, make_validate, make_risk, say, fresh=fresh, init_from=init_from
         )
 
 
 def _trained(
     config: Config,
     dataset: datasets.DatasetDict,
-    make_validation: MakeValidation,
+    make_validate: MakeValidate,
     make_risk: MakeRisk,
     say: Say,
     *,
@@ -122,7 +106,9 @@ def _trained(
             f"--init-from {init_from}: expected a trained run, found a bundle of 8 bits, which "
             "cannot be trained; name the run that it was exported from"
         )
-    config = with_inherited_model(config, parent, fresh)
+    given, config = config, with_inherited_model(config, parent, fresh)
+    if ignored := ", ".join(model_changes(config, given)):
+        say(f"{folder}: the model is the one that this run starts from; ignored: {ignored}")
     state, facts = processes.from_first(lambda: _open(config, data_hash, parent, say, fresh))
     expect_shared(folder)
     source, target = load_vocabularies(folder)
@@ -139,12 +125,12 @@ def _trained(
     if processes.rank() == 0:
         checkpoint.write_config(folder, config)
         checkpoint.write_manifest(folder, facts)
-    validation = make_validation(model, data.dataset["validation"], source, target)
-    run = RunFolder(folder, facts, validation.metrics)
+    validate = make_validate(model, data.dataset["validation"], source, target)
+    run = RunFolder(folder, facts, validate, config.training.patience)
     objective = options.build(OBJECTIVES, config.training.objective)
     risk = make_risk(target) if isinstance(objective, MinimumRisk) else None
     try:
-        _fit(Job(config, model, data, every, run, validation, risk, state), say)
+        _fit(Job(config, model, data, every, run, risk, state), say)
     except torch.OutOfMemoryError:
         raise run.overflowed(data.plan.bytes_of(data.plan.widest)) from None
     return folder
@@ -159,7 +145,6 @@ class Job:
     data: TranslationData
     every: int
     run: RunFolder
-    validation: Validation
     risk: Risk | None
     state: Path | None
 
@@ -201,7 +186,7 @@ def _data(
     [free] = processes.all_min(free_for_batches(module))
     # A batch that was not cut when the run began is not cut now: the batches stay the same.
     size = (facts["choices"].get("memory") or inf) if facts else free
-    data = plan_batches(module, dataset, training, size)
+    data = plan_batches(module, dataset, training, size, max(size, free))
     plan = data.plan
     more, needed = len(plan) - plan.wished, plan.bytes_of(plan.widest)
     if more:
@@ -263,10 +248,8 @@ def _fit(job: Job, say: Say) -> None:
     )
     # The order matters: BLEU and the saved weights need the average, which the averaging callback
     # takes out of the model at the end of a validation; and the saved state must include the
-    # patience that this validation has used up, and this update's average.
+    # metrics of this validation, and this update's average.
     callbacks = [
-        job.validation.callback,
-        Patience(training.patience),
         run,
         *averaging(training.average_decay),
         SavedState(run.folder, job.every, Signals()),

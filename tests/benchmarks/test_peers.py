@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import peers
+from benchmarks.peers import version_of
+from benchmarks.results import Results
 from benchmarks.systems.contract import Length
+from benchmarks.systems.opennmt import OpenNMT
+from benchmarks.systems.ours import Ours
 from benchmarks.watching import Command
 from tests.benchmarks.fakes import Breaking, Copying
 
@@ -39,6 +43,12 @@ def test_rounds_fill_the_file_and_the_table(
     assert fast["train_tokens_per_s"] == [] and len(fast["beam5_sentences_per_s"]) == 2
     assert fast["parameters"] == 3
     assert content["machine"]["threads"] == 1
+    assert fp32["length"] == 1.0  # it copies the references
+    assert content["settings"] | {"code": "", "data_hash": "", "signature": ""} == {
+        **dict.fromkeys(("code", "data_hash", "signature"), ""),
+        **{"batch": 8, "epochs": 1, "timed_updates": 10},
+    }
+    assert "tok:13a" in content["settings"]["signature"]
     assert content["versions"]["copying"] == {"copying": "1.0"}
     assert "copying fp32" in shown and "ours fp32 / it" in shown
     assert "copying: it does nothing" in told
@@ -82,6 +92,26 @@ def test_trained_models_are_used_again_unless_a_setting_differs(
     assert Copying.trained == 6  # two models, and two timed trainings of each system
     assert peers.main([*words, *change]) == 0
     assert Copying.trained == 6 + 4 + trainings
+
+
+def test_a_model_of_another_size_is_named(tmp_path: Path) -> None:
+    results, said = Results(tmp_path / "out.json", {}, {}), list[str]()
+    for system, size in (("ours", 100), ("copying", 104), ("breaking", 98)):
+        results.of(system, "fp32")["parameters"] = size
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "PEERS", {"copying": Copying, "breaking": Breaking})
+        peers._tell_sizes(results, said.append)
+    assert said == ["copying: its model has +4.0% parameters against ours: not matched"]
+
+
+def test_a_system_is_known_by_its_code_and_ours_by_its_settings_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = version_of(Ours), version_of(OpenNMT)
+    monkeypatch.setattr(Ours, "config", "configs/multi30k-en-de.yaml")
+    assert version_of(Ours) != before[0]
+    monkeypatch.setattr("benchmarks.measure.code", lambda: "another")
+    assert version_of(OpenNMT) == before[1]
 
 
 def test_without_epochs_training_alone_is_timed(words: list[str], tmp_path: Path) -> None:

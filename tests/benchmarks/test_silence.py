@@ -8,8 +8,9 @@ import torch
 from benchmarks import silence
 from benchmarks.silence import silenced
 from nmt import options
+from nmt.cli import main
 from nmt.model.seq2seq import Seq2Seq
-from tests.toy import Toy, command
+from tests.toy import Toy
 
 MEMORIES = {
     "slots": {"attention": {"kind": "turing_machine", "slots": 6, "slot_size": 4}},
@@ -47,8 +48,7 @@ def test_a_run_with_a_memory_is_scored_with_it_and_without(
     machine = ["--model.decoder.attention.kind", "turing_machine"]
     run = tmp_path / "run"
     options = ["--training.max_steps", "30", "--training.folder", str(run)]
-    done = command(["train", str(toy.config), *machine, *options])
-    assert done.returncode == 0, done.stderr
+    assert main(["train", str(toy.config), *machine, *options]) == 0
     assert silence.main([str(run)]) == 0
     said = capsys.readouterr().out
     assert "with its memory's reads at zero" in said and "nrefs:" in said

@@ -51,7 +51,7 @@ class Room:
     """So many bytes, of which a row takes the product of its lengths."""
 
     def __init__(self, size: float) -> None:
-        self.size = size
+        self.size = self.most = size
 
     def row(self, source: int, target: int) -> float:
         return float(source * target)

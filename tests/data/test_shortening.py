@@ -8,7 +8,7 @@ import pytest
 
 from nmt.data.shortening import shortened
 from tests.toy import Toy, contains
-from tests.training.scripted import Script, settings
+from tests.training.scripted import Script, same, settings
 
 PAIRS = [
     (list(range(3)), list(range(10, 14))),
@@ -63,14 +63,10 @@ def test_where_none_is_too_long_nothing_changes(longer: Literal["truncate", "chu
 
 
 def test_a_run_trains_on_shortened_sentences(toy: Toy, tmp_path: Path) -> None:
-    script = Script()
-    script.run(
-        settings(
-            *(toy, tmp_path / "run"),
-            training__max_length=3,
-            training__longer="chunk",
-            training__max_steps=2,
-            training__validate_every=2,
-        )
-    )
+    few = {"training__max_steps": 2, "training__validate_every": 2}
+    short = {"training__max_length": 3, "training__longer": "chunk"}
+    script, plain = Script(), Script()
+    script.run(settings(toy, tmp_path / "run", **few, **short))
+    plain.run(settings(toy, tmp_path / "plain", **few))
     contains(" ".join(script.said), "training pairs have more than 3 tokens: cut into chunks")
+    assert not same(script.updated[2], plain.updated[2])

@@ -256,7 +256,7 @@ def test_no_training_pair_left(make_data: MakeData, corpus_files: list[str]) -> 
     corpus = {"kind": "files", "train": corpus_files}
     with pytest.raises(UserError, match=r"is left; dropped: .*too long 65.*; loosen the filter"):
         _prepare(make_data(corpus, clean={"max_words": 1}))
-    with pytest.raises(UserError, match=r"held out 100.*; name other files for training than for"):
+    with pytest.raises(UserError, match=r"held out 80.*; name other files for training than for"):
         _prepare(make_data({**corpus, "validation": corpus_files, "test": corpus_files}))
 
 

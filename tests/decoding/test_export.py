@@ -81,7 +81,7 @@ def test_a_shortlist_is_obeyed(run: Path) -> None:
         assert tiny.vocabulary().decode([said[0].tokens]) == [found.text]
 
 
-def test_weights_of_8_bits_are_a_quarter(run: Path) -> None:
+def test_weights_of_8_bits_are_smaller(run: Path) -> None:
     sizes = [
         (exported(run, int8=int8) / checkpoint.WEIGHTS).stat().st_size for int8 in (False, True)
     ]

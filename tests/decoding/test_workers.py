@@ -12,7 +12,7 @@ import pytest
 
 from nmt.decoding.workers import map_in_processes
 from nmt.errors import UserError
-from tests.training.test_processes import lives
+from tests.toy import lives
 
 
 def make_doubler() -> Callable[[int], tuple[int, int]]:

@@ -77,7 +77,10 @@ def _small(option: Option) -> Any:
 def _values(option: Option) -> dict[str, Any]:
     """Values that an option may take: all of them where they can be counted, else one."""
     if part := _part(option):
-        return variants(part.resolve())
+        inner = variants(part.resolve())
+        # A part within a part of the same table has been tried with all its options already.
+        own = option.key in ("order", "source")
+        return {name: made for name, made in inner.items() if not (own and "-" in name)}
     if get_origin(option.annotation) is Literal:
         return {value: value for value in get_args(option.annotation)}
     samples: dict[Any, list[Any]] = {

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import datasets
 import pytorch_lightning as pl
@@ -14,9 +15,11 @@ from torch import Tensor
 from nmt import checkpoint, config
 from nmt.config import Config
 from nmt.model.seq2seq import Seq2Seq
+from nmt.training.callbacks import Validate
 from nmt.training.risk import Risk
-from nmt.training.run import Validation, train
+from nmt.training.run import train
 from nmt.training.states import LAST
+from nmt.training.trainer import make_trainer
 from nmt.vocab import Vocabulary
 from tests.toy import Toy
 
@@ -45,30 +48,23 @@ class Script(Callback):
     said: list[str] = field(default_factory=list)
     updated: dict[int, Weights] = field(default_factory=dict)
     validated: dict[int, Weights] = field(default_factory=dict)
-    step: int = 0
-    loss: float = 0.0
 
-    def metrics(self) -> dict[str, Any]:
-        return {"loss": self.loss, "bleu": self.bleu(self.step), "signature": "scripted"}
+    def validate(self, model: Seq2Seq, step: int, loss: float | None) -> dict[str, Any]:
+        if loss is None:
+            return {}
+        self._pass("validation", step)
+        self.validated[step] = weights_of(model)
+        return {"loss": loss, "bleu": self.bleu(step), "signature": "scripted"}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        self.updated[trainer.global_step] = weights_of(trainer)
-        self._pass("update", trainer)
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
-        self._pass("validation", trainer)
-        self.step = trainer.global_step
-        self.loss = float(trainer.callback_metrics["val_loss"])
-        self.validated[self.step] = weights_of(trainer)
-        pl_module.log("val_score", self.bleu(self.step))
+        self.updated[trainer.global_step] = weights_of(trainer.lightning_module.model)
+        self._pass("update", trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._pass("end", trainer)
+        self._pass("end", trainer.global_step)
 
-    def _pass(self, place: str, trainer: pl.Trainer) -> None:
-        if self.cut == (place, trainer.global_step):
+    def _pass(self, place: str, step: int) -> None:
+        if self.cut == (place, step):
             raise PowerCut
 
     def run(self, settings: Config, **arguments: Any) -> Path:
@@ -76,19 +72,24 @@ class Script(Callback):
 
         def validation(
             model: Seq2Seq, split: datasets.Dataset, *vocabularies: Vocabulary
-        ) -> Validation:
+        ) -> Validate:
             assert len(split) == 20 and len(vocabularies) == 2
-            return Validation(self, self.metrics)
+            return self.validate
 
         def risk(target: Vocabulary) -> Risk:
             raise AssertionError("these runs learn from likelihood")
 
-        return train(settings, validation, risk, self.said.append, **arguments)
+        def trainer(folder: Path, *others: Any) -> pl.Trainer:
+            callbacks = others[-1]
+            callbacks.insert(0, self)  # before anything is saved
+            return make_trainer(folder, *others)
+
+        with patch("nmt.training.run.make_trainer", trainer):
+            return train(settings, validation, risk, self.said.append, **arguments)
 
 
-def weights_of(trainer: pl.Trainer) -> Weights:
+def weights_of(model: Any) -> Weights:
     """A copy of what the model holds at this moment."""
-    model = trainer.lightning_module.model
     assert isinstance(model, Seq2Seq)
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 

@@ -176,13 +176,17 @@ def test_on_a_gpu_what_overflows_is_halved(toy: Toy, monkeypatch: pytest.MonkeyP
     data = plan_batches(module, dataset, config.training, float("inf"))
     assert data.widest_batch().source.numel() <= most.source.numel() / 3
     assert len(data.plan) > data.plan.wished
+    monkeypatch.setattr(footprint, "_overflows", lambda module, data: True)
+    with pytest.raises(UserError, match="expected what fits into"):
+        plan_batches(module, dataset, config.training, float("inf"))
 
 
-@pytest.mark.parametrize("update", [2, 7])  # before the first validation, and after it
+# Before the first validation, and after it; and where no batch can be cut.
+@pytest.mark.parametrize(("update", "batch_tokens"), [(2, 400), (7, 400), (2, 1)])
 def test_a_run_whose_gpu_overflows_goes_on_in_smaller_batches(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: int
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: int, batch_tokens: int
 ) -> None:
-    config = settings(toy, tmp_path / "run")
+    config = settings(toy, tmp_path / "run", training__batch_tokens=batch_tokens)
     clip = TranslationModule.on_before_optimizer_step
 
     def full(module: TranslationModule, optimizer: torch.optim.Optimizer) -> None:
@@ -196,7 +200,8 @@ def test_a_run_whose_gpu_overflows_goes_on_in_smaller_batches(
             Script().run(config)
     script = Script()
     run = script.run(config)
-    assert any("more batches an epoch" in line for line in script.said)
+    cut = any("more batches an epoch" in line for line in script.said)
+    assert cut == (batch_tokens > 1)
     assert checkpoint.read_manifest(run)["finished"]["step"] > update
 
 
@@ -206,7 +211,8 @@ def test_whichever_process_overflows_writes_it_down(
     script = Script()
     run = script.run(settings(toy, tmp_path / "run"))
     facts = checkpoint.read_manifest(run)
-    folder = RunFolder(run, {key: facts[key] for key in facts if key != "files"}, script.metrics)
+    facts = {key: facts[key] for key in facts if key != "files"}
+    folder = RunFolder(run, facts, script.validate, 10)
     monkeypatch.setattr("nmt.processes.rank", lambda: 1)
     assert "memory ran out" in str(folder.overflowed(1e9))
     assert checkpoint.read_manifest(run)["choices"]["memory"] == 5e8

@@ -6,6 +6,7 @@ import torch
 from nmt import options
 from nmt.batch import Batch
 from nmt.config import Training
+from nmt.errors import UserError
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import coverage_loss
 from nmt.training.module import TranslationModule
@@ -13,9 +14,9 @@ from nmt.training.module import TranslationModule
 BATCH = Batch.of([[4, 5, 6], [7]], [[5, 8], [7, 6, 4]])
 
 
-def module(coverage_weight: float) -> TranslationModule:
+def module(coverage_weight: float, coverage: bool = True) -> TranslationModule:
     torch.manual_seed(1)
-    attention = {"kind": "additive", "coverage": True}
+    attention = {"kind": "additive", "coverage": coverage}
     model = options.build(Seq2Seq, {"decoder": {"attention": attention}}, 9, 9)
     objective = {"kind": "likelihood", "coverage_weight": coverage_weight}
     training = Training(folder="", objective=objective)
@@ -35,6 +36,11 @@ def test_the_gradient_is_that_of_the_mean_over_all_processes(
     monkeypatch.setattr("nmt.processes.all_sum", lambda *values: [value + 1 for value in values])
     assert one._mean(torch.tensor(6.0), 5.0, 3, 4).item() == 2 * 6.0 / 4
     assert logged == {"tokens": 5, "loss": pytest.approx(6 / 4)}
+
+
+def test_the_loss_of_coverage_needs_it() -> None:
+    with pytest.raises(UserError, match=r"coverage_weight: 2\.0 needs a model with coverage: true"):
+        module(2.0, coverage=False)
 
 
 def test_coverage_is_added_to_the_loss_with_its_weight_and_its_gradient() -> None:

@@ -29,7 +29,7 @@ from nmt.schema import Settings
 from nmt.training.module import TranslationModule
 from nmt.training.states import LAST
 from tests.model.variants import over
-from tests.toy import Toy, command, contains
+from tests.toy import Toy, command, contains, lives
 from tests.training.scripted import assert_alike
 
 UPDATES, EVERY = 200, 50
@@ -135,14 +135,6 @@ class Session:
         _, said = self.process.communicate(timeout=60)
         assert not any(map(lives, self.ranks))
         return self.process.returncode, said, time.monotonic() - started
-
-
-def lives(number: int) -> bool:
-    """Whether there is such a process; one that waits for its parent to ask of it is not there."""
-    try:
-        return ") Z " not in Path(f"/proc/{number}/stat").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def wait_for(path: Path) -> None:

@@ -18,6 +18,7 @@ from nmt import checkpoint
 from nmt.cli import main
 from nmt.errors import UserError
 from nmt.files import locked
+from nmt.training.resumption import FREE_KEYS
 from nmt.training.states import SavedState
 from tests.toy import Toy
 from tests.training.scripted import PowerCut, Script, assert_alike, same, settings
@@ -120,6 +121,45 @@ def test_more_patience_goes_on_from_a_finished_run(toy: Toy, tmp_path: Path) -> 
     script.run(patient[1])
     assert sorted(script.validated) == [16, 20]
     assert checkpoint.read_manifest(run)["finished"] == {"step": 20, "steps": 100, "patience": 4}
+
+
+# what may change between two sessions
+
+CHANGES: dict[str, Any] = {
+    "training.max_epochs": 1,
+    "training.max_steps": 7,
+    "training.patience": 1,
+    "training.validate_every": 5,
+    "training.validation_beam": 2,
+    "training.learning_rate": 1e-4,
+    "training.warmup_steps": 5,
+    "training.schedule": "cosine",
+    "training.final_rate": 0.5,
+    "training.label_smoothing": 0.0,
+    "training.clip_norm": 0.0,
+    "training.clip_value": 0.1,
+    "training.weight_decay": 0.1,
+    "training.log_every": 1,
+}
+
+
+def test_what_may_change_is_changed_below() -> None:
+    elsewhere = {"data.folder", "training.folder", "training.processes"}
+    assert {*CHANGES} | elsewhere == FREE_KEYS
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_run_resumed_with_another_setting_validates_its_last_update(
+    toy: Toy, tmp_path: Path, key: str
+) -> None:
+    start = settings(toy, tmp_path / "run")
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 6)).run(start)
+    changed = settings(toy, tmp_path / "run", **{key.replace(".", "__"): CHANGES[key]})
+    script = Script()
+    script.run(changed)
+    assert script.updated and max(script.updated) == max(script.validated)
+    assert script.said[-1].startswith(f"finished after {max(script.updated)} updates")
 
 
 # what may not change between two sessions
@@ -335,7 +375,10 @@ def test_fresh_starts_over(toy: Toy, whole: Trained, tmp_path: Path) -> None:
 def test_the_model_that_is_kept_is_the_one_that_was_measured(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed when the better model is there and its state is not, then trained another way."""
+    """Killed when the better model is there and its state is not, then trained another way.
+
+    Patience counts from the best of what is left, not from the model that is lost.
+    """
     save = SavedState._save
 
     def killed(state: SavedState, trainer: pl.Trainer) -> None:
@@ -347,8 +390,11 @@ def test_the_model_that_is_kept_is_the_one_that_was_measured(
         patch.setattr(SavedState, "_save", killed)
         with pytest.raises(PowerCut):
             Script({4: 7.0, 8: 9.0}.__getitem__).run(settings(toy, tmp_path / "run"))
-    script = Script({8: 5.0, 12: 4.0}.__getitem__)
-    run = script.run(settings(toy, tmp_path / "run", training__learning_rate=0.003))
+    script = Script({8: 5.0, 12: 5.5, 16: 5.4, 20: 5.6}.__getitem__)
+    other = {"learning_rate": 0.003, "patience": 2, "max_steps": 20}
+    changes = {f"training__{key}": value for key, value in other.items()}
+    run = script.run(settings(toy, tmp_path / "run", **changes))
+    assert "all updates are done; best validation BLEU 5.60 at update 20" in script.said[-1]
     best = checkpoint.read_manifest(run)["best_step"]
     assert same(checkpoint.load_run(run).model.state_dict(), script.validated[best])
 
@@ -422,7 +468,8 @@ def test_init_from_keeps_weights_and_tokenizer(
     )
     script = Script()
     run = script.run(tuning, init_from=parent)
-    assert "with the tokenizer of the run" in script.said[0]
+    assert script.said[0].endswith("starts from; ignored: model.decoder.hidden_size")
+    assert "with the tokenizer of the run" in script.said[1]
     old, new = checkpoint.load_run(parent), checkpoint.load_run(run)
     for name in ("tokenizer.source.json", "tokenizer.target.json"):
         assert (run / name).read_bytes() == (parent / name).read_bytes()

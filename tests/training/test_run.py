@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,10 @@ def test_the_manifest_vouches_for_each_file(trained: Toy) -> None:
 
 
 def test_everyone_may_read_what_one_may_read(trained: Toy) -> None:
-    modes = {path.stat().st_mode for path in trained.run.iterdir() if path.is_file()}
-    assert len(modes) == 1
+    umask = os.umask(0)
+    os.umask(umask)
+    files = [path for path in trained.run.iterdir() if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o666 & ~umask}
 
 
 def test_metrics_tell_every_validation(session: tuple[Path, Script]) -> None:

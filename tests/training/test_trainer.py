@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from nmt.checkpoint import METRICS
 from nmt.cli import main
+from nmt.errors import UserError
+from nmt.files import read_json
 from nmt.training.callbacks import RunFolder
 from nmt.training.states import LAST
 from tests.toy import Toy
@@ -54,6 +57,23 @@ def test_a_run_that_a_signal_has_ended_goes_on_as_if_nothing_had_been(
     # Where a validation is due, it comes before the end.
     assert min(script.updated, default=13) == update + 1
     assert_alike(run, whole)
+
+
+@pytest.mark.parametrize("every", [4, 8])
+def test_a_run_does_not_end_with_an_update_that_is_not_validated(
+    toy: Toy, tmp_path: Path, every: int
+) -> None:
+    start = settings(toy, tmp_path / "run", training__validate_every=every)
+    with pytest.MonkeyPatch.context() as patched:
+        _raise_after(patched, signal.SIGINT, 6)
+        with pytest.raises(KeyboardInterrupt):
+            Script().run(start)
+    less = settings(toy, tmp_path / "run", training__max_steps=5, training__validate_every=5)
+    with pytest.raises(UserError, match=r"6 updates are done, .* not validated yet.*found 5"):
+        Script().run(less)
+    script = Script()
+    run = script.run(start)
+    assert [row["step"] for row in read_json(run / METRICS)["history"]][-1] == max(script.updated)
 
 
 def test_a_second_signal_ends_the_process_at_once(toy: Toy, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from nmt.schema import Settings
 from nmt.state import State, map_state, repeat, select
 from tests.model.variants import (
     assert_gradients,
-    assert_learns,
     assert_same,
     encoded,
     over,
@@ -42,13 +41,6 @@ def read(attention: Any, source: Encoded, query: Tensor) -> tuple[Tensor, Tensor
     _, _, state = attention(query.flip(1), prepared, state)
     result: tuple[Tensor, Tensor, State] = attention(query, prepared, state)
     return result
-
-
-@over(ATTENTIONS)
-def test_every_parameter_learns(settings: Settings) -> None:
-    attention, source = build(settings), encoded([4, 3], MEMORY)
-    source.memory.requires_grad_()
-    assert_learns(attention, read(attention, source, queries(2))[0].sum())
 
 
 @over(ATTENTIONS)

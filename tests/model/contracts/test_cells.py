@@ -11,7 +11,6 @@ from nmt.schema import Settings
 from nmt.state import State, map_state, select
 from tests.model.variants import (
     assert_gradients,
-    assert_learns,
     assert_same,
     over,
     perturb,
@@ -45,12 +44,6 @@ def run(cell: Any, inputs: Tensor, start: Tensor) -> Tensor:
         output, state = cell(inputs[:, t], state)
         outputs.append(output)
     return torch.stack(outputs, dim=1)
-
-
-@over(CELLS)
-def test_every_parameter_learns(settings: Settings) -> None:
-    cell = build(settings).train()
-    assert_learns(cell, run(cell, random(BATCH, 3, INPUT), random(BATCH, HIDDEN)).square().sum())
 
 
 @over(CELLS)

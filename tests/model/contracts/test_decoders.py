@@ -10,7 +10,6 @@ from nmt.schema import Settings
 from nmt.state import State, map_state, repeat, select
 from tests.model.variants import (
     assert_gradients,
-    assert_learns,
     assert_same,
     encoded,
     over,
@@ -47,13 +46,6 @@ def by_steps(decoder: Decoder, embedded: Tensor, source: State) -> tuple[Tensor,
 
 def rows_in(state: State) -> int:
     return len(state if isinstance(state, Tensor) else state[0])
-
-
-@over(Decoder)
-def test_every_parameter_learns(settings: Settings) -> None:
-    decoder = build(settings)
-    source = decoder.prepare(encoded(LENGTHS, MEMORY))
-    assert_learns(decoder, decoder(words(3), source)[0].square().sum())
 
 
 @over(Decoder)

@@ -9,7 +9,7 @@ from nmt import options
 from nmt.model.contracts import Encoded
 from nmt.model.encoders import ENCODERS
 from nmt.schema import Settings
-from tests.model.variants import assert_gradients, assert_learns, assert_same, over, perturb
+from tests.model.variants import assert_gradients, assert_same, over, perturb
 
 EMBEDDING = 5
 LENGTHS = [4, 1, 3]
@@ -33,13 +33,6 @@ def embedded(lengths: list[int], width: int = 0) -> Tensor:
 
 def parts(encoded: Encoded) -> tuple[Tensor, Tensor, Tensor]:
     return encoded.memory, encoded.mask, encoded.summary
-
-
-@over(READING)
-def test_every_parameter_learns(settings: Settings) -> None:
-    encoder = build(settings).train()
-    encoded = encoder(embedded(LENGTHS), torch.tensor(LENGTHS))
-    assert_learns(encoder, encoded.memory.square().sum() + encoded.summary.sum())
 
 
 @over(READING)
