@@ -159,7 +159,7 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     say(f"vocabulary: {_listed(vocabularies)}")
     times = ", ".join(f"{stage} {time:.1f} s" for stage, time in seconds.items())
     say(f"{parts[0].read:,} pairs: {times}")
-    _say_sample(folder, splits.test, say)
+    _say_sample(folder, splits.test, data, say)
     for name, part in held_out.items():
         _write_text(folder, name, part, data)
     for name, content in corpus.notices.items():
@@ -256,13 +256,13 @@ def _held_out(splits: Splits) -> dict[str, int]:
     }
 
 
-def _say_sample(folder: Path, test: HeldOut, say: Say) -> None:
+def _say_sample(folder: Path, test: HeldOut, data: Data, say: Say) -> None:
     """Shows the subword units of one test pair."""
-    for vocabulary, text in zip(
-        load_vocabularies(folder), (test.sources[0], test.targets[0]), strict=True
-    ):
+    names = (f"source ({data.source_language})", f"target ({data.target_language})")
+    texts = (test.sources[0], test.targets[0])
+    for name, vocabulary, text in zip(names, load_vocabularies(folder), texts, strict=True):
         pieces = vocabulary.pieces(vocabulary.encode([text])[0])
-        say(f"sample: {'|'.join(pieces)}")
+        say(f"sample {name}: {'|'.join(pieces)}")
 
 
 def _write_text(folder: Path, name: str, part: HeldOut, data: Data) -> None:

@@ -1,11 +1,16 @@
 """Command-line parsing: one-sentence errors, options that commands share, and overrides."""
 
 import argparse
+import copy
+import difflib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from nmt.errors import UserError
+
+SECTIONS = ("--data.", "--model.", "--training.", "--decoding.")
+"""How the option for a key of the YAML file begins."""
 
 Overrides = list[tuple[str, list[str]]]
 """(dotted key, the words after it), in the order given."""
@@ -184,11 +189,34 @@ def read_overrides(words: list[str]) -> Overrides:
     return found
 
 
-def settings_help(words: list[str]) -> Iterator[str]:
-    """A help line for every key of the YAML file among the words, or else of the default kinds."""
+def unknown_option(parser: argparse.ArgumentParser, word: str, configurable: bool) -> UserError:
+    """The error for an option that a command does not have, with the one that may be meant."""
     from nmt import config, options
 
+    known = {name: name for action in parser._actions for name in action.option_strings}
+    if configurable:
+        keys = [option.key for option in options.walk(config.Config, config.EXAMPLE)]
+        known = {f"--{key.rpartition('.')[2]}": f"--{key}" for key in keys} | known
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    hint = f"; did you mean {known[close[0]]}?" if close else ""
+    return UserError(f"unexpected {word!r}{hint}; see `{parser.prog} --help`")
+
+
+def settings_help(words: list[str]) -> Iterator[str]:
+    """A help line for every key of the kinds that a YAML file and the overrides name.
+
+    Without a file among the words, they are those of an example.
+    """
+    from nmt import config, options
+    from nmt.schema import flat
+
     files = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
-    settings = config.read_yaml(files[0]) if files else config.EXAMPLE
+    settings = config.read_yaml(files[0]) if files else copy.deepcopy(config.EXAMPLE)
+    required = () if files else flat(settings)
+    first = next((n for n, word in enumerate(words) if word.startswith(SECTIONS)), len(words))
+    given = [word for word in words[first:] if word.startswith(SECTIONS) or word[:1] != "-"]
+    options.lay_over(config.Config, settings, read_overrides(given))
     for option in options.walk(config.Config, settings):
-        yield f"  --{option.key}  {option.help} (default: {options.show(option.default)})"
+        default = f"default: {options.show(option.default)}"
+        told = "required" if option.key in required else default
+        yield f"  --{option.key}  {option.help} ({told})"

@@ -8,7 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from nmt import __version__, processes
-from nmt.arguments import Formatter, Parser, read_overrides, settings_help
+from nmt.arguments import (
+    SECTIONS,
+    Formatter,
+    Parser,
+    read_overrides,
+    settings_help,
+    unknown_option,
+)
 from nmt.commands import COMMANDS
 from nmt.errors import UserError
 from nmt.ram import keep_freed_memory
@@ -63,12 +70,13 @@ def translate(arguments: argparse.Namespace) -> None:
     """Runs `nmt translate`; under torchrun each process translates its part."""
     from nmt.decoding import shards
     from nmt.decoding.file_translation import translate_files
+    from nmt.decoding.outputs import check_options
 
     world = processes.world()
     with processes.process_group(processes.LONG_SILENCE):
         if world > 1 and _take_part(arguments):
             return
-        _check_translation(arguments)
+        check_options(arguments)
         _use_machine(arguments.threads, arguments.device)
         translate_files(arguments, say)
         processes.barrier()
@@ -79,12 +87,12 @@ def translate(arguments: argparse.Namespace) -> None:
 
 def _take_part(arguments: argparse.Namespace) -> bool:
     """Sets this process's share of the file; returns whether the whole is already translated."""
-    from nmt.decoding.outputs import is_done
+    from nmt.decoding.outputs import is_done, is_one_file
     from nmt.documents.formats import is_document
 
     if arguments.shard:
         raise UserError("--shard: torchrun's processes share out the lines by themselves")
-    if not _is_one_file(arguments):
+    if not is_one_file(arguments):
         raise UserError("torchrun's processes share out one file: name it by -i, its output by -o")
     if is_document(arguments.input):
         raise UserError(
@@ -93,35 +101,6 @@ def _take_part(arguments: argparse.Namespace) -> bool:
     arguments.shard = (processes.rank() + 1, processes.world())
     whole = [path for path in (arguments.output, arguments.health) if path]
     return processes.from_first(lambda: is_done(arguments, arguments.input, whole, _voice()))
-
-
-def _is_one_file(arguments: argparse.Namespace) -> bool:
-    path = arguments.input
-    return bool(arguments.output and path and (path.is_file() or not path.exists()))
-
-
-def _check_translation(arguments: argparse.Namespace) -> None:
-    if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
-        raise UserError(
-            "--n-best, --alignments: expected --format jsonl beside them, found text, a line each"
-        )
-    if arguments.format == "jsonl" and arguments.field is not None:
-        raise UserError(
-            "--field: expected no --format jsonl beside it; each line keeps the format that it has"
-        )
-    if arguments.paragraphs and arguments.n_best > 1:
-        raise UserError(
-            f"--paragraphs: expected no --n-best, found {arguments.n_best}; the best translations "
-            "of a line's sentences are put together"
-        )
-    if arguments.resume and arguments.output is None:
-        raise UserError("--resume: expected -o FILE beside it, found standard output")
-    if arguments.health and arguments.output is None:
-        raise UserError("--health: expected -o FILE beside it, found standard output")
-    if arguments.health and arguments.health.resolve() == arguments.output.resolve():
-        raise UserError(f"--health: expected another file than -o, found {arguments.health} twice")
-    if arguments.shard and not _is_one_file(arguments):
-        raise UserError("--shard: expected one file by -i, and -o FILE for all of its output")
 
 
 def join(arguments: argparse.Namespace) -> None:
@@ -215,7 +194,6 @@ RUN: dict[str, Callable[[argparse.Namespace], None]] = {
     "info": info,
 }
 CONFIGURABLE = ("prepare", "train", "distill")
-SECTIONS = ("--data.", "--model.", "--training.", "--decoding.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -265,8 +243,10 @@ def _parsed(parser: Parser, words: list[str]) -> argparse.Namespace:
     if command in CONFIGURABLE and others and others[0].startswith(SECTIONS):
         raise UserError(f"expected the YAML file before the settings, found {others[0]}")
     arguments, rest = parser.parse_known_args(others)
-    if rest and command not in CONFIGURABLE:
-        parser.error(f"unexpected {rest[0]!r}")
+    configurable = command in CONFIGURABLE
+    for word in rest:
+        if not configurable or (word.startswith("--") and not word.startswith(SECTIONS)):
+            raise unknown_option(parser, word, configurable)
     arguments.words, arguments.overrides = words, read_overrides(rest)
     return arguments
 

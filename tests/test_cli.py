@@ -94,7 +94,7 @@ def test_train_again_is_finished(trained: Toy, capsys: pytest.CaptureFixture[str
     assert main(["train", str(trained.config)]) == 0
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert "this run is finished: all 90 updates are done; --fresh starts over" in err
+    assert "this run is finished: all 90 updates are done; a higher limit" in err
     assert [file.stat().st_mtime_ns for file in files] == before
 
 

@@ -12,6 +12,7 @@ from nmt import config, options
 from nmt.arguments import Parser
 from nmt.cli import CONFIGURABLE, main
 from nmt.commands import COMMANDS
+from nmt.schema import flat
 from tests.toy import Toy
 
 
@@ -63,7 +64,9 @@ def test_help_lists_each_key_of_the_settings(
     for option in known:
         (line,) = [line for line in lines if line.startswith(f"  --{option.key} ")]
         assert option.help and option.help in line
-        assert line.endswith(f"(default: {options.show(option.default)})")
+        required = option.key in flat(config.EXAMPLE)
+        default = f"default: {options.show(option.default)}"
+        assert line.endswith(f"({'required' if required else default})")
 
 
 def test_help_of_a_file_that_leaves_kinds_out(
@@ -82,6 +85,37 @@ def test_help_of_a_file_that_leaves_kinds_out(
     file.write_text(yaml.safe_dump(settings))
     assert main(["train", str(file), "--help"]) == 2
     assert "model.encoder.kind: unknown value 'hexagonal'" in capsys.readouterr().err
+
+
+def test_help_shows_the_options_of_a_kind_that_an_override_names(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = ["--model.decoder.attention.kind", "local", "--fresh", "--training.seed=7"]
+    assert main(["train", str(toy.config), *kind, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  --model.decoder.attention.window  ", out, re.MULTILINE)
+    assert re.search(r"^  --training.seed  .*\(default: 7\)$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["translate", "run", "--beam_size", "1"], "--beam-size"),
+        (["translate", "run", "--nbest=5"], "--n-best"),
+        (["train", "a.yaml", "--init_from", "run"], "--init-from"),
+        (["train", "a.yaml", "--seed", "3"], "--training.seed"),
+        (["prepare", "a.yaml", "--vocabulary_size=2000"], "--data.tokenizer.vocabulary_size"),
+        (["prepare", "a.yaml", "--frsh"], "--fresh"),
+        (["info", "run", "--xyzzy"], None),
+    ],
+)
+def test_an_option_that_is_mistyped_is_answered_with_the_right_one(
+    words: list[str], meant: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    hint = f"; did you mean {meant}?" if meant else ""
+    assert line.endswith(f"{hint}; see `nmt {words[0]} --help`") and f"{words[2]!r}" in line
 
 
 def test_help_of_a_file_without_a_corpus(

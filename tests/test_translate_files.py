@@ -24,7 +24,7 @@ from nmt.errors import UserError
 from nmt.lines import Line
 from nmt.translation import unchanged
 from tests.patience import Cut
-from tests.toy import Answer, Toy, sentences, write_lines
+from tests.toy import Answer, Toy, contains, sentences, write_lines
 
 NEW = sentences(40, seed=7)
 
@@ -360,6 +360,42 @@ def test_no_byte_loses_a_line(
         lines_survive(content, folder)
 
     survive()
+
+
+def test_an_input_is_never_written_over(tmp_path: Path, trained: Toy, answer: Answer) -> None:
+    write_lines(tmp_path / "in.txt", NEW)
+    before = (tmp_path / "in.txt").read_bytes()
+    for words in (["-o", tmp_path / "in.txt"], ["-o", "o", "--health", tmp_path / "in.txt"]):
+        told = answer("translate", trained.run, "-i", tmp_path / "in.txt", *words)
+        contains(told, "in.txt: expected another file than the input, which would be lost")
+    assert (tmp_path / "in.txt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'<?xml version="1.0"?>\n<a>x</a>\n', "looks like XML or HTML"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n", "looks like XML or HTML"),
+        (b"\x89PNG\x00\n", "looks like a binary file"),
+        (b"<htmlish> is a word\n", None),
+        (b"", None),
+    ],
+)
+def test_what_is_no_lines_of_text_is_told(
+    content: bytes,
+    told: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    trained: Toy,
+) -> None:
+    monkeypatch.setattr(jobs.Job, "__call__", shouted)
+    (tmp_path / "in.html").write_bytes(content)
+    words = ["translate", trained.run, "-i", tmp_path / "in.html", "-o", tmp_path / "out"]
+    assert main(list(map(str, words))) == 0
+    err = capsys.readouterr().err
+    assert told in err if told else "looks like" not in err
+    assert (tmp_path / "out").read_bytes().count(b"\n") == content.count(b"\n")
 
 
 def test_a_line_of_a_megabyte_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

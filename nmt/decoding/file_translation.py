@@ -1,6 +1,7 @@
 """Whole files, streamed block by block, in order: N lines in, N lines out."""
 
 import json
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from nmt.decoding.shards import Shard
 from nmt.decoding.streams import Blocks, Out, count_lines, growing
 from nmt.decoding.synthetic import Pairs
 from nmt.decoding.workers import map_in_processes
-from nmt.documents.formats import is_document
+from nmt.documents.formats import FORMATS, is_document
 from nmt.errors import UserError
 from nmt.lines import Invalid, Line, read_lines, reading
 from nmt.translation import Translation
@@ -32,6 +33,9 @@ MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
 """The most workers that a process pool can have."""
 BLOCK = 1000
 """Lines that are sorted by length together; only a few blocks are in memory at once."""
+
+MARK_UP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!doctype|html)\b", re.IGNORECASE)
+"""How a file begins that is no lines of text."""
 
 WARNINGS = 3
 """Blocks whose warnings are shown one by one."""
@@ -131,7 +135,7 @@ def stream_translations(
         lines = read_lines(stream, name, None if arguments.strict else invalid)
         texts = (field.read(line, f"{name}, line {n}") for n, line in enumerate(lines, 1))
         blocks = Blocks(texts, 1 if interactive else BLOCK)
-        _enter(blocks, arguments, bar)
+        _enter(blocks, arguments, bar, say)
         out.go_on(blocks)
         bar.update(out.lines)
         pulse = Pulse(name, None if hidden else say, out.lines, bar.total)
@@ -143,10 +147,17 @@ def stream_translations(
         say(invalid.told(name))
 
 
-def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm) -> None:
+def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm, say: Say) -> None:
     """Skips to the start of the shard, if there is one, and sets the progress bar's total."""
     if arguments.input is None or not arguments.input.is_file():  # a pipe can be read only once
         return
+    with reading(arguments.input) as stream:
+        head = stream.read(1 << 10)
+    if (mark_up := MARK_UP.match(head)) or b"\0" in head:
+        say(
+            f"{arguments.input}: looks like {'XML or HTML' if mark_up else 'a binary file'} and is "
+            f"translated line by line; documents are known by {', '.join(FORMATS)}"
+        )
     total = count_lines(arguments.input)
     if arguments.shard:
         part = Shard(*arguments.shard).blocks(-(-total // BLOCK))

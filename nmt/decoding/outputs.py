@@ -11,6 +11,41 @@ from nmt.documents.formats import is_document
 from nmt.errors import UserError
 
 
+def is_one_file(arguments: Namespace) -> bool:
+    """Whether one file is made of one file."""
+    path = arguments.input
+    return bool(arguments.output and path and (path.is_file() or not path.exists()))
+
+
+def check_options(arguments: Namespace) -> None:
+    """Refuses options of `nmt translate` that do not go together.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if arguments.format == "text" and (arguments.n_best > 1 or arguments.alignments):
+        raise UserError(
+            "--n-best, --alignments: expected --format jsonl beside them, found text, a line each"
+        )
+    if arguments.format == "jsonl" and arguments.field is not None:
+        raise UserError(
+            "--field: expected no --format jsonl beside it; each line keeps the format that it has"
+        )
+    if arguments.paragraphs and arguments.n_best > 1:
+        raise UserError(
+            f"--paragraphs: expected no --n-best, found {arguments.n_best}; the best translations "
+            "of a line's sentences are put together"
+        )
+    if arguments.resume and arguments.output is None:
+        raise UserError("--resume: expected -o FILE beside it, found standard output")
+    if arguments.health and arguments.output is None:
+        raise UserError("--health: expected -o FILE beside it, found standard output")
+    if arguments.health and arguments.health.resolve() == arguments.output.resolve():
+        raise UserError(f"--health: expected another file than -o, found {arguments.health} twice")
+    if arguments.shard and not is_one_file(arguments):
+        raise UserError("--shard: expected one file by -i, and -o FILE for all of its output")
+
+
 def places(
     arguments: Namespace, say: Callable[[str], None]
 ) -> Iterator[tuple[Path | None, list[Path]]]:
@@ -21,6 +56,7 @@ def places(
         _refuse_options(arguments, source)
         shard = Shard(*arguments.shard) if arguments.shard else None
         made = [shard.path(path) for path in paths] if shard else paths
+        _keep_input(source, made)
         if not is_done(arguments, source, made, say):
             yield source, made
         return
@@ -43,6 +79,18 @@ def places(
         for path in made:
             path.parent.mkdir(parents=True, exist_ok=True)
         yield source / name, made
+
+
+def _keep_input(source: Path | None, made: Sequence[Path]) -> None:
+    """Refuses to write over the input, except a document by its translation.
+
+    Raises:
+        UserError: naming the file.
+    """
+    for number, path in enumerate(made):
+        same = source is not None and path.resolve() == source.resolve()
+        if same and not (number == 0 and is_document(path)):
+            raise UserError(f"{path}: expected another file than the input, which would be lost")
 
 
 def is_done(

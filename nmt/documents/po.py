@@ -33,6 +33,11 @@ PRINTF = {f"{language}-format" for language in ("c", "objc", "python", "php", "p
 _UNKNOWN_ESCAPE = re.compile(r'\\(?:[\\ntrvbf"]|(.))')
 """Finds all escapes; the group is there in those that polib would take for a backslash."""
 
+_LINE = re.compile(
+    r'\s*(?:#.*|(?:(?:msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s*)?"(?:[^"\\]|\\.)*"\s*)?'
+)
+"""A line of a PO file: polib drops the first and last character of a text, whatever they are."""
+
 ENOUGH = 1000
 """Numbers tried to find which plural forms a language has and how many numbers take each."""
 
@@ -44,7 +49,8 @@ class Catalogue:
         self.file = file
         self.places: list[tuple[POEntry, Form]] = []
         self.segments: list[Segment] = []
-        forms = _plural_forms(file.metadata.get("Plural-Forms", ""))
+        header = file.metadata.get("Plural-Forms", "")
+        forms = _plural_forms(header)
         left = 0
         for entry in file:
             if entry.obsolete or entry.fuzzy:
@@ -52,7 +58,7 @@ class Catalogue:
             if not entry.msgid_plural:
                 self._add(entry, None, entry.msgid, entry.msgstr)
             elif forms is None:
-                left += 1
+                left += not all(entry.msgstr_plural.values())
             else:
                 # Templates have two forms for all languages; more than the header's are refused.
                 kept = entry.msgstr_plural.items()
@@ -62,8 +68,8 @@ class Catalogue:
                     self._add(entry, form, text, entry.msgstr_plural.get(form, ""))
         if left:
             raw.say(
-                f"{raw.name}: expected Plural-Forms in the header to translate {left:,} entries "
-                "with a plural, found none; add it, and translate them again"
+                f"{raw.name}: expected valid Plural-Forms in the header to translate {left:,} "
+                f"entries with a plural, found {header or 'none'}; add them, and translate again"
             )
 
     def _add(self, entry: "POEntry", form: Form, text: str, translation: str) -> None:
@@ -100,7 +106,11 @@ def read(raw: Raw) -> Catalogue:
             f"{raw.name}: PO files need polib, which is not installed; "
             "`pip install 'nmt[documents]'` adds it"
         ) from None
-    text = _for_polib(_decoded(raw))
+    text = _decoded(raw)
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        if not _LINE.fullmatch(line):
+            raise _malformed(raw, number)
+    text = _for_polib(text)
     # In a string, polib takes U+2028 and others for line ends; in a file, like gettext, only line
     # feeds and carriage returns.
     with TemporaryDirectory() as folder:
@@ -110,13 +120,17 @@ def read(raw: Raw) -> Catalogue:
         try:
             file = polib.pofile(str(path), encoding="utf-8")
         except OSError as error:
-            number = re.search(r"line (\d+)", str(error))
-            raise UserError(
-                f"{raw.name}, line {number[1] if number else 1}: expected an entry of a PO file, "
-                "found something else; `msgfmt -c` tells more"
-            ) from None
+            found = re.search(r"line (\d+)", str(error))
+            raise _malformed(raw, int(found[1]) if found else 1) from None
     _complete(file, raw)
     return Catalogue(file, raw)
+
+
+def _malformed(raw: Raw, line: int) -> UserError:
+    return UserError(
+        f"{raw.name}, line {line}: expected an entry of a PO file, found something else; "
+        "`msgfmt -c` tells more"
+    )
 
 
 def _decoded(raw: Raw) -> str:

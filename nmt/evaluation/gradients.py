@@ -89,11 +89,12 @@ def diagnose(
     for system in systems:
         name = system.stem if stems.count(system.stem) == 1 else str(system)
         model, data = _model(system, say)
-        sides = (_texts(data["validation"][ids][:], length) for ids in ("source_ids", "target_ids"))
-        for part, norms in gradient_norms(model, *sides).items():
+        sides = [_texts(data["validation"][ids][:], length) for ids in ("source_ids", "target_ids")]
+        rows = min(map(len, sides))  # the target has other tokens, and maybe fewer texts
+        for part, norms in gradient_norms(model, *(side[:rows] for side in sides)).items():
             lines[f"{name} {part}"] = norms
     drawn = {name: list(enumerate(norms)) for name, norms in lines.items()}
-    plot_lines(drawn, ("distance in words", "norm of the gradient"), picture, logarithmic=True)
+    plot_lines(drawn, ("distance in tokens", "norm of the gradient"), picture, logarithmic=True)
     return _table(lines, length)
 
 
@@ -102,6 +103,8 @@ def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDi
     if system.is_dir():
         run = checkpoint.load_run(system)
         return run.model, own_ids(system, "prepare it again", say)
+    if not system.exists():
+        raise UserError(f"{system}: expected the folder of a run or a YAML file, found none")
     settings = config.load(system)
     folder = Path(settings.data.folder)
     data = open_dataset(folder)
@@ -126,7 +129,7 @@ def _table(lines: Mapping[str, list[float]], length: int) -> list[str]:
     told = [distance for distance in TOLD if distance < length]
     width = max(map(len, lines))
     heading = "".join(f"{distance:>10}" for distance in told)
-    rows = [f"{'words back':<{width}}{heading}"]
+    rows = [f"{'tokens back':<{width}}{heading}"]
     for name, norms in lines.items():
         shares = "".join(f"{norms[distance] / norms[0]:>10.1e}" for distance in told)
         rows.append(f"{name:<{width}}{shares}")

@@ -45,6 +45,12 @@ from nmt.training.states import SavedState, Signals, clear_partial, exits, newes
 from nmt.training.trainer import make_trainer, quiet, rehearse
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
+GO_ON = (
+    "a higher limit (training.max_steps and max_epochs, or patience) continues it, --fresh starts "
+    "over"
+)
+"""What can be done with a run that is finished."""
+
 MakeRisk = Callable[[Vocabulary], Risk]
 MakeValidate = Callable[[Seq2Seq, datasets.Dataset, Vocabulary, Vocabulary], Validate]
 Say = Callable[[str], None]
@@ -117,7 +123,7 @@ def _trained(
     every, data.steps = _steps(config, len(data.plan))
     done = already_finished(facts, config, data.steps) if facts else None
     if done:
-        say(f"{folder}: this run is finished: {done}; --fresh starts over")
+        say(f"{folder}: this run is finished: {done}; {GO_ON}")
         return folder
     if facts is None:
         facts = processes.from_first(lambda: new_facts(config, data, data_hash, model, parent))

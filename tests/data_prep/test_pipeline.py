@@ -60,7 +60,12 @@ def test_prepared_folder_holds_what_training_reads(data: Data) -> None:
     for name in ("validation", "test"):
         assert (folder / f"{name}.en").read_text().splitlines() == splits[name]["source"][:]
     assert (folder / "test.de").read_text().splitlines() == splits["test"]["target"][:]
-    for part in ("read: train 80", "dropped from training: empty 0", "tokens a word", "sample: "):
+    for part in (
+        "read: train 80",
+        "dropped from training: empty 0",
+        "tokens a word",
+        "sample source (en): ",
+    ):
         assert any(line.startswith(part) or part in line for line in said), part
 
 

@@ -223,11 +223,14 @@ def test_without_plural_forms_plurals_are_left_and_told(forms: str) -> None:
     header = HEADER.replace("nplurals=2; plural=(n != 1);", forms)
     document = po.read(raw(header + ENTRIES, "app.pot", said))
     assert said == [
-        "app.pot: expected Plural-Forms in the header to translate 1 entries with a plural, "
-        "found none; add it, and translate them again"
+        "app.pot: expected valid Plural-Forms in the header to translate 1 entries with a plural, "
+        f"found {forms or 'none'}; add them, and translate again"
     ]
     found = polib.pofile(translated(document).decode()).find("%d file")
     assert found and found.msgstr_plural == {0: "", 1: ""}
+    done = 'msgid "one"\nmsgid_plural "many"\nmsgstr[0] "eins"\nmsgstr[1] "viele"\n'
+    po.read(raw(f"{header}\n{done}", "app.pot", said))
+    assert len(said) == 1
 
 
 def test_a_template_without_a_header_becomes_a_valid_catalogue(tmp_path: Path) -> None:
@@ -268,6 +271,15 @@ def test_lines_end_where_gettext_ends_them() -> None:
     content = translated(po.read(raw(text, "a.po")), echo).decode()
     found = {entry.msgid: entry.msgstr for entry in po.read(raw(content, "a.po")).file}
     assert found == {signs: signs, "done": "fer\u2028tig"}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ['msgid "Open', "msgid Open", '"goes', 'msgid "a" b"', 'msgid "a"\n"b\\"'],
+)
+def test_a_text_without_its_quotes_is_refused_and_not_cut(entry: str) -> None:
+    with pytest.raises(UserError, match=r"app\.po, line 1[23]: expected an entry of a PO file"):
+        po.read(raw(f'{HEADER}\n{entry}\nmsgstr ""\n', "app.po"))
 
 
 def test_a_damaged_catalogue_is_named_with_its_line() -> None:

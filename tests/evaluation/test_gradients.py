@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
 import yaml
@@ -83,7 +84,7 @@ def test_trained_and_fresh_systems_are_drawn_and_told(
     assert main(words) == 0
     said = capsys.readouterr()
     heading, *rows = said.out.splitlines()
-    assert heading.split() == ["words", "back", "1", "2", "5", "10"]
+    assert heading.split() == ["tokens", "back", "1", "2", "5", "10"]
     assert [row.split()[:2] for row in rows] == [
         [name, part] for name in ("run", "fresh") for part in ("encoder", "decoder")
     ]
@@ -101,6 +102,21 @@ def test_systems_of_one_name_are_both_told(
     assert main(list(map(str, words))) == 0
     rows = capsys.readouterr().out.splitlines()[1:]
     assert [row.split()[0] for row in rows] == [str(trained.run)] * 2 + [str(fresh)] * 2
+
+
+def test_a_target_may_have_fewer_texts_than_its_source(
+    trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"source_ids": [[4] * 30], "target_ids": [[5] * 25]}  # three texts of ten, and two
+    split = {"validation": datasets.Dataset.from_dict(data)}
+    monkeypatch.setattr("nmt.evaluation.gradients.own_ids", lambda *_: split)
+    words = ["diagnose", trained.run, "--length", 10, "-o", tmp_path / "made.png"]
+    assert main(list(map(str, words))) == 0
+
+
+def test_what_is_neither_a_run_nor_a_file_is_told(answer: Answer, tmp_path: Path) -> None:
+    told = answer("diagnose", tmp_path / "none")
+    contains(told, "expected the folder of a run or a YAML file, found none")
 
 
 def test_a_length_beyond_the_text_is_refused(answer: Answer, trained: Toy) -> None:
