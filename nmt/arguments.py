@@ -189,17 +189,17 @@ def read_overrides(words: list[str]) -> Overrides:
     return found
 
 
-def unknown_option(parser: argparse.ArgumentParser, word: str, configurable: bool) -> UserError:
-    """The error for an option that a command does not have, with the one that may be meant."""
+def option_meant(parser: argparse.ArgumentParser, word: str, configurable: bool) -> str | None:
+    """The option that a mistyped one was probably meant to be, if any."""
     from nmt import config, options
 
     known = {name: name for action in parser._actions for name in action.option_strings}
     if configurable:
         keys = [option.key for option in options.walk(config.Config, config.EXAMPLE)]
         known = {f"--{key.rpartition('.')[2]}": f"--{key}" for key in keys} | known
+        known |= dict.fromkeys((section.rstrip(".") for section in SECTIONS), "")
     close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    hint = f"; did you mean {known[close[0]]}?" if close else ""
-    return UserError(f"unexpected {word!r}{hint}; see `{parser.prog} --help`")
+    return known[close[0]] or None if close else None
 
 
 def settings_help(words: list[str]) -> Iterator[str]:

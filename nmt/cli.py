@@ -12,9 +12,9 @@ from nmt.arguments import (
     SECTIONS,
     Formatter,
     Parser,
+    option_meant,
     read_overrides,
     settings_help,
-    unknown_option,
 )
 from nmt.commands import COMMANDS
 from nmt.errors import UserError
@@ -246,7 +246,9 @@ def _parsed(parser: Parser, words: list[str]) -> argparse.Namespace:
     configurable = command in CONFIGURABLE
     for word in rest:
         if not configurable or (word.startswith("--") and not word.startswith(SECTIONS)):
-            raise unknown_option(parser, word, configurable)
+            meant = option_meant(parser, word, configurable)
+            if meant or not configurable:  # else it is taken for a key, and its section is unknown
+                parser.error(f"unexpected {word!r}" + (f"; did you mean {meant}?" if meant else ""))
     arguments.words, arguments.overrides = words, read_overrides(rest)
     return arguments
 
