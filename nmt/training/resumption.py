@@ -1,7 +1,7 @@
 """Whether a run may be resumed, what was decided when it was started, and starting over."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nmt import checkpoint, options, processes
-from nmt.config import Config
+from nmt.config import EXAMPLE, Config, from_dict
 from nmt.data.datamodule import TranslationData
 from nmt.errors import UserError
 from nmt.files import read_json, rename, sha256
@@ -54,10 +54,7 @@ def check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
     """
     for name, other in (("data.folder", prepared), ("--init-from", init_from)):
         if other and other.resolve().is_relative_to(folder.resolve()):
-            raise UserError(
-                f"training.folder: {folder} is {name} too, or holds it; choose another "
-                "training.folder"
-            )
+            raise UserError(f"training.folder: {folder} is {name} too, or holds it; choose another")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"training.folder: expected {folder} to be a folder, found a file")
 
@@ -76,20 +73,22 @@ def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None
         )
 
 
-def with_inherited_model(config: Config, parent: checkpoint.Run | None, fresh: bool) -> Config:
+def with_inherited_model(
+    config: Config, parent: checkpoint.Run | None, fresh: bool, say: Callable[[str], None]
+) -> Config:
     """The settings with the model of the run that this one is or was started from, if any."""
     folder = Path(config.training.folder)
     if parent:
-        return replace(config, model=parent.config.model)
-    resumed = not fresh and states_of(folder)
-    if resumed and checkpoint.read_manifest(folder).get("parent"):
-        return replace(config, model=checkpoint.read_config(folder).model)
-    return config
-
-
-def model_changes(was: Config, now: Config) -> list[str]:
-    """The settings of the model that differ."""
-    return [key for key, *_ in _changes({"model": was.model}, {"model": now.model})]
+        model = parent.config.model
+    elif not fresh and states_of(folder) and checkpoint.read_manifest(folder).get("parent"):
+        model = checkpoint.read_config(folder).model
+    else:
+        return config
+    plain = flat({"model": from_dict(EXAMPLE, "").model})
+    changes = _changes({"model": model}, {"model": config.model})
+    if ignored := ", ".join(key for key, _, given in changes if given != plain.get(key)):
+        say(f"{folder}: the model is that of the run it starts from; ignored: {ignored}")
+    return replace(config, model=model)
 
 
 def expect_the_same(data_hash: str, prepared: Path) -> None:

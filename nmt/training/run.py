@@ -33,7 +33,6 @@ from nmt.training.resumption import (
     expect_the_same,
     facts_to_resume,
     layout_of,
-    model_changes,
     new_facts,
     other_machine,
     other_processes,
@@ -112,9 +111,7 @@ def _trained(
             f"--init-from {init_from}: expected a trained run, found a bundle of 8 bits, which "
             "cannot be trained; name the run that it was exported from"
         )
-    given, config = config, with_inherited_model(config, parent, fresh)
-    if ignored := ", ".join(model_changes(config, given)):
-        say(f"{folder}: the model is the one that this run starts from; ignored: {ignored}")
+    config = with_inherited_model(config, parent, fresh, say)
     state, facts = processes.from_first(lambda: _open(config, data_hash, parent, say, fresh))
     expect_shared(folder)
     source, target = load_vocabularies(folder)

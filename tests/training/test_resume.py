@@ -468,7 +468,7 @@ def test_init_from_keeps_weights_and_tokenizer(
     )
     script = Script()
     run = script.run(tuning, init_from=parent)
-    assert script.said[0].endswith("starts from; ignored: model.decoder.hidden_size")
+    assert script.said[0].endswith("it starts from; ignored: model.decoder.hidden_size")
     assert "with the tokenizer of the run" in script.said[1]
     old, new = checkpoint.load_run(parent), checkpoint.load_run(run)
     for name in ("tokenizer.source.json", "tokenizer.target.json"):
