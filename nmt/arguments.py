@@ -1,7 +1,6 @@
 """Command-line parsing: one-sentence errors, options that commands share, and overrides."""
 
 import argparse
-import copy
 import difflib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -191,10 +190,10 @@ def read_overrides(words: list[str]) -> Overrides:
 
 def option_meant(parser: argparse.ArgumentParser, word: str, configurable: bool) -> str | None:
     """The option that a mistyped one was probably meant to be, if any."""
-    from nmt import config, options
-
     known = {name: name for action in parser._actions for name in action.option_strings}
     if configurable:
+        from nmt import config, options
+
         keys = [option.key for option in options.walk(config.Config, config.EXAMPLE)]
         known = {f"--{key.rpartition('.')[2]}": f"--{key}" for key in keys} | known
         known |= dict.fromkeys((section.rstrip(".") for section in SECTIONS), "")
@@ -211,7 +210,7 @@ def settings_help(words: list[str]) -> Iterator[str]:
     from nmt.schema import flat
 
     files = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
-    settings = config.read_yaml(files[0]) if files else copy.deepcopy(config.EXAMPLE)
+    settings = config.read_yaml(files[0]) if files else dict(config.EXAMPLE)
     required = () if files else flat(settings)
     first = next((n for n, word in enumerate(words) if word.startswith(SECTIONS)), len(words))
     given = [word for word in words[first:] if word.startswith(SECTIONS) or word[:1] != "-"]

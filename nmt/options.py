@@ -178,7 +178,7 @@ def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any
 def _hint(problem: Any) -> str:
     """How to write a word that YAML takes for something else: no, 2026, 2026-11-27."""
     found = problem["input"]
-    if problem["type"] != "string_type" or not isinstance(found, bool | int | float | date):
+    if problem["type"] != "string_type" or not isinstance(found, int | float | date):
         return ""
     word = "no" if found is False else str(found)  # Norway's code is YAML's word for false
     return f'; to name a word, write "{word}" in a file and \'"{word}"\' on the command line'

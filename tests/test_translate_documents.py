@@ -109,6 +109,14 @@ def test_a_document_is_translated(
         subprocess.run(["msgfmt", "-c", "-o", tmp_path / "a.mo", tmp_path / "made.po"], check=True)
 
 
+def test_a_document_is_translated_in_place(trained: Toy, tmp_path: Path) -> None:
+    source = tmp_path / "a.po"
+    source.write_text(PO, encoding="utf-8")
+    assert translate(trained, source, "-o", source) == 0
+    made = made_of("a.po", source.read_bytes())
+    assert made and all(made)
+
+
 def test_a_document_goes_to_standard_output(
     trained: Toy, said: list[str], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

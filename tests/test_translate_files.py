@@ -365,7 +365,9 @@ def test_no_byte_loses_a_line(
 def test_an_input_is_never_written_over(tmp_path: Path, trained: Toy, answer: Answer) -> None:
     write_lines(tmp_path / "in.txt", NEW)
     before = (tmp_path / "in.txt").read_bytes()
-    for words in (["-o", tmp_path / "in.txt"], ["-o", "o", "--health", tmp_path / "in.txt"]):
+    place = ["-o", tmp_path / "in.txt"]
+    # The parts of a sharded output have other names, until they are joined.
+    for words in (place, [*place, "--shard", "1/2"], ["-o", "o", "--health", tmp_path / "in.txt"]):
         told = answer("translate", trained.run, "-i", tmp_path / "in.txt", *words)
         contains(told, "in.txt: expected another file than the input, which would be lost")
     assert (tmp_path / "in.txt").read_bytes() == before

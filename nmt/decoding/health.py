@@ -15,6 +15,8 @@ from nmt.writing_systems import SIGNS, lengths
 LONGEST_LOOP = 6
 """The longest phrase, in words, that is checked for immediate repetition."""
 
+_WORD = re.compile(rf"[\w{SIGNS}]+")
+
 ALL = "all"
 FLAGGED = "flagged"
 """Counted besides the reasons: all translations, and those with at least one reason."""
@@ -74,7 +76,7 @@ def repeats(text: str) -> int:
 
     Case and punctuation are ignored: `Please. Please, please` counts as three.
     """
-    words, most = re.findall(rf"[\w{SIGNS}]+", text.casefold()), 1
+    words, most = _WORD.findall(text.casefold()), 1
     for size in range(1, LONGEST_LOOP + 1):
         same = 0
         for word, later in zip(words, words[size:], strict=False):

@@ -42,8 +42,19 @@ def check_options(arguments: Namespace) -> None:
         raise UserError("--health: expected -o FILE beside it, found standard output")
     if arguments.health and arguments.health.resolve() == arguments.output.resolve():
         raise UserError(f"--health: expected another file than -o, found {arguments.health} twice")
+    if arguments.input and not arguments.input.is_dir():
+        _keep_input(arguments.input, arguments.output, arguments.health)
     if arguments.shard and not is_one_file(arguments):
         raise UserError("--shard: expected one file by -i, and -o FILE for all of its output")
+
+
+def _keep_input(source: Path, output: Path | None, health: Path | None) -> None:
+    # Of whole files: the parts of a sharded output are joined to one in the end. A document can
+    # be translated in place, for it holds its source.
+    for path in filter(None, (output, health)):
+        in_place = path == output and is_document(path)
+        if path.resolve() == source.resolve() and not in_place:
+            raise UserError(f"{path}: expected another file than the input, which would be lost")
 
 
 def places(
@@ -56,7 +67,6 @@ def places(
         _refuse_options(arguments, source)
         shard = Shard(*arguments.shard) if arguments.shard else None
         made = [shard.path(path) for path in paths] if shard else paths
-        _keep_input(source, made)
         if not is_done(arguments, source, made, say):
             yield source, made
         return
@@ -79,18 +89,6 @@ def places(
         for path in made:
             path.parent.mkdir(parents=True, exist_ok=True)
         yield source / name, made
-
-
-def _keep_input(source: Path | None, made: Sequence[Path]) -> None:
-    """Refuses to write over the input, except a document by its translation.
-
-    Raises:
-        UserError: naming the file.
-    """
-    for number, path in enumerate(made):
-        same = source is not None and path.resolve() == source.resolve()
-        if same and not (number == 0 and is_document(path)):
-            raise UserError(f"{path}: expected another file than the input, which would be lost")
 
 
 def is_done(

@@ -51,7 +51,8 @@ RULES: dict[str, Rule] = {
     # Prose is more common than some formats: no flag " " ("100 % of"), no "-" without a width
     # ("100%-cotton"), no word between a digit and a letter ("5%ige"). %1 and %L1 are Qt's.
     "printf": Rule(
-        r"%%|(?!(?<=\d)%[A-Za-z]{2})%(?:\d+\$|\(\w+\))?(?:-(?=[\d*])|[+#0'])*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[Lqjzt])?"
+        r"%%|(?!(?<=\d)%[A-Za-z]{2})%(?:\d+\$|\(\w+\))?(?:-(?=[\d*])|[+#0'])*"
+        r"(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[Lqjzt])?"
         r"[diouxXeEfFgGaAcrspn@]|%L?\d{1,2}",
         unnumbered=r"%(?!%|\(|\d+\$|L?\d+$).*",
     ),
