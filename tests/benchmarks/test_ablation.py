@@ -138,7 +138,7 @@ def variants_of(name: str) -> dict[str, config.Config]:
     }
 
 
-@pytest.mark.parametrize("name", ["recipe.yaml", "field.yaml"])
+@pytest.mark.parametrize("name", ["recipe.yaml", "field.yaml", "reasons.yaml"])
 def test_an_ablation_is_made_of_settings_that_exist_and_differ(name: str) -> None:
     variants = variants_of(name)
     recipe = variants.pop(RECIPE)
