@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from nmt.errors import UserError
+from nmt.model.encoders import RecurrentEncoder
 from nmt.model.seq2seq import Seq2Seq
 
 
@@ -47,6 +48,19 @@ class Product:
     @property
     def operations(self) -> int:
         return 2 * self.rows * self.inner * self.columns * self.times
+
+
+def expect_counted(model: Seq2Seq, where: str) -> None:
+    """Refuses a model of another kind, whose products would be counted wrongly.
+
+    Raises:
+        UserError: its encoder is not recurrent, or its decoder has no whole-sequence path.
+    """
+    if not isinstance(model.encoder, RecurrentEncoder) or not model.decoder.fused():
+        raise UserError(
+            f"{where}: expected a recurrent encoder and a decoder of one LSTM with additive "
+            "attention, whose products can be counted; found another model"
+        )
 
 
 def training_products(model: Seq2Seq, sizes: Sizes) -> list[Product]:

@@ -22,6 +22,7 @@ from benchmarks.arithmetic import (
     Product,
     Sizes,
     decoding_products,
+    expect_counted,
     mflop_per_target_token,
     operations,
     training_products,
@@ -194,10 +195,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         settings = config.load(arguments.config)
         sizes = Sizes(arguments.batch, arguments.source_length, arguments.target_length)
+        model = synthetic.endless_model(settings)
+        expect_counted(model, str(arguments.config))
     except UserError as error:
         print(f"limit: {error}", file=sys.stderr)
         return 2
-    model = synthetic.endless_model(settings)
     jobs = make_jobs(model, settings, sizes)
     mflop = mflop_per_target_token(model, sizes)
     print(

@@ -37,6 +37,9 @@ AT_ONCE = 10_000
 MOST_KNOWN = 1_000_000
 """Words whose ids are cached, at about 250 bytes each."""
 
+LONGEST_KNOWN = 40
+"""Characters of a word that may be cached: in a language without spaces, a sentence is a word."""
+
 _RUN_OF_SPACES = r" [\s\v\x85\pZ]| $"
 """A space that may not begin a word: any white space (in RE2's syntax) or the end follows."""
 
@@ -144,10 +147,13 @@ class WordEncoder:
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
         new = [word for word in words if word not in self._known]
+        found: dict[str, list[int]] = {}
         for start in range(0, len(new), AT_ONCE):
             part = new[start : start + AT_ONCE]
-            self._known.update(zip(part, self._vocabulary.encode(part), strict=True))
-        return [self._known[word] for word in words]
+            found.update(zip(part, self._vocabulary.encode(part), strict=True))
+        short = {word: ids for word, ids in found.items() if len(word) <= LONGEST_KNOWN}
+        self._known.update(short)
+        return [found[word] if word in found else self._known[word] for word in words]
 
 
 def _fingerprint(table: pa.Table) -> str:

@@ -161,7 +161,7 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     say(f"{parts[0].read:,} pairs: {times}")
     _say_sample(folder, splits.test, data, say)
     for name, part in held_out.items():
-        _write_text(folder, name, part, data)
+        _write_text(folder, name, part, data, say)
     for name, content in corpus.notices.items():
         (folder / name).write_bytes(content)
     return {
@@ -265,11 +265,17 @@ def _say_sample(folder: Path, test: HeldOut, data: Data, say: Say) -> None:
         say(f"sample {name}: {'|'.join(pieces)}")
 
 
-def _write_text(folder: Path, name: str, part: HeldOut, data: Data) -> None:
+def _write_text(folder: Path, name: str, part: HeldOut, data: Data, say: Say) -> None:
     """Writes a held-out split as plain text (first references) for other systems to hold out."""
     sides = {data.source_language: part.sources, data.target_language: part.targets}
-    if len(sides) < 2 or any("\n" in text for texts in sides.values() for text in texts):
-        return  # a sentence with a line break would fill two lines, and text is not rewritten
+    if len(sides) < 2:
+        return
+    if several := sum("\n" in text for texts in sides.values() for text in texts):
+        say(  # such a sentence would fill two lines, and text is not rewritten
+            f"{name}: not written as plain text too, a line each, for {several:,} of its sentences "
+            "contain line breaks"
+        )
+        return
     for language, texts in sides.items():
         content = "".join(f"{text}\n" for text in texts)
         (folder / f"{name}.{language}").write_bytes(content.encode())

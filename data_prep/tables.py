@@ -168,11 +168,16 @@ def _chosen(variants: Sequence[_Variant], code: str) -> _Variant | None:
 
 
 def _text(element: ElementTree.Element) -> str:
-    """The text of a segment without the native codes in it (`ph`, `bpt`, ...)."""
-    parts = [element.text or ""]
+    """The text of a segment without the native codes in it (`ph`, `bpt`, ...).
+
+    Where a `ph`, such as a line break, stood between two words, they stay two.
+    """
+    text = element.text or ""
     for part in element:
-        parts += [_text(part) if _local(part) == "hi" else "", part.tail or ""]
-    return "".join(parts)
+        name, after = _local(part), part.tail or ""
+        between = name == "ph" and text[-1:].isalnum() and after[:1].isalnum()
+        text += (_text(part) if name == "hi" else " " if between else "") + after
+    return text
 
 
 def _local(element: ElementTree.Element) -> str:

@@ -266,7 +266,10 @@ def read_yaml(path: Path) -> Settings:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-45, which is no date
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected keys and values, found {type(raw).__name__}")
+        found = {type(None): "nothing", str: "plain text", list: "a list"}.get(type(raw), raw)
+        raise UserError(
+            f"{path}: expected keys and values in YAML, as configs/ has them, found {found}"
+        )
     return raw
 
 

@@ -30,6 +30,7 @@ def recommend(arguments: Namespace, show: Say, say: Say) -> None:
         UserError: there are no prepared data, or the output exists already.
     """
     folder, output = arguments.data, arguments.output
+    folder = folder if folder.name else folder.resolve()  # `.` has no name
     if output and output.exists():
         raise UserError(f"{output}: expected a new file, found one; remove it or choose another")
     dataset = open_dataset(folder)

@@ -11,7 +11,8 @@ class Alternative:
     Args:
         text: the text, without line breaks.
         score: log_probability / length ** length_penalty, by which candidates are ranked.
-        log_probability: natural logarithm, summed over all tokens and EOS.
+        log_probability: natural logarithm, summed over all tokens and EOS; with a shortlist, of a
+            probability that it alone shares out.
         cut: True if it stopped at the length limit.
     """
 

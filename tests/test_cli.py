@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from nmt import Translator, checkpoint
 from nmt.cli import main
 from nmt.decoding import file_translation
+from nmt.translation import Translation
 from tests.toy import Toy, sentences, translated, write_lines
 
 NEW = sentences(40, seed=7)
@@ -113,7 +114,8 @@ def test_seeds_are_runs_of_their_own_with_mean_and_deviation(
         for seed in (5, 6)
     ]
     middle = (found[0]["bleu"] + found[1]["bleu"]) / 2
-    assert last.startswith(f"2 seeds: best validation BLEU {middle:.2f}, standard deviation ")
+    deviation = abs(found[0]["bleu"] - found[1]["bleu"]) / 2**0.5
+    assert f"BLEU {middle:.2f}, standard deviation {deviation:.2f} (" in last
     assert found[0]["loss"] != found[1]["loss"]
     assert main([*words, "--seeds", "1"]) == 2
     assert "--seeds: expected 2 or more, found 1" in capsys.readouterr().err
@@ -301,16 +303,57 @@ def test_a_difference_under_the_noise_is_told(nmt: Run, tmp_path: Path) -> None:
 def test_runs_translate_and_are_evaluated_together(
     trained: Toy, nmt: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, out = tmp_path / "in", tmp_path / "out"
-    write_lines(source, NEW[:4])
-    nmt("translate", trained.run, trained.run, "-i", source, "-o", out)
-    together = Translator.load(trained.run, trained.run).translate(NEW[:4])
-    assert out.read_text().splitlines() == [one.text for one in together]
+    runs = trained.run, trained.another_run(tmp_path / "other")
+    source, out = write_lines(tmp_path / "in", NEW), tmp_path / "out"
+    nmt("translate", *runs, "-i", source, "-o", out)
+    together = [one.text for one in Translator.load(*runs).translate(NEW)]
+    assert out.read_text().splitlines() == together
+    for run in runs:
+        assert together != [one.text for one in Translator.load(run).translate(NEW)]
+    reference = write_lines(tmp_path / "reference", map(translated, NEW))
     report = tmp_path / "report"
-    shown = nmt("evaluate", "--ensemble", trained.run, trained.run, "--report", report)
-    assert shown.startswith("ensemble: 20 sentences") and (report / "report.md").exists()
+    shown = nmt(
+        *("evaluate", "--ensemble", *runs, "--src", source, "--ref", reference),
+        *("--report", report),
+    )
+    assert shown.startswith("ensemble: 40 sentences")
+    assert (report / "hypotheses.txt").read_text().splitlines() == together
     assert main(["evaluate", "--ensemble", str(trained.run)]) == 2
     assert "--ensemble: expected two runs or more, found 1" in capsys.readouterr().err
+
+
+def test_what_evaluate_is_told_of_the_search_is_what_it_does(
+    trained: Toy, nmt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {}
+    load, translate = Translator.load, Translator.translate
+
+    def spied_load(*runs: Path, **options: Any) -> Translator:
+        told.update(options)
+        return load(*runs, **options)
+
+    def spied(self: Translator, texts: list[str], **options: Any) -> list[Translation]:
+        told.update(options)
+        return translate(self, texts, **options)
+
+    monkeypatch.setattr(Translator, "load", spied_load)
+    monkeypatch.setattr(Translator, "translate", spied)
+    source = write_lines(tmp_path / "in", NEW[:2])
+    files = ["--src", source, "--ref", source, "--report", tmp_path / "report"]
+    options = ["--beam-size", 2, "--length-penalty", 0.5, "--precision", "int8"]
+    nmt("evaluate", trained.run, *files, *options)
+    wanted = {"beam_size": 2, "length_penalty": 0.5, "precision": "int8"}
+    assert {name: told[name] for name in wanted} == wanted
+
+
+def test_a_run_is_scored_by_its_target_language(trained: Toy, nmt: Run, tmp_path: Path) -> None:
+    run = trained.copy_of_run(tmp_path / "run")
+    settings = run / "config.yaml"
+    settings.write_text(settings.read_text().replace("target_language: yy", "target_language: km"))
+    checkpoint.write_manifest(run, checkpoint.read_manifest(run))
+    source = write_lines(tmp_path / "in", NEW[:2])
+    report = tmp_path / "report"
+    assert "tok:char" in nmt("evaluate", run, "--src", source, "--ref", source, "--report", report)
 
 
 def test_a_blank_line_beside_another_reference_is_none(nmt: Run, tmp_path: Path) -> None:

@@ -295,12 +295,16 @@ def test_a_mistake_in_an_override_is_named_too(
     ("content", "message"),
     [
         (None, "expected a configuration file here, found none"),
-        (b"", "expected keys and values, found NoneType"),
-        (b"- a\n- b\n", "expected keys and values, found list"),
+        (b"", "expected keys and values in YAML, as configs/ has them, found nothing"),
+        (b"- a\n- b\n", "expected keys and values in YAML, as configs/ has them, found a list"),
+        (
+            b"One line.\nAnother.\n",
+            "expected keys and values in YAML, as configs/ has them, found plain",
+        ),
         (b"data: [1, 2\n", "not valid YAML: while parsing a flow sequence"),
         (b"data: caf\xe9\n", "expected a YAML file in UTF-8, found other bytes"),
     ],
-    ids=["missing", "empty", "list", "torn", "latin-1"],
+    ids=["missing", "empty", "list", "text", "torn", "latin-1"],
 )
 def test_a_file_that_is_no_configuration_is_named(
     tmp_path: Path, content: bytes | None, message: str

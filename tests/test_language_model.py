@@ -130,7 +130,7 @@ def test_a_shortlist_of_a_language_model_is_refused(
     english: Toy, answer: Answer, tmp_path: Path
 ) -> None:
     told = answer("export", english.run, "--shortlist", 5, "-o", tmp_path / "bundle")
-    contains(told, "--shortlist: expected a translator, found a language model")
+    contains(told, "--shortlist: expected a model with attention to its source, found a language")
 
 
 def test_what_asks_a_source_needs_one() -> None:

@@ -107,6 +107,7 @@ def test_translate(
         (["--hyp", "0", "--ref", "0"], ["at least one line"]),
         (["RUN", "--src", "0", "--ref", "0"], ["at least one line"]),
         (["--hyp", "3", "--ref", "3", "--tokenize", "words"], ["--tokenize", "'words'", "13a"]),
+        (["RUN", "--src", "3", "--ref", "3", "--report", "2"], ["--report: expected a folder"]),
     ],
     ids=" ".join,
 )

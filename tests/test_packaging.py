@@ -1,6 +1,7 @@
 """The built wheel holds every module, and git hides what is made, never what is written."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -33,6 +34,12 @@ def ignored(folder: Path, paths: list[str]) -> set[str]:
         capture_output=True,
         text=True,
         check=False,  # it leaves with 1 when nothing is ignored
+        env={  # the user's own rules are not the project's
+            **os.environ,
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "XDG_CONFIG_HOME": str(folder),
+        },
     )
     assert found.returncode in (0, 1), found.stderr
     return set(found.stdout.splitlines())

@@ -13,6 +13,9 @@ from benchmarks.ablation import merged
 from nmt import cli, config
 from nmt.arguments import Parser
 from nmt.commands import COMMANDS
+from nmt.config import Clean, Split
+from nmt.decoding.file_translation import BLOCK
+from nmt.decoding.lexicon import FREQUENT
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -90,3 +93,13 @@ def test_every_yaml_is_understood(page: str, block: str) -> None:
     if not settings.keys() & {"data", "model", "training", "decoding"}:
         settings = {"model": settings}
     config.from_dict(merged(config.EXAMPLE, settings), page)
+
+
+def test_the_numbers_in_the_readme_are_those_of_the_code() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"over {Clean().max_words} words" in text
+    assert f"over {Clean().max_ratio:g} times as many letters" in text
+    sizes = f"{Split().validation_size:,} and {Split().test_size:,}"
+    assert f"by default of {sizes} source sentences" in text
+    assert f"the {FREQUENT} most frequent ones" in text
+    assert f"blocks of {BLOCK:,} lines" in text

@@ -148,6 +148,15 @@ def test_the_updates_fill_the_minutes(
     assert 11 * minutes <= steps <= 12 * minutes and steps % every == 0
 
 
+def test_the_current_folder_has_a_name(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(toy.prepared)
+    assert main(["recommend", ".", "--minutes", "1"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["training"]["folder"] == "checkpoints/prepared-recommended"
+
+
 def test_mistakes_are_told(toy: Toy, tmp_path: Path, answer: Answer) -> None:
     contains(answer("recommend", tmp_path), "expected prepared data here, found none")
     contains(answer("recommend", toy.prepared, "-o", toy.config), "expected a new file, found one")

@@ -134,6 +134,14 @@ def test_several_processes_translate_a_document(
     assert made_of("b.po", (tmp_path / "b.po").read_bytes()) == wanted_of("a.po", said)
 
 
+def test_a_document_in_place_is_translated_when_resumed(trained: Toy, tmp_path: Path) -> None:
+    for name in ("a.po", "b.po"):
+        (tmp_path / name).write_text(PO)
+    assert translate(trained, tmp_path / "a.po", "-o", tmp_path / "a.po") == 0
+    assert translate(trained, tmp_path / "b.po", "-o", tmp_path / "b.po", "--resume") == 0
+    assert (tmp_path / "b.po").read_bytes() == (tmp_path / "a.po").read_bytes() != PO.encode()
+
+
 def test_a_folder_may_mix_documents_and_text(
     trained: Toy, said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import threading
 from argparse import Namespace
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,10 @@ def test_resume_with_other_options_or_another_run_is_refused(
     capsys.readouterr()
     assert translate(trained, source, tmp_path / "out", "--resume", "--beam-size", 1) == 2
     assert "--resume with beam_size 3, " in capsys.readouterr().err
+    other = replace(trained, folder=tmp_path)
+    trained.another_run(other.run)
+    assert translate(other, source, tmp_path / "out", "--resume") == 2
+    assert "--resume with weights " in capsys.readouterr().err
     write_lines(source, NEW[1:9])
     assert translate(trained, source, tmp_path / "out", "--resume") == 2
     assert "found another in its first 6 lines" in capsys.readouterr().err
@@ -292,6 +298,90 @@ def test_what_processes_cannot_share_out_is_refused(
 def content_of(path: Path) -> bytes:
     content = path.read_bytes()
     return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+@pytest.mark.parametrize(("lines", "workers"), [(10, [2]), (6, [])])
+def test_a_long_file_is_shared_by_as_many_processes_as_threads(
+    lines: int, workers: list[int], trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def here(job: jobs.Job, blocks: Any, workers: int) -> Any:
+        asked.append(workers)
+        return map(job(), blocks)
+
+    monkeypatch.setattr(file_translation, "BLOCK", 2)
+    monkeypatch.setattr(file_translation, "map_in_processes", here)
+    source = write_lines(tmp_path / "in", NEW[:lines])
+    words = ["translate", trained.run, "-i", source, "-o", tmp_path / "out", "--threads", 2]
+    assert main([str(word) for word in words]) == 0
+    assert asked == workers
+
+
+def test_standard_input_is_translated_again_for_nobody_knows_its_age(
+    trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["translate", str(trained.run), "-o", str(tmp_path / "out"), "--resume"]
+    for count in (2, 3):
+        text = "".join(f"{line}\n" for line in NEW[:count])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        assert main(words) == 0
+        assert (tmp_path / "out").read_text().count("\n") == count
+
+
+@pytest.mark.usefixtures("blocks_of_three")
+def test_wrong_bytes_are_counted_in_the_shard_alone(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(b"\xff\n" * 3 + b"ba\n" * 2 + b"\xfe\n")
+    told = []
+    for part in ("1/2", "2/2"):
+        assert translate(trained, source, tmp_path / "out", "--shard", part) == 0
+        told.append(capsys.readouterr().err)
+    assert "3 lines are not UTF-8, the first is line 1:" in told[0]
+    assert "1 lines are not UTF-8, the first is line 6:" in told[1]
+
+
+@pytest.mark.usefixtures("blocks_of_three")
+def test_a_part_that_is_being_made_anew_is_not_joined(
+    trained: Toy,
+    cut: Cut,
+    tmp_path: Path,
+    answer: Answer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = write_lines(tmp_path / "in", NEW[:12])
+    for part in ("1/2", "2/2"):
+        assert translate(trained, source, tmp_path / "out", "--shard", part) == 0
+    cut(1)
+    assert translate(trained, source, tmp_path / "out", "--shard", "1/2") == 130
+    capsys.readouterr()
+    contains(answer("join", tmp_path / "out"), "out.1-of-2: is being made anew")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_current_folder_is_no_output(
+    trained: Toy, answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_lines(tmp_path / "in", NEW[:1])
+    monkeypatch.chdir(tmp_path)
+    words = ["translate", trained.run, "-i", source, "-o", "."]
+    contains(answer(*words, "--resume"), "expected the name of a file to write, found a folder")
+    contains(answer(*words, "--shard", "1/2"), "--shard: expected one file")
+    contains(answer("join", "."), "expected the name of the whole file, found a folder")
+
+
+def test_a_wrong_setting_is_told_once_for_a_folder(
+    trained: Toy, answer: Answer, tmp_path: Path
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a", "b"):
+        write_lines(source / name, NEW[:1])
+    told = answer("translate", trained.run, "-i", source, "-o", tmp_path / "out", "--beam-size", 0)
+    contains(told, "beam_size", "found 0")
+    assert "could not be translated" not in told
 
 
 def test_parts_of_two_divisions_or_a_missing_one_are_not_joined(

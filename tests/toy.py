@@ -106,6 +106,21 @@ class Toy:
     def run(self) -> Path:
         return self.folder / "run"
 
+    def another_run(self, folder: Path) -> Path:
+        """A run of another model, which says other things; as good as untrained."""
+        import torch
+
+        from nmt import checkpoint
+
+        run = self.copy_of_run(folder)
+        model = checkpoint.load_run(run).model
+        noise = torch.Generator().manual_seed(1)
+        bias = model.output.projection.bias
+        bias.data += 3 * torch.randn(len(bias), generator=noise)
+        checkpoint.write_weights(run, model)
+        checkpoint.write_manifest(run, checkpoint.read_manifest(run))
+        return run
+
     def copy_of_run(self, folder: Path) -> Path:
         """A copy of the run, to be changed or broken."""
         return Path(shutil.copytree(self.run, folder))

@@ -22,13 +22,19 @@ def open_dataset(folder: Path) -> datasets.DatasetDict:
     """The Arrow data set of a prepared folder, memory-mapped.
 
     Raises:
-        UserError: the folder holds none.
+        UserError: the folder holds none, or a damaged one.
     """
     if not (folder / "dataset" / "dataset_dict.json").exists():
         raise UserError(
             f"{folder}: expected prepared data here, found none; run `nmt prepare` first"
         )
-    return datasets.DatasetDict.load_from_disk(str(folder / "dataset"))
+    try:
+        return datasets.DatasetDict.load_from_disk(str(folder / "dataset"))
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
+        raise UserError(
+            f"{folder}: expected whole prepared data, found damaged files ({error}); run "
+            "`nmt prepare` again, or copy the folder again"
+        ) from None
 
 
 def lengths_of(split: datasets.Dataset, column: str) -> Indices:
@@ -153,6 +159,11 @@ class TranslationData(pl.LightningDataModule):
         # Without gradients four times as many positions fit; `room` still counts gradients.
         self.validation_plan = self._plan("validation", 4 * batch_tokens, seed, room)
         self.steps = len(self.plan)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether batches were cut to fit into memory."""
+        return any(len(plan) > plan.wished for plan in (self.plan, self.validation_plan))
 
     def _plan(self, name: str, batch_tokens: int, seed: int, room: Room | None) -> BatchPlan:
         split = self.dataset[name]

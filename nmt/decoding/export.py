@@ -23,7 +23,7 @@ def check_export(folder: Path, run: checkpoint.Run, shortlist: int) -> None:
 
     Raises:
         UserError: the folder exists, the run is itself a bundle, or a shortlist is requested for a
-            language model.
+            model without attention to its source, such as a language model.
     """
     if folder.exists():
         raise UserError(f"{folder}: expected a new folder for the bundle, found one; remove it")
@@ -32,10 +32,11 @@ def check_export(folder: Path, run: checkpoint.Run, shortlist: int) -> None:
             f"{run.folder}: expected a trained run, found a bundle; export the run that it was "
             "made of"
         )
-    if shortlist and not run.model.reads_source:
+    if shortlist and not run.model.decoder.attention.reads_source:
+        found = "one without" if run.model.reads_source else "a language model"
         raise UserError(
-            f"--shortlist: expected a translator, found a language model in {run.folder}: no "
-            "source word leads to its words; leave the option out"
+            f"--shortlist: expected a model with attention to its source, found {found} in "
+            f"{run.folder}: no source word leads to its words; leave the option out"
         )
 
 

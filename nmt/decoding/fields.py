@@ -44,7 +44,7 @@ class Column:
 
     def read(self, line: Line, where: str) -> Line:
         columns = line.text.split("\t")
-        if not line.text.strip():
+        if self._is_blank(line.text):
             return line
         if len(columns) < self.number:
             raise UserError(
@@ -54,9 +54,13 @@ class Column:
         return Line(columns[self.number - 1], line.ending, line.text)
 
     def write(self, line: Line, translation: Translation) -> str:
-        if not line.whole.strip():
+        if self._is_blank(line.whole):
             return line.whole + line.ending
         return f"{line.whole}\t{translation.text.replace(chr(9), ' ')}{line.ending}"
+
+    def _is_blank(self, text: str) -> bool:
+        """Whether there is nothing in a line; a row of empty cells gets another one."""
+        return not text.strip() and text.count("\t") + 1 < max(2, self.number)
 
 
 class Key:

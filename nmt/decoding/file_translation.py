@@ -136,6 +136,7 @@ def stream_translations(
         texts = (field.read(line, f"{name}, line {n}") for n, line in enumerate(lines, 1))
         blocks = Blocks(texts, 1 if interactive else BLOCK)
         _enter(blocks, arguments, bar, say)
+        invalid.count = invalid.first = 0  # of other shards
         out.go_on(blocks)
         bar.update(out.lines)
         pulse = Pulse(name, None if hidden else say, out.lines, bar.total)

@@ -88,6 +88,10 @@ class Job:
         translator = Translator.load(
             *self.runs, device=self.device, precision=self.precision, say=said.append
         )
+        # Settings are checked before any input is read.
+        translator.translate(
+            [], n_best=self.n_best, beam_size=self.beam_size, length_penalty=self.length_penalty
+        )
         limits = options.build(health.Health, translator.decoding.health, where="decoding.health")
 
         def translate(block: list[Line]) -> TranslatedBlock:

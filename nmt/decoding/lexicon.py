@@ -62,12 +62,13 @@ def _best(
     counts: Counts,
     shape: tuple[int, int],
 ) -> NDArray[np.int32]:
-    """The most frequent targets of each source, as a table of this shape."""
+    """The most frequent targets of each source, as a table of this shape or narrower."""
     order = np.lexsort((targets, -counts, sources))
     sources, targets = sources[order], targets[order]
     first = np.searchsorted(sources, sources)
     rank = np.arange(len(sources)) - first
     kept = rank < shape[1]
-    lists = np.full(shape, EOS, dtype=np.int32)
+    width = min(shape[1], rank.max(initial=0) + 1)
+    lists = np.full((shape[0], width), EOS, dtype=np.int32)
     lists[sources[kept], rank[kept]] = targets[kept]
     return lists

@@ -44,7 +44,8 @@ def check_options(arguments: Namespace) -> None:
         raise UserError(f"--health: expected another file than -o, found {arguments.health} twice")
     if arguments.input and not arguments.input.is_dir():
         _keep_input(arguments.input, arguments.output, arguments.health)
-    if arguments.shard and not is_one_file(arguments):
+    one_file = is_one_file(arguments) and not arguments.output.is_dir()
+    if arguments.shard and not one_file:
         raise UserError("--shard: expected one file by -i, and -o FILE for all of its output")
 
 
@@ -97,11 +98,15 @@ def is_done(
     """Whether `--resume` finds all outputs complete, up to date, and not begun anew since."""
     if arguments.resume and made:
         settle(made)
-    whole = all(path.exists() for path in made)
+    whole = all(path.is_file() for path in made)
     if not arguments.resume or not whole or journal_of(place_of(made[0])).exists():
         return False
+    # Whether standard input is older cannot be told, nor what is left of a document translated in
+    # place.
+    if source is None or made[0].resolve() == source.resolve():
+        return False
     origins = [source, *(run / WEIGHTS for run in arguments.runs)]
-    for origin in (path for path in origins if path is not None and path.exists()):
+    for origin in filter(Path.exists, origins):
         if origin.stat().st_mtime > made[0].stat().st_mtime:
             say(f"{made[0]}: is older than {origin}, and is made again")
             return False

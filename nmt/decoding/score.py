@@ -10,6 +10,9 @@ from nmt.perplexity import perplexity
 
 Say = Callable[[str], None]
 
+BLOCK = 10_000
+"""Pairs that are sorted by length together, and whose scores are written together."""
+
 
 def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     """`nmt score`: a line for each pair with its log-probability and number of tokens.
@@ -30,12 +33,14 @@ def score_files(arguments: Namespace, say: Say) -> Iterator[str]:
     sources, targets = texts[0], texts[-1]
     if not sources:
         raise UserError(f"{arguments.tgt}: expected at least one line, found none")
-    scored = translator.score(sources, targets)
-    for one in scored:
-        yield f"{one.log_probability:.4f}\t{one.tokens}"
-    total = sum(one.log_probability for one in scored)
-    tokens = sum(one.tokens for one in scored)
+    total, tokens = 0.0, 0
+    for start in range(0, len(sources), BLOCK):
+        block = slice(start, start + BLOCK)
+        for one in translator.score(sources[block], targets[block]):
+            yield f"{one.log_probability:.4f}\t{one.tokens}"
+            total += one.log_probability
+            tokens += one.tokens
     say(
-        f"{len(scored):,} pairs, {tokens:,} tokens: log-probability {total:.2f} (natural "
+        f"{len(sources):,} pairs, {tokens:,} tokens: log-probability {total:.2f} (natural "
         f"logarithm), perplexity {perplexity(-total / tokens):.3f}"
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from nmt.decoding.streams import partial_of, place_of
 from nmt.errors import UserError
 from nmt.files import write_atomically
 
@@ -34,8 +35,10 @@ def join(whole: Path, say: Callable[[str], None]) -> None:
     """Joins the parts of a file once all of them exist, and keeps the parts.
 
     Raises:
-        UserError: a part is missing, or there are parts of different divisions.
+        UserError: a part is missing or still being made, or there are parts of different divisions.
     """
+    if whole.is_dir():
+        raise UserError(f"{whole}: expected the name of the whole file, found a folder")
     _join(whole, _division(whole), say)
 
 
@@ -68,6 +71,11 @@ def _join(whole: Path, count: int, say: Callable[[str], None]) -> list[Path]:
         if not path.exists():
             raise UserError(
                 f"{path}: expected this part of {whole.name}, found none; translate it with --shard"
+            )
+        if partial_of(place_of(path)).exists():
+            raise UserError(
+                f"{path}: is being made anew; join when that has ended, or finish what was "
+                "interrupted with --shard and --resume"
             )
 
     def write(file: Path) -> None:

@@ -61,8 +61,10 @@ class Blocks:
 
 
 def place_of(path: Path) -> Path:
-    """Resolves a symbolic link, so that its target is replaced and not the link itself."""
-    return path.resolve() if path.is_symlink() else path
+    """Resolves a symbolic link, so that its target is replaced and not the link itself; also `.`,
+    which has no name.
+    """
+    return path.resolve() if path.is_symlink() or not path.name else path
 
 
 WHOLE = "whole"

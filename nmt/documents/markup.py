@@ -36,10 +36,21 @@ class Inline:
     Args:
         kind: `around` encloses text of the segment; all others are kept as they are.
         pair: attributes; the value of the first one present links opening and closing elements.
+        key: what links them instead.
     """
 
     kind: Literal["around", "open", "close"]
     pair: tuple[str, ...] = ()
+    key: str | None = None
+
+
+Role = Callable[["_Element"], Inline | None]
+"""The role of an element within the text of a segment; None for a point."""
+
+
+def by_name(table: Mapping[str, Inline]) -> Role:
+    """Roles that depend on the element's name alone."""
+    return lambda element: table.get(name_of(element))
 
 
 class XmlDocument:
@@ -48,7 +59,7 @@ class XmlDocument:
     Args:
         tree: the whole document.
         sources: the elements to translate.
-        inline: the elements within their text, by name; any that are not listed are points.
+        role: of the elements within their text.
         accept: receives each source element and its result.
     """
 
@@ -56,12 +67,12 @@ class XmlDocument:
         self,
         tree: "_ElementTree",
         sources: Sequence["_Element"],
-        inline: Mapping[str, Inline],
+        role: Role,
         accept: Callable[["_Element", Result], None],
     ) -> None:
         self.tree = tree
         self.sources = sources
-        self.segments = [Segment.of(read_text(source, inline)) for source in sources]
+        self.segments = [Segment.of(read_text(source, role)) for source in sources]
         self.accept = accept
 
     def write(self, results: Sequence[Result]) -> bytes:
@@ -181,10 +192,10 @@ def keeps_space(element: "_Element") -> bool:
     return next((e.get(SPACE) for e in around if e.get(SPACE)), "default") == "preserve"
 
 
-def read_text(element: "_Element", inline: Mapping[str, Inline]) -> Iterator[Piece]:
+def read_text(element: "_Element", role: Role) -> Iterator[Piece]:
     """The text of an element, with inline elements as tags."""
     fold = (lambda text: text) if keeps_space(element) else _folded
-    yield from _read(element, inline, fold, "")
+    yield from _read(element, role, fold, "")
 
 
 def _folded(text: str) -> str:
@@ -193,22 +204,22 @@ def _folded(text: str) -> str:
 
 
 def _read(
-    element: "_Element", inline: Mapping[str, Inline], fold: Callable[[str], str], path: str
+    element: "_Element", role: Role, fold: Callable[[str], str], path: str
 ) -> Iterator[Piece]:
     yield fold(element.text or "")
     for number, child in enumerate(element):
-        role = inline.get(name_of(child))
+        inline = role(child)
         here = f"{path}/{number}"
-        if role is None or (role.kind == "around" and _is_protected(child)):
+        if inline is None or (inline.kind == "around" and _is_protected(child)):
             yield Tag(_shown(child), element=_bare(child))
-        elif role.kind == "around":
+        elif inline.kind == "around":
             yield Tag(_shown(child), "open", here, element=_Around(_empty(child)))
-            yield from _read(child, inline, fold, here)
+            yield from _read(child, role, fold, here)
             yield Tag(f"</{name_of(child)}>", "close", here, element=_END)
         else:
-            found = (f"#{child.get(name)}" for name in role.pair if child.get(name))
-            pair = next(found, None)
-            yield Tag(_shown(child), role.kind, pair, element=_bare(child))
+            found = (f"#{child.get(name)}" for name in inline.pair if child.get(name))
+            pair = inline.key or next(found, None)
+            yield Tag(_shown(child), inline.kind, pair, element=_bare(child))
         yield fold(child.tail or "")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nmt.documents.masking import Masked, Unplaced
-from nmt.documents.placeholders import MARK
+from nmt.documents.placeholders import CHOICE, MARK
 from nmt.documents.segments import Piece, Result, Segment, Tag, partners
 from nmt.documents.sentences import gap, split
 from nmt.translation import Alignment
@@ -41,12 +41,13 @@ def parts(segment: Segment, language: str, *, paragraphs: bool) -> list[Part]:
     """Splits a segment into lines, and with `paragraphs` lines into sentences, losing no text."""
     found: list[Part] = []
     start = 0
+    choice = _holds_choice(segment)
     for line in re.split(r"(?<=\n)", segment.text):
         for text in split(line, language) if paragraphs else [line]:
             core = text.strip()
             first = start + text.find(core) if core else start
             inner = segment.part(first, first + len(core))
-            words = any(character.isalpha() for character in core)
+            words = not choice and any(character.isalpha() for character in core)
             after = segment.text[first + len(core) : start + len(text)]
             masked = Masked(inner) if words else None
             found.append(Part(segment.text[start:first], inner, after, masked))
@@ -54,8 +55,15 @@ def parts(segment: Segment, language: str, *, paragraphs: bool) -> list[Part]:
     return found
 
 
+def _holds_choice(segment: Segment) -> bool:
+    """Whether an ICU choice between texts encloses a tag, so that it is not a tag itself."""
+    return CHOICE.search(segment.text) is not None
+
+
 def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Translated]) -> Result:
     """Joins the translated parts of a segment and checks that its tags have been preserved."""
+    if _holds_choice(segment):
+        return Result(segment.pieces(), "expected one text, found a choice between several")
     pieces: list[Piece] = []
     plain = last = ""
     fault = None

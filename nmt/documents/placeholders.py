@@ -34,15 +34,21 @@ class Rule:
         return self.unnumbered is not None and bool(re.fullmatch(self.unnumbered, text))
 
 
+_CHOICE = r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,"
+_NESTED = "[^{}]"
+for _ in range(6):  # a choice within a choice has four levels
+    _NESTED = rf"(?:[^{{}}]|\{{{_NESTED}*\}})"
+
+CHOICE = re.compile(_CHOICE)
+"""The beginning of an ICU choice between texts."""
+
 RULES: dict[str, Rule] = {
     "address": Rule(
         r"(?:(?:https?|ftps?|file)://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]}'»”]"
         r"|mailto:[^\s<>\"]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     ),
-    "message": Rule(  # an ICU choice between texts, which cannot be translated as one sentence
-        r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,"
-        r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
-    ),
+    # An ICU choice between texts, which cannot be translated as one sentence.
+    "message": Rule(rf"{_CHOICE}{_NESTED}*\}}"),
     "brace": Rule(
         r"\{\{[^{}\n]*\}\}|[$#%]\{[^{}\n]+\}|\{[\w.\[\]]*(?:![rsa])?(?:[:,][^{}\n]*)?\}",
         unnumbered=r"\{(?:![rsa])?(?::.*)?\}",

@@ -45,8 +45,9 @@ ENOUGH = 1000
 class Catalogue:
     """A PO file and the segments of it to translate."""
 
-    def __init__(self, file: "POFile", raw: Raw) -> None:
+    def __init__(self, file: "POFile", raw: Raw, after: str) -> None:
         self.file = file
+        self.after = after  # the comments after the last entry
         self.places: list[tuple[POEntry, Form]] = []
         self.segments: list[Segment] = []
         header = file.metadata.get("Plural-Forms", "")
@@ -90,7 +91,8 @@ class Catalogue:
                 entry.tcomment = "\n".join([*told, *([] if note in told else [note])])
                 entry.flags += [] if entry.fuzzy else ["fuzzy"]
         content = str(self.file).replace(BACKSLASH, "\\")
-        return (content if content.endswith("\n") else f"{content}\n").encode("utf-8")
+        content = content if content.endswith("\n") else f"{content}\n"
+        return (f"{content}\n{self.after}\n" if self.after else content).encode("utf-8")
 
 
 def read(raw: Raw) -> Catalogue:
@@ -110,7 +112,9 @@ def read(raw: Raw) -> Catalogue:
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         if not _LINE.fullmatch(line):
             raise _malformed(raw, number)
-    text = _for_polib(text)
+    end = _end_of_entries(text)
+    after = re.sub(r"\r\n?", "\n", text[end:]).strip()
+    text = _for_polib(text[:end])
     # In a string, polib takes U+2028 and others for line ends; in a file, like gettext, only line
     # feeds and carriage returns.
     with TemporaryDirectory() as folder:
@@ -123,7 +127,18 @@ def read(raw: Raw) -> Catalogue:
             found = re.search(r"line (\d+)", str(error))
             raise _malformed(raw, int(found[1]) if found else 1) from None
     _complete(file, raw)
-    return Catalogue(file, raw)
+    return Catalogue(file, raw, after)
+
+
+def _end_of_entries(text: str) -> int:
+    """Where the comments after the last entry begin, which polib drops."""
+    end = len(text)
+    for line in reversed(re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)):
+        content = line.strip()
+        if content and (content.startswith("#~") or not content.startswith("#")):
+            break
+        end -= len(line)
+    return end
 
 
 def _malformed(raw: Raw, line: int) -> UserError:

@@ -12,8 +12,9 @@ from nmt.writing_systems import SIGNS, subtags
 
 _CLOSING = rf"[\"'”’»)\]}}{MARK}]"
 _OPENING = rf"[\"'“„‘«‹(\[¿¡{MARK}–—-]"
+_ENDS = ".!?…؟۔।॥։።፧។៕။"  # of Arabic, Urdu, Indic, Armenian, Ethiopic, Khmer, Burmese script too
 _END = re.compile(
-    rf"(?<![.!?…؟।॥։])[.!?…؟।॥։]+{_CLOSING}*\s+|(?<![。！？])[。！？]+[」』”’）{MARK}]*\s*"
+    rf"(?<![{_ENDS}])[{_ENDS}]+{_CLOSING}*\s+|(?<![。！？])[。！？]+[」』”’）{MARK}]*\s*"
 )
 _WIDE_END = re.compile(rf"[。！？][」』”’）{MARK}]*\Z")
 _NEXT = re.compile(rf"(?:{_OPENING}|\s)*(\w?)")

@@ -7,6 +7,7 @@ from nmt.documents.markup import (
     Inline,
     XmlDocument,
     append,
+    by_name,
     children,
     fill,
     insert_after,
@@ -54,7 +55,7 @@ def read(raw: Raw) -> XmlDocument:
     def accept(text: "_Element", result: Result) -> None:
         _accept(text, target, result)
 
-    return XmlDocument(tree, texts, INLINE, accept)
+    return XmlDocument(tree, texts, by_name(INLINE), accept)
 
 
 def _segment(unit: "_Element", language: str) -> "_Element | None":

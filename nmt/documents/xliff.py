@@ -4,6 +4,7 @@ A segmented unit of XLIFF 1.2 (its `seg-source` holds `mrk` elements of type seg
 segment by segment; source and target segments correspond by their `mid`.
 """
 
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from nmt.documents.markup import (
     Inline,
     XmlDocument,
     append,
+    by_name,
     children,
     fill,
     insert_after,
@@ -89,7 +91,16 @@ def _version_1(tree: "_ElementTree", raw: Raw) -> XmlDocument:
                 sources += [mark for mark in marks if _is_open_mark(unit, mark)]
             else:
                 sources += [one for one in children(unit, "source") if _is_open(unit, one)]
-    return XmlDocument(tree, sources, INLINE_1, _accept_1)
+    return XmlDocument(tree, sources, _role_1, _accept_1)
+
+
+def _role_1(element: "_Element") -> Inline | None:
+    """By name; but Angular writes an HTML element as two `x`, START_LINK_1 and CLOSE_LINK."""
+    name = name_of(element)
+    found = re.fullmatch(r"(START|CLOSE)_(.+?)(?:_\d+)?", element.get("id") or "")
+    if name != "x" or found is None:
+        return INLINE_1.get(name)
+    return Inline("open" if found[1] == "START" else "close", key=found[2])
 
 
 def _segments(unit: "_Element", name: str) -> list["_Element"]:
@@ -140,7 +151,7 @@ def _version_2(tree: "_ElementTree", raw: Raw) -> XmlDocument:
         for source in children(segment, "source")
         if _is_open(segment, source)
     ]
-    return XmlDocument(tree, sources, INLINE_2, _accept_2)
+    return XmlDocument(tree, sources, by_name(INLINE_2), _accept_2)
 
 
 def _is_open(unit: "_Element", source: "_Element") -> bool:

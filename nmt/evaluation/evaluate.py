@@ -77,6 +77,8 @@ def _check_evaluation(arguments: Namespace) -> None:
         raise UserError("--hyp: expected --ref FILE beside it, found none")
     if arguments.tokenize:
         _check_tokenizer(arguments.tokenize)
+    if arguments.report and arguments.report.exists() and not arguments.report.is_dir():
+        raise UserError(f"--report: expected a folder, found the file {arguments.report}")
     for option in ("beam_size", "length_penalty", "precision", "paragraphs"):
         given = vars(arguments)[option]
         if given is not None and given is not False and not arguments.runs:
@@ -94,8 +96,8 @@ def _tokenizer(arguments: Namespace) -> str:
 
 
 def _doubt(arguments: Namespace, references: References) -> str | None:
-    """A warning if the language is unknown and seems to have no spaces between words."""
-    if arguments.tokenize or arguments.runs:
+    """A warning if 13a is chosen by default for what seems to have no spaces between words."""
+    if arguments.tokenize or _tokenizer(arguments) != metrics.DEFAULT_TOKENIZER:
         return None
     unspaced = sum(is_unspaced(row[0] or "") for row in references)
     if 2 * unspaced <= len(references):

@@ -18,6 +18,7 @@ from nmt.errors import UserError
 from nmt.evaluation.origin import own_ids
 from nmt.evaluation.plots import plot_lines
 from nmt.model.encoders import RecurrentEncoder
+from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import load_vocabularies
 
@@ -81,9 +82,12 @@ def diagnose(
         say: receives a message if a run's tokenizer is not that of its data.
 
     Raises:
-        UserError: a system is neither a run nor a configuration, the prepared data is missing or is
-            not what a run was trained on, or matplotlib is not installed.
+        UserError: the picture is a folder, a system is neither a trained run nor a configuration,
+            the prepared data is missing or is not what a run was trained on, or matplotlib is not
+            installed.
     """
+    if picture.is_dir():
+        raise UserError(f"--output: expected the name of a picture, found the folder {picture}")
     lines: dict[str, list[float]] = {}
     stems = [system.stem for system in systems]
     for system in systems:
@@ -102,6 +106,11 @@ def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDi
     """A trained or untrained model, and its prepared data."""
     if system.is_dir():
         run = checkpoint.load_run(system)
+        if is_packed(run.model):
+            raise UserError(
+                f"{system}: expected a trained run, found a bundle of 8 bits, which has no "
+                "gradients; name the run that it was exported from"
+            )
         return run.model, own_ids(system, "prepare it again", say)
     if not system.exists():
         raise UserError(f"{system}: expected the folder of a run or a YAML file, found none")

@@ -25,12 +25,11 @@ References = Sequence[Sequence[str | None]]
 RESAMPLES = 1000
 
 DEFAULT_TOKENIZER = "13a"
+_CHINESE = "zh zho cmn yue wuu nan hak gan hsn cdo lzh"
+_OTHERS = "ja jpn th tha nod lo lao km khm my mya shn mnw khb bo bod dz dzo"
 UNSPACED = {
-    **dict.fromkeys(("zh", "zho", "cmn", "yue"), "zh"),
-    **dict.fromkeys(
-        ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod", "dz", "dzo"),
-        "char",
-    ),
+    **dict.fromkeys(_CHINESE.split(), "zh"),
+    **dict.fromkeys(_OTHERS.split(), "char"),
 }
 """sacreBLEU's tokenizer for languages without spaces between words, by ISO 639 code: 13a, which
 splits at spaces, would make a whole sentence a single word."""

@@ -78,6 +78,8 @@ def write_report(
         align: computes alignments for the pictures; without it there are no pictures.
         setting: what was scored and how it was produced, by name.
     """
+    lines = "".join(f"{example.hypothesis}\n" for example in examples)
+    write_text(folder / "hypotheses.txt", lines)  # first: what took minutes to make
     shown = _choose(examples)
     pictures = _pictures(folder, shown["Random"], align) if align else []
     sections = [f"# {title}", f"{scores.sentences} sentences.", scores_table({"": scores})]
@@ -95,9 +97,7 @@ def write_report(
         "examples": {name.lower(): [asdict(one) for one in some] for name, some in shown.items()},
     }
     write_json(folder / "report.json", data)
-    lines = "".join(f"{example.hypothesis}\n" for example in examples)
     write_text(folder / "report.md", "\n\n".join(sections) + "\n")
-    write_text(folder / "hypotheses.txt", lines)
 
 
 def scores_table(systems: Mapping[str, Scores]) -> str:
@@ -131,6 +131,8 @@ def _pictures(folder: Path, examples: Sequence[Example], align: Align) -> list[s
     """Draws a few short examples; returns Markdown that shows them or says why there are none."""
     chosen = [one for one in examples if one.source and len(one.source) <= LONGEST_PICTURE]
     chosen = chosen[:PICTURES]
+    if not chosen:
+        return [f"No pictures: no source shown has at most {LONGEST_PICTURE} characters."]
     lines = []
     for example, alignment in zip(chosen, align([e.source or "" for e in chosen]), strict=True):
         if alignment is None:

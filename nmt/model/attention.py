@@ -184,7 +184,7 @@ class LocalAttention(GeneralAttention):
     e_ij = s^T W h_j for j in [p_i - D, p_i + D], else -inf. Predictive attention adds
     log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, to the energies, so that, unlike in the
     paper, the weights still sum to 1. Monotonic: p_i = min(i, S - 1); predictive:
-    p_i = (S - 1) sigmoid(v^T tanh(W_p s)). The centre p_i always lies within the sentence.
+    p_i = (S - 1) sigmoid(v^T tanh(W_p s) + b). The centre p_i always lies within the sentence.
 
     Args:
         position: monotonic or predictive.
@@ -207,6 +207,7 @@ class LocalAttention(GeneralAttention):
         self.place = None
         if position == "predictive":
             layers = nn.Linear(query_size, hidden_size, bias=False), nn.Linear(hidden_size, 1)
+            nn.init.zeros_(layers[1].bias)
             self.place = nn.Sequential(layers[0], nn.Tanh(), layers[1])
 
     def start(self, prepared: State) -> State:

@@ -75,7 +75,7 @@ class RNN(_Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, 1, recurrent_dropout)
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.norm_input = _norm(hidden_size, layer_norm)
+        self.norm_input = _norm(hidden_size, layer_norm and input_size > 0)
         self.norm_recurrent = _norm(hidden_size, layer_norm)
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
@@ -117,7 +117,7 @@ class GRU(_Cell):
         self.recurrent = nn.Linear(hidden_size, gates, bias=reset_after)
         if not reset_after:  # r * h needs a product of its own
             self.candidate_recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.norm_input = _norm(self.gates_size, layer_norm)
+        self.norm_input = _norm(self.gates_size, layer_norm and input_size > 0)
         self.norm_recurrent = _norm(self.gates_size, layer_norm)
         self.fusible = reset_after and not layer_norm and not recurrent_dropout
         if reset_after:
@@ -174,7 +174,7 @@ class LSTM(_Cell):
         # Order i, f, o, g: the three sigmoids are one slice, so one call computes them.
         super().__init__(input_size, hidden_size, 4, recurrent_dropout)
         self.recurrent = nn.Linear(hidden_size, self.gates_size, bias=False)
-        self.norm_input = _norm(self.gates_size, layer_norm)
+        self.norm_input = _norm(self.gates_size, layer_norm and input_size > 0)
         self.norm_recurrent = _norm(self.gates_size, layer_norm)
         self.norm_memory = _norm(hidden_size, layer_norm)
         self.fusible = not layer_norm and not recurrent_dropout

@@ -173,8 +173,8 @@ class _AttentionalLstmSequence(torch.autograd.Function):
             carried,
             grad_stacked,
             grad_reader,
-            scoring.grad_energy,
-            None if covered is None else scoring.grad_covered,
+            scoring.grad_energy.to(energy.dtype),
+            None if covered is None else scoring.grad_covered.to(energy.dtype),
             None,
         )
 
@@ -192,14 +192,15 @@ class _ScoringBackward:
         self.keys, self.energy = keys, energy
         self.covered, self.coverage = covered, coverage  # w (A,) and C (T, B, S), or neither
         self.both = None if covered is None else energy * covered
-        self.grad_energy = torch.zeros_like(energy)
-        self.grad_covered = torch.zeros_like(energy)
+        # In bf16, a sum over many steps would stop growing.
         wide = torch.promote_types(keys.dtype, torch.float32)
+        self.grad_energy = torch.zeros_like(energy, dtype=wide)
+        self.grad_covered = torch.zeros_like(energy, dtype=wide)
         self.grad_coverage = keys.new_zeros(keys.shape[:2], dtype=wide)
         """The gradient of the weights of earlier steps, through C: (B, S)."""
         self._tanh = torch.empty_like(keys)
-        self._squares = torch.zeros_like(keys)
-        self._scores = keys.new_zeros(keys.shape[:2])
+        self._squares = torch.zeros_like(keys, dtype=wide)
+        self._scores = keys.new_zeros(keys.shape[:2], dtype=wide)
 
     def step(self, t: int, query: Tensor, weight: Tensor, grad: Tensor, out: Tensor) -> None:
         """Adds step t: query (B, A), weights (B, S), their gradient; fills the query's, `out`."""
@@ -209,7 +210,7 @@ class _ScoringBackward:
         if self.covered is not None and self.coverage is not None:
             sums.addcmul_(self.coverage[t].to(sums.dtype).unsqueeze(2), self.covered)
         tanh = tanh_(sums)
-        self.grad_energy.addmv_(tanh.flatten(0, 1).T, score.flatten())
+        self.grad_energy += torch.mv(tanh.flatten(0, 1).T, score.flatten())
         square = tanh.mul_(tanh)
         torch.mul(torch.bmm(score.unsqueeze(1), square).squeeze(1), -self.energy, out=out)
         self._squares.addcmul_(square, score.unsqueeze(2))
@@ -227,7 +228,7 @@ class _ScoringBackward:
 
     def grad_keys(self) -> Tensor:
         """The gradient of the keys over all time steps: (B, S, A)."""
-        return (self._scores.unsqueeze(2) - self._squares).mul_(self.energy)
+        return (self._scores.unsqueeze(2) - self._squares).mul_(self.energy).to(self.keys.dtype)
 
 
 def _activate(sums: Tensor) -> tuple[Tensor, ...]:

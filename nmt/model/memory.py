@@ -115,9 +115,10 @@ class Heads(nn.Module):
         rolled = torch.stack([weights.roll(move, dims=2) for move in moves], dim=3)
         # Not a matrix product, which autocast rounds: a sharp weight would lose its neighbours.
         shifted = (rolled * shift.unsqueeze(2)).sum(dim=3)
-        # The gradient of the sharpness takes logarithms of the weights, so none may be 0.
-        powers = shifted.clamp_min(1e-12) ** (1 + functional.softplus(sharpness))
-        return powers / powers.sum(dim=2, keepdim=True)
+        # As a softmax of logarithms, since the powers of small weights would all be 0 in fp32. No
+        # weight may be 0 itself.
+        logs = shifted.clamp_min(1e-12).log()
+        return torch.softmax((1 + functional.softplus(sharpness)) * logs, dim=2)
 
 
 class TuringMachine(nn.Module):

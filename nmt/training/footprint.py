@@ -28,8 +28,9 @@ PROBES = ((8, 8), (8, 24), (24, 8), (24, 24), (8, 40), (40, 8), (32, 40))
 PEAK = 2.0
 """Peak memory of a batch relative to what autograd saves for it; 1.1 to 1.8 were measured."""
 
-COPIES = 5
-"""Copies of the parameters: themselves, gradients, two Adam moments, moving average."""
+COPIES = 6
+"""Copies of the parameters: themselves, gradients, two Adam moments, moving average, and what the
+whole-sequence paths keep of them during a backward pass."""
 
 SHARE = 0.9
 """Fraction of the free memory that training may take."""
@@ -42,8 +43,9 @@ class Footprint:
     """Bytes that a row of a batch takes, and bytes available for all rows.
 
     Whatever the model, the size of each tensor of a batch is its number of rows times powers of
-    the source length and the target length. Their sum is a polynomial, whose coefficients are
-    fitted to what autograd saves for a few small batches.
+    the source length and the target length, apart from tensors as large as a parameter. Their sum
+    is a polynomial, whose coefficients are fitted to what autograd saves for a row more of a few
+    small batches.
 
     Args:
         coefficients: (6,) of 1, S, T, S T, S S and T T.
@@ -58,7 +60,9 @@ class Footprint:
     @classmethod
     def of(cls, module: TranslationModule) -> "Footprint":
         """The footprint of a module as it is: in training mode, on its device."""
-        kept = [kept_bytes(module, 2, *lengths) / 2 for lengths in PROBES]
+        kept = [
+            kept_bytes(module, 3, *lengths) - kept_bytes(module, 2, *lengths) for lengths in PROBES
+        ]
         terms = np.array([_terms(*lengths) for lengths in PROBES])
         return cls(np.linalg.lstsq(terms, np.array(kept), rcond=None)[0])
 

@@ -257,7 +257,7 @@ def new_facts(
             "precision": choose_precision(config.training.precision, device()),
             **layout,
             # Only if batches were cut: free memory is never the same twice.
-            **({"memory": data.plan.room.size} if len(data.plan) > data.plan.wished else {}),
+            **({"memory": data.plan.room.size} if data.is_cut else {}),
         },
     }
 

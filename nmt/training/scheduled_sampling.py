@@ -56,9 +56,12 @@ def mixed_input(model: "Seq2Seq", batch: Batch, rate: float) -> Tensor:
     chosen = torch.rand(mixed.shape, device=mixed.device) < rate
     chosen &= batch.target_mask
     chosen[:, 0] = False  # BOS
+    training = model.training
+    model.eval()  # what it says without dropout
     features, _ = model(batch.source, batch.source_lengths, batch.target_input)
     before = features[:, :-1][chosen[:, 1:]]  # (N, F): input t is predicted at t - 1
     mixed[chosen] = torch.cat([_likeliest(model, part) for part in before.split(CHUNK)])
+    model.train(training)
     torch.clear_autocast_cache()  # older torch would train with casts made without gradients
     return mixed
 

@@ -184,3 +184,13 @@ def test_a_mistake_is_one_sentence(
     file.write_text(yaml.safe_dump(toy.settings(tmp_path)))
     assert limit.main(["--threads", "1", "--config", str(file), *words]) == 2
     assert capsys.readouterr().err.startswith(reason)
+
+
+def test_a_model_that_cannot_be_counted_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, settings = tmp_path / "toy.yaml", toy.settings(tmp_path)
+    settings["model"]["encoder"] = {"kind": "self_attention"}
+    file.write_text(yaml.safe_dump(settings))
+    assert limit.main(["--threads", "1", "--config", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"limit: {file}: expected a recurrent encoder")

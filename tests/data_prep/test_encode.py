@@ -87,6 +87,17 @@ def test_words_are_forgotten_before_they_fill_the_memory(
     assert asked == [["a", " b", " a"], ["c"], ["c", " b"]]  # four were more than three
 
 
+def test_a_long_word_is_not_remembered(
+    vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "LONGEST_KNOWN", 2)
+    encoder = WordEncoder(vocabulary)
+    for texts in (["ab abc b"], ["abc b abc"]):
+        found = encoder.encode(pa.array(texts, pa.string()))
+        assert found.to_pylist() == vocabulary.encode(texts)
+    assert encoder._known.keys() == {"ab", " b"}
+
+
 def _copy(tokenizers: Path, folder: Path) -> Path:
     folder.mkdir()
     for path in tokenizers.iterdir():

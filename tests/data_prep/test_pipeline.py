@@ -271,10 +271,11 @@ def test_sentences_with_line_breaks_are_kept_but_not_written_as_lines(
     path = tmp_path / "a.jsonl"
     rows = [{"en": f"one\nline {n}", "de": f"eine\nZeile {n}"} for n in range(40)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    folder, _ = _prepare(make_data({"kind": "files", "train": [str(path)]}))
+    folder, said = _prepare(make_data({"kind": "files", "train": [str(path)]}))
     splits = datasets.load_from_disk(str(folder / "dataset"))
     assert all("\n" in text for text in splits["test"]["source"])
     assert not (folder / "test.en").exists()
+    assert any(line.startswith("test: not written as plain text too") for line in said)
 
 
 def test_a_corpus_of_blank_lines_is_refused_by_name(tmp_path: Path) -> None:

@@ -96,6 +96,17 @@ def test_a_translation_memory_is_a_corpus(
     assert _read(swapped).train == [(target, source) for source, target in units]
 
 
+def test_a_native_code_between_two_words_leaves_them_two(
+    tmp_path: Path, make_data: MakeData
+) -> None:
+    file = tmp_path / "memory.tmx"
+    seg = 'one<ph>&lt;br/></ph>two<ph/>, thr<bpt i="1">b</bpt>e<ept i="1">/b</ept>e'
+    told = "".join(f'<tuv xml:lang="{code}"><seg>{seg}</seg></tuv>' for code in ("en", "de"))
+    file.write_text(f"<tmx><body><tu>{told}</tu></body></tmx>")
+    found = _read(make_data({"kind": "files", "train": [str(file)]})).train
+    assert [*found] == [("one two, three", "one two, three")]
+
+
 def test_of_two_regions_the_named_one_is_read(tmp_path: Path, make_data: MakeData) -> None:
     file = tmp_path / "memory.tmx.gz"
     variants = (("pt-BR", "trem"), ("pt-PT", "comboio"), ("en-GB", " "), ("en-US", "train"))

@@ -1,16 +1,18 @@
 """Bundles: smaller folders that translate like the run they were made of."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nmt import checkpoint
+from nmt import checkpoint, options
 from nmt.batch import Batch
 from nmt.decoding import lexicon, scoring
 from nmt.decoding.export import check_export, export
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.model.seq2seq import Seq2Seq
 from tests.decoding import tiny
 
 
@@ -123,3 +125,12 @@ def test_a_failed_export_leaves_nothing(run: Path) -> None:
     with pytest.raises(OSError, match="torn"):
         export(loaded, run.parent / "b", int8=True, shortlist=2, batches=broken())
     assert [path.name for path in run.parent.iterdir()] == ["run"]
+
+
+def test_a_shortlist_needs_attention_to_the_source(run: Path, tmp_path: Path) -> None:
+    loaded = checkpoint.load_run(run)
+    model = options.build(Seq2Seq, {"decoder": {"attention": "none"}}, 9, 9)
+    blind = replace(loaded, model=model)
+    check_export(tmp_path / "bundle", blind, shortlist=0)
+    with pytest.raises(UserError, match="expected a model with attention to its source, found one"):
+        check_export(tmp_path / "bundle", blind, shortlist=1)

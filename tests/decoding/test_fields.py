@@ -47,6 +47,12 @@ def test_a_blank_line_stays_as_it_is(name: str, blank: str) -> None:
     assert through(name, blank) == f"{blank}\n"
 
 
+def test_a_row_of_empty_cells_gets_another_one() -> None:
+    assert through("2", "\t\t") == "\t\t\t\n"
+    assert through("1", "\t") == "\t\t\n"
+    assert through("3", "\t") == "\t\n"  # less than a row
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

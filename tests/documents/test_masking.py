@@ -87,6 +87,10 @@ def test_no_text_is_lost_before_it_is_translated(text: str, paragraphs: bool) ->
             "{n, plural, one {# file} other {# files}}!",
             ["{n, plural, one {# file} other {# files}}"],
         ),
+        (
+            "{g, select, male {{n, plural, one {his # file} other {his}}} other {their}} end",
+            ["{g, select, male {{n, plural, one {his # file} other {his}}} other {their}}"],
+        ),
         ("a < b and c > d <b>e</b><br/>", ["<b>", "</b>", "<br/>"]),
         ("see https://a.b/c?d=e&f=g. Or a.b@c.org!", ["https://a.b/c?d=e&f=g", "a.b@c.org"]),
         ("&File E&xit R&D AT&T a & b &amp;", ["&", "&", "&amp;"]),

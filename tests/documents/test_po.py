@@ -273,6 +273,16 @@ def test_lines_end_where_gettext_ends_them() -> None:
     assert found == {signs: signs, "done": "fer\u2028tig"}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_after_the_last_entry_stay(end: str) -> None:
+    last = ["# Local Variables:", "#", '# msgid "out"', "# End:"]
+    lines = [*HEADER.splitlines(), "", 'msgid "one"', 'msgstr ""', "", *last, ""]
+    content = translated(po.read(raw(end.join(lines), "app.po")), shout).decode()
+    assert content.endswith("\n\n" + "\n".join(last) + "\n")
+    assert 'msgstr "ONE"' in content
+    assert translated(po.read(raw(content, "app.po")), shout).decode() == content
+
+
 @pytest.mark.parametrize(
     "entry",
     ['msgid "Open', "msgid Open", '"goes', 'msgid "a" b"', 'msgid "a"\n"b\\"'],

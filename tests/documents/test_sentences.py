@@ -35,6 +35,10 @@ def test_the_parts_are_the_text(text: str, language: str) -> None:
         ("hi", ["यह एक है। ", "वह दो है।"]),
         ("mr", ["मुले खेळत आहेत. ", "ती आनंदी आहेत."]),
         ("ru", ["Это раз. ", "Это два."]),
+        ("am", ["ይህ አንድ ነው። ", "ያ ሁለት ነው።"]),
+        ("ur", ["یہ ایک ہے۔ ", "وہ دو ہے۔"]),
+        ("km", ["នេះជាមួយ។ ", "នោះជាពីរ។"]),
+        ("my", ["ဒါက တစ်ပါ။ ", "ဟိုဟာ နှစ်ပါ။"]),
     ],
 )
 def test_where_sentences_end(language: str, sentences: list[str]) -> None:
@@ -43,6 +47,6 @@ def test_where_sentences_end(language: str, sentences: list[str]) -> None:
 
 @pytest.mark.parametrize("unit", [".", "a. ", "!", '."', "。", "( ", ". - "])
 def test_time_grows_with_the_length_alone(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert "".join(split(unit * 100_000, "en")) == unit * 100_000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -400,3 +400,28 @@ def test_another_kind_of_xml_is_refused() -> None:
         xliff.read(raw('<xliff version="3.0"/>', "a.xlf"))
     with pytest.raises(UserError, match=r"a\.tmx: expected <tmx>, found <b>"):
         tmx.read(raw("<b/>", "a.tmx"))
+
+
+ANGULAR = """<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">
+  <file original="a" source-language="en" target-language="de" datatype="plaintext"><body>
+    <trans-unit id="1"><source>{}</source></trans-unit></body></file></xliff>"""
+
+
+def test_a_choice_around_an_element_is_left_as_it_is_and_marked() -> None:
+    source = '{N, plural, =1 {a minute} other {<x id="INTERPOLATION"/> minutes}}'
+    made = etree.fromstring(translated(xliff.read(raw(ANGULAR.format(source), "a.xlf"))))
+    [target] = made.iter("{*}target")
+    assert target.get("state") == "needs-review-translation"
+    assert told(made, "{*}target")[0].partition(">")[2] == f"{source}</target>"
+    [note] = made.iter("{*}note")
+    assert note.text == "nmt: expected one text, found a choice between several"
+
+
+def test_angulars_two_elements_are_a_pair() -> None:
+    source = 'the <x id="START_LINK_1"/>new red car<x id="CLOSE_LINK"/> is <x id="ICU"/>'
+    document = xliff.read(raw(ANGULAR.format(source), "a.xlf"))
+    made = etree.fromstring(translated(document, backwards))
+    [target] = made.iter("{*}target")
+    assert target.get("state") == "translated"
+    assert [one.get("id") for one in target] == ["START_LINK_1", "CLOSE_LINK", "ICU"]
+    assert target[0].tail == "CAR RED NEW"

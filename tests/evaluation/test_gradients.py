@@ -122,3 +122,17 @@ def test_what_is_neither_a_run_nor_a_file_is_told(answer: Answer, tmp_path: Path
 def test_a_length_beyond_the_text_is_refused(answer: Answer, trained: Toy) -> None:
     told = answer("diagnose", trained.run, "--length", 100_000)
     contains(told, "--length: expected at most", "found 100000")
+
+
+def test_a_bundle_of_8_bits_has_no_gradients(
+    trained: Toy, answer: Answer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(trained.run), "--int8", "-o", str(tmp_path / "bundle")]) == 0
+    capsys.readouterr()
+    told = answer("diagnose", tmp_path / "bundle", "-o", tmp_path / "made.png")
+    contains(told, "bundle: expected a trained run, found a bundle of 8 bits")
+
+
+def test_the_picture_is_no_folder(trained: Toy, answer: Answer, tmp_path: Path) -> None:
+    told = answer("diagnose", trained.run, "-o", tmp_path)
+    contains(told, "--output: expected the name of a picture, found the folder")

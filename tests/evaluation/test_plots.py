@@ -1,6 +1,7 @@
 """Pictures are drawn, in any script and without a screen."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,19 @@ def test_attention_of_any_text_is_drawn(
     plots.attention_picture(Alignment(source, target, weights), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(PNG)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_attention_has_a_row_for_each_target_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure))
+    weights = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
+    plots.attention_picture(Alignment(["a", " b"], ["x", " y", "z"], weights), tmp_path / "a.png")
+    [axes] = drawn[0].axes
+    assert axes.images[0].get_array().tolist() == weights
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["x", "y", "z"]
 
 
 def test_curves_are_drawn_from_a_history(tmp_path: Path) -> None:

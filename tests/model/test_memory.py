@@ -122,3 +122,14 @@ def test_a_head_can_walk_from_slot_to_slot() -> None:
         weights = heads(torch.zeros(1, 1, dtype=torch.double), memory, weights)
         walked.append(int(weights.argmax()))
     assert walked == [1, 2, 3, 4, 5, 0, 1]
+
+
+def test_however_sharp_a_head_looks_its_weights_sum_to_one() -> None:
+    slots = 64
+    heads = Heads(1, heads=1, width=WIDTH, shifts=1)
+    with torch.no_grad():
+        heads.interface.weight.zero_()
+        heads.interface.bias[WIDTH + 2] = 100.0  # (1 / 64) ** 101 is 0 in fp32
+    even = torch.full((1, 1, slots), 1 / slots)
+    weights = heads(torch.zeros(1, 1), torch.randn(1, 1, WIDTH).expand(1, slots, WIDTH), even)
+    assert_same(weights, even, 1e-6)

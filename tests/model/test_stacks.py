@@ -44,6 +44,19 @@ def test_within_a_step_each_cell_goes_on_from_the_one_before(kind: str) -> None:
 
 
 @kinds
+def test_a_transition_without_input_normalises_its_state_alone(kind: str) -> None:
+    torch.manual_seed(7)
+    _, second = build_cell({"kind": kind, "layer_norm": True}, (5, SIZE), 2, "cell").cells
+    perturb(second)
+    nothing, state = random(BATCH, 0), second.start(random(BATCH, SIZE))
+    before, _ = second(nothing, state)
+    with torch.no_grad():
+        second.input.bias *= 2  # a normalised bias would be the same as before
+    after, _ = second(nothing, state)
+    assert (after - before).abs().max() > 1e-3
+
+
+@kinds
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("norm", [False, True])
 def test_each_layer_reads_the_one_below(kind: str, residual: bool, norm: bool) -> None:

@@ -59,6 +59,8 @@ TWO = ("--training.processes", 2)
 @pytest.fixture(scope="module")
 def pair(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes that nothing interrupted; tests leave it as it is."""
+    if torch.cuda.is_available():
+        pytest.skip("each process would need a GPU of its own: see test_cuda.py")
     run = tmp_path_factory.mktemp("pair") / "run"
     done = command(words(toy, run, *TWO))
     assert done.returncode == 0, done.stderr
@@ -186,6 +188,7 @@ def test_a_signal_to_any_of_them_saves_and_ends_all(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="each would need a GPU of its own")
 def test_processes_that_nobody_watches_save_and_end(toy: Toy, tmp_path: Path) -> None:
     again = words(toy, tmp_path / "run", *TWO, "--training.max_steps", 100_000)
     session = Session(again, until=tmp_path / "run" / METRICS)

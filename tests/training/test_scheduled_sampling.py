@@ -66,6 +66,18 @@ def test_about_that_share_of_the_words_are_the_models_own() -> None:
     assert mixed[1, 3:].tolist() == [EOS, PAD]
 
 
+def test_the_models_own_words_are_what_it_says_without_dropout() -> None:
+    torch.manual_seed(2)
+    network: Seq2Seq = options.build(Seq2Seq, {"dropout": 0.9, "word_dropout": 0.9}, 9, 9)
+    mixed = []
+    for training in (False, True):
+        network.train(training)
+        torch.manual_seed(3)
+        mixed.append(mixed_input(network, BATCH, 0.5))
+        assert network.training == training
+    assert torch.equal(*mixed)
+
+
 def test_a_share_of_none_is_teacher_forcing_and_no_pass_leaves_a_gradient() -> None:
     network = model()
     mixed = mixed_input(network, BATCH, 0.0)
