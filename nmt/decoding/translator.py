@@ -271,6 +271,7 @@ def _pack(run: Run, precision: Precision) -> None:
             f"{precision}; translate with the run that it was exported from"
         )
     pack_decoder(run.model, precision)
+    run.model.project_words()
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -5,6 +5,7 @@ and `forward` reads. The query may have K rows for each row of the memory (the h
 sentence); they share that row, which is never copied.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -30,8 +31,8 @@ def attend(memory: Tensor, energies: Tensor, mask: Tensor) -> tuple[Tensor, Tens
     return (weights @ memory).flatten(0, 1), weights.flatten(0, 1)
 
 
-class _Attention(nn.Module):
-    """A softmax over the energies of the memory's positions; each variant defines its energies."""
+class WeightedMean(nn.Module):
+    """The mean of the memory, weighted by a softmax over energies, which each variant defines."""
 
     averages_memory = True
     reads_source = True
@@ -53,6 +54,12 @@ class _Attention(nn.Module):
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
         return self.key(memory), memory, mask
 
+    def widened(self, prepared: State, function: Callable[[Tensor], Tensor]) -> State:
+        """The same with f(m_j) beside each vector m_j; for a linear f, contexts are [c, f(c)]."""
+        keys, memory, mask = prepared
+        assert isinstance(memory, Tensor)
+        return keys, torch.cat([memory, function(memory)], dim=2), mask
+
     def start(self, prepared: State) -> State:
         return ()
 
@@ -64,7 +71,7 @@ class _Attention(nn.Module):
         return context, weights, self.follow(state, weights)
 
 
-class NoAttention(_Attention):
+class NoAttention(WeightedMean):
     """No attention: a fixed vector, c_i = mean_j h_j (Cho et al. 2014 take the last state)."""
 
     reads_source = False
@@ -77,7 +84,7 @@ class NoAttention(_Attention):
         return keys.new_zeros(*query.shape[:2], keys.shape[1])
 
 
-class AdditiveAttention(_Attention):
+class AdditiveAttention(WeightedMean):
     """Additive attention (Bahdanau et al. 2015): e_ij = v^T tanh(W s + U h_j).
 
     With coverage, e_ij = v^T tanh(W s + U h_j + w C_ij), where C_ij = sum_(k < i) a_kj is how much
@@ -123,7 +130,7 @@ class AdditiveAttention(_Attention):
         return state + weights if isinstance(state, Tensor) else state
 
 
-class DotAttention(_Attention):
+class DotAttention(WeightedMean):
     """Multiplicative attention (Luong et al. 2015, `dot`): e_ij = (W s)^T (U h_j).
 
     Args:
@@ -167,7 +174,7 @@ class ScaledDotAttention(DotAttention):
         self.scale = (hidden_size or query_size) ** -0.5
 
 
-class GeneralAttention(_Attention):
+class GeneralAttention(WeightedMean):
     """Bilinear attention (Luong et al. 2015, `general`): e_ij = s^T W h_j."""
 
     def __init__(self, memory_size: int, query_size: int, /) -> None:

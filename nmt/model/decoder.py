@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from nmt import options
-from nmt.model.attention import AdditiveAttention
+from nmt.model.attention import AdditiveAttention, WeightedMean
 from nmt.model.cells import LSTM, build_cell
 from nmt.model.contracts import Attention, Cell, Encoded, Past
 from nmt.model.dropout import Dropout
 from nmt.model.fused_lstm import attentional_lstm
 from nmt.model.memory import ATTENTIONS
 from nmt.model.multihead import PASTS, NoPast
+from nmt.model.packed import rounds_inputs
 from nmt.model.stacks import Stack, expect_layers
 from nmt.schema import Depth, Fraction, Part, PositiveInt, Settings
 from nmt.state import State
@@ -91,11 +92,22 @@ class Decoder(nn.Module):
         start = torch.tanh(self.bridge(encoded.summary))
         return self.attention.prepare(encoded.memory, encoded.mask), start
 
+    def read_ahead(self, source: State) -> State:
+        """The same source with W_c m_j beside each vector m_j of the memory, where that is exact.
+
+        Since W_c c = sum_j a_j W_c m_j for a weighted mean c, a step then needs no product with
+        W_c, which pays with several hypotheses for each sentence.
+        """
+        prepared, start = source
+        if not isinstance(self.attention, WeightedMean) or rounds_inputs(self.context):
+            return source
+        return self.attention.widened(prepared, self.context), start
+
     def start(self, source: State) -> State:
         """The state before the first word: (carried, cell state, attention state, past).
 
-        The next step begins with `carried`: the last context if attention comes after the cell,
-        the last output if it comes before.
+        The next step begins with `carried`: W_c c of the last context if attention comes after the
+        cell, the last output if it comes before.
         """
         prepared, output = source
         assert isinstance(output, Tensor)
@@ -105,20 +117,25 @@ class Decoder(nn.Module):
             return output, cell_state, attention_state, past
         # Reading counts from the first word on: c_0 does not change the attention state.
         context, _, _ = self.attention(output, prepared, attention_state)
-        return context, cell_state, attention_state, past
+        return self._fed(context), cell_state, attention_state, past
 
-    def step(self, embedded: Tensor, source: State, state: State) -> tuple[Tensor, State, Tensor]:
+    def step(
+        self, embedded: Tensor, source: State, state: State, projected: Tensor | None = None
+    ) -> tuple[Tensor, State, Tensor]:
         """Advances by one word.
 
         Args:
             embedded: (R, E) the previous word; R = B * K, the K rows of a sentence adjacent.
             source: from `prepare`, B rows.
             state: R rows.
+            projected: (R, G) the word as the cell projects it, if it is known.
 
         Returns:
             Features (R, F), the next state, and the attention weights (R, S).
         """
-        return self._step(embedded, self.cell.project(embedded), source, state)
+        if projected is None:
+            projected = self.cell.project(embedded)
+        return self._step(embedded, projected, source, state)
 
     def _step(
         self, embedded: Tensor, projected: Tensor, source: State, state: State
@@ -127,19 +144,23 @@ class Decoder(nn.Module):
         assert isinstance(carried, Tensor)
         prepared = source[0]
         if self.attends_after:
-            output, cell_state = self._read(carried, projected, cell_state)
+            output, cell_state = self.cell.step(carried + projected, cell_state)
             output, past = self.past(output, past)
             context, weights, attention_state = self.attention(output, prepared, attention_state)
+            carried = self._fed(context)
         else:
             context, weights, attention_state = self.attention(carried, prepared, attention_state)
-            output, cell_state = self._read(context, projected, cell_state)
+            output, cell_state = self.cell.step(self._fed(context) + projected, cell_state)
             output, past = self.past(output, past)
-        features = torch.cat([output, context, embedded], dim=1)
-        carried = context if self.attends_after else output
+            carried = output
+        features = torch.cat([output, context[:, : self.sizes[1]], embedded], dim=1)
         return features, (carried, cell_state, attention_state, past), weights
 
-    def _read(self, context: Tensor, projected: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.cell.step(self.context(context).add_(projected), state)
+    def _fed(self, context: Tensor) -> Tensor:
+        """W_c c for a context c (R, C), which [c, W_c c] already holds if it was read ahead."""
+        size = self.sizes[1]
+        found: Tensor = context[:, size:] if context.shape[1] > size else self.context(context)
+        return found
 
     def fused(self) -> bool:
         """Whether `forward` has a whole-sequence path for this cell and attention."""

@@ -6,12 +6,14 @@ processor, a GPU) they run as torch's own product on the same numbers.
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.config import Precision
+if TYPE_CHECKING:
+    from nmt.config import Precision
 
 LARGEST = 127
 """Symmetric int8: -127 to 127."""
@@ -170,11 +172,17 @@ class Int8Linear(nn.Module):
         return lambda scaled: product(scaled.to(torch.uint8))
 
 
-PACKERS: dict[Precision, Callable[[nn.Linear], nn.Module]] = {
+PACKERS: "dict[Precision, Callable[[nn.Linear], nn.Module]]" = {
     "fp32": lambda linear: PackedLinear.of(linear, torch.float32),
     "bf16": lambda linear: PackedLinear.of(linear, torch.bfloat16),
     "int8": Int8Linear.of,
 }
+
+
+def rounds_inputs(layer: nn.Module) -> bool:
+    """Whether a linear layer rounds its inputs, so that it is not linear to the last digit."""
+    coarse = isinstance(layer, PackedLinear) and layer.weight.dtype == torch.bfloat16
+    return coarse or isinstance(layer, Int8Linear)
 
 
 def is_packed(module: nn.Module) -> bool:
@@ -182,7 +190,7 @@ def is_packed(module: nn.Module) -> bool:
     return any(isinstance(part, PackedLinear | Int8Linear) for part in module.modules())
 
 
-def pack(module: nn.Module, precision: Precision) -> None:
+def pack(module: nn.Module, precision: "Precision") -> None:
     """Replaces every linear layer of a module, in place; it is then fit for inference only."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
@@ -191,7 +199,7 @@ def pack(module: nn.Module, precision: Precision) -> None:
             pack(child, precision)
 
 
-def pack_decoder(model: nn.Module, precision: Precision) -> None:
+def pack_decoder(model: nn.Module, precision: "Precision") -> None:
     """Packs what every step of search computes: a model's decoder and output layer."""
     pack(model.get_submodule("decoder"), precision)
     pack(model.get_submodule("output"), precision)

@@ -19,6 +19,10 @@ Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogo
 RecurrentRule = Literal[Rule, "identity"]
 
 
+LARGEST_TABLE = 1 << 24
+"""The most numbers of a table of projected words: 64 MB."""
+
+
 class Embedding(nn.Embedding):
     """Word embeddings, multiplied by a constant (Vaswani et al. 2017, section 3.4)."""
 
@@ -140,6 +144,7 @@ class Seq2Seq(nn.Module):
             shortcut=shortcut[readout_shortcut],
             dropout=dropout,
         )
+        self.projected_words: Tensor | None = None
         self.dropout = nn.Sequential(VariationalDropout(dropout), WordDropout(word_dropout))
         initialize(self, initialization, recurrent_initialization)
         if tie_embeddings != "none":
@@ -153,6 +158,20 @@ class Seq2Seq(nn.Module):
             source = self.dropout(self.source_embedding(source))
         return self.decoder.prepare(self.encoder(source, lengths))
 
+    def read_ahead(self, source: State) -> State:
+        """The same source, read ahead for a search with several hypotheses for each sentence."""
+        return self.decoder.read_ahead(source)
+
+    def project_words(self) -> None:
+        """Projects every target word to the decoder's gates once, as steps do; for inference.
+
+        A table that would be too large is not made.
+        """
+        words = self.target_embedding
+        if words.num_embeddings * self.decoder.cell.gates_size <= LARGEST_TABLE:
+            with torch.no_grad():
+                self.projected_words = self.decoder.cell.project(words.weight * words.scale)
+
     def start(self, source: State) -> State:
         """The decoder's state before the first word, B rows."""
         return self.decoder.start(source)
@@ -162,7 +181,8 @@ class Seq2Seq(nn.Module):
 
         R = B * K: row b * K + k is hypothesis k of sentence b; `source` is not repeated.
         """
-        return self.decoder.step(self.target_embedding(tokens), source, state)
+        known = None if self.projected_words is None else self.projected_words[tokens]
+        return self.decoder.step(self.target_embedding(tokens), source, state, known)
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: (B, S), (B,), (B, T) -> features (B, T, F), weights (B, T, S)."""
@@ -210,6 +230,10 @@ class Ensemble(nn.Module):
     def encode(self, source: Tensor, lengths: Tensor) -> State:
         """See `Seq2Seq.encode`."""
         return tuple(model.encode(source, lengths) for model in self._each())
+
+    def read_ahead(self, source: State) -> State:
+        """See `Seq2Seq.read_ahead`."""
+        return tuple(model.read_ahead(own) for model, own in zip(self._each(), source, strict=True))
 
     def start(self, source: State) -> State:
         """See `Seq2Seq.start`."""
