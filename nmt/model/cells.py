@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt import options
+from nmt.model.activations import tanh
 from nmt.model.contracts import Cell
 from nmt.model.dropout import Dropout
 from nmt.model.stacks import DeepTransition
@@ -81,7 +82,7 @@ class RNN(_Cell):
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         assert isinstance(state, Tensor)
         sums = self.norm_recurrent(self.recurrent(state)) + self.norm_input(projected)
-        output = self.dropout(torch.tanh(sums))
+        output = self.dropout(tanh(sums))
         return output, output
 
 
@@ -134,14 +135,14 @@ class GRU(_Cell):
             reset, update = torch.sigmoid(projected[:, : 2 * size] + past[:, : 2 * size]).chunk(
                 2, 1
             )
-            candidate = torch.tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
+            candidate = tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
             candidate = self.dropout(candidate)
             output = candidate + update * (state - candidate)
         else:
             sums = projected[:, : 2 * size] + self.recurrent(state)
             reset, update = torch.sigmoid(sums).chunk(2, 1)
             past = self.candidate_recurrent(reset * state)
-            candidate = self.dropout(torch.tanh(projected[:, 2 * size :] + past))
+            candidate = self.dropout(tanh(projected[:, 2 * size :] + past))
             output = state + update * (candidate - state)
         return output, output
 
@@ -192,8 +193,8 @@ class LSTM(_Cell):
         sums = self.norm_recurrent(self.recurrent(hidden)).add_(self.norm_input(projected))
         keep, write = torch.split(sums, [3 * self.hidden_size, self.hidden_size], dim=1)
         enter, forget, leave = torch.sigmoid(keep).chunk(3, dim=1)
-        memory = forget * memory + enter * self.dropout(torch.tanh(write))
-        hidden = leave * torch.tanh(self.norm_memory(memory))
+        memory = forget * memory + enter * self.dropout(tanh(write))
+        hidden = leave * tanh(self.norm_memory(memory))
         return hidden, (hidden, memory)
 
 

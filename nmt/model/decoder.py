@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt import options
+from nmt.model.activations import tanh
 from nmt.model.attention import AdditiveAttention, WeightedMean
 from nmt.model.cells import LSTM, build_cell
 from nmt.model.contracts import Attention, Cell, Encoded, Past
@@ -231,7 +232,7 @@ class Output(nn.Module):
 
     def readout(self, features: Tensor) -> Tensor:
         """(..., F) -> (..., readout), the input of `projection`."""
-        hidden: Tensor = torch.tanh(self.hidden(features))
+        hidden = tanh(self.hidden(features))
         if self.straight is not None:
             hidden = hidden + self.straight(features[..., self.attended])
         dropped: Tensor = self.dropout(hidden)

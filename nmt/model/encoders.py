@@ -11,7 +11,7 @@ from nmt.model.cells import GRU, build_cell
 from nmt.model.contracts import Cell, Encoded, Encoder
 from nmt.model.dropout import VariationalDropout
 from nmt.model.fused_gru import gru
-from nmt.model.multihead import SelfAttentionLayer
+from nmt.model.multihead import SelfAttentionLayer, unit_norm
 from nmt.model.stacks import expect_layers, layer_norms
 from nmt.schema import Depth, Fraction, Part, PositiveInt, Settings
 
@@ -159,7 +159,7 @@ class SelfAttentionEncoder(nn.Module):
             SelfAttentionLayer(width, heads, head_size, feed_forward_size, dropout)
             for _ in range(layers)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = unit_norm(width)
         nn.init.zeros_(self.enter.bias)
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
@@ -223,9 +223,8 @@ def _bidirectional(cells: list[Any], inputs: Tensor, mirror: Tensor) -> Tensor:
         outputs = gru(cells, torch.stack(readings))
     else:
         outputs = torch.stack([unroll(c, x) for c, x in zip(cells, readings, strict=True)])
-    if len(cells) == 2:
-        return torch.cat([outputs[0], _mirrored(outputs[1], mirror)], dim=2)
-    return outputs[0]
+    forward, *backward = outputs.unbind()
+    return torch.cat([forward, *(_mirrored(output, mirror) for output in backward)], dim=2)
 
 
 def unroll(cell: Cell, inputs: Tensor) -> Tensor:

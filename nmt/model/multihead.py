@@ -61,6 +61,17 @@ class MultiHeadAttention(nn.Module):
         return context.flatten(0, 1), weights.mean(dim=1).flatten(0, 1), state
 
 
+def unit_norm(width: int) -> nn.LayerNorm:
+    """Layer normalisation to vectors that begin with length 1, as word vectors do.
+
+    With gains of 1 they would be sqrt(width) times as long: what is added to the words in a
+    residual stream, or read beside them by the decoder, would drown them.
+    """
+    norm = nn.LayerNorm(width)
+    nn.init.constant_(norm.weight, width**-0.5)
+    return norm
+
+
 class SelfAttentionLayer(nn.Module):
     """A pre-norm Transformer layer: self-attention, then a feed-forward network for each word.
 
@@ -79,7 +90,7 @@ class SelfAttentionLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(width, width, heads=heads, head_size=head_size)
-        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.norms = nn.ModuleList([unit_norm(width), unit_norm(width)])
         self.hidden = nn.Linear(width, feed_forward_size)
         self.out = nn.Linear(feed_forward_size, width)
         self.dropout = Dropout(dropout)

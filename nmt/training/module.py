@@ -55,7 +55,10 @@ class TranslationModule(pl.LightningModule):
         features, weights = self.model(batch.source, batch.source_lengths, given)
         # The output layer is the widest product: it sees real tokens only.
         real = batch.target_mask.flatten().nonzero().squeeze(1)  # (N,) in (B * T,)
-        hidden = self.model.output.readout(features.flatten(0, 1).index_select(0, real))
+        rows = features.flatten(0, 1)
+        if len(real) < len(rows):  # with padding
+            rows = rows.index_select(0, real)
+        hidden = self.model.output.readout(rows)
         projection = self.model.output.projection
         loss, nll = smoothed_cross_entropy(
             hidden, projection.weight, projection.bias, batch.labels.flatten()[real], smoothing
