@@ -19,9 +19,16 @@ from nmt.model.stacks import DeepTransition
 from nmt.schema import Fraction, Settings
 from nmt.state import State
 
+KEEP = 2.0
+"""What a cell without input adds to the initial bias of the gates that keep its state."""
+
 
 class _Bias(nn.Module):
-    """A linear layer without inputs, so only a bias: (..., 0) -> (..., G)."""
+    """A linear layer without inputs, so only a bias: (..., 0) -> (..., G).
+
+    A cell that has it deepens the transition of another, and begins by keeping most of its state:
+    with gates half open, half would be lost in each (Srivastava et al. 2015; Zilly et al. 2017).
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -121,6 +128,9 @@ class GRU(_Cell):
         self.norm_input = _norm(self.gates_size, layer_norm and input_size > 0)
         self.norm_recurrent = _norm(self.gates_size, layer_norm)
         self.fusible = reset_after and not layer_norm and not recurrent_dropout
+        if not input_size:
+            bias = _gates_bias(self.norm_recurrent, self.input)
+            nn.init.constant_(bias[hidden_size : 2 * hidden_size], KEEP if reset_after else -KEEP)
         if reset_after:
             nn.init.zeros_(self.recurrent.bias)
         elif layer_norm:
@@ -179,10 +189,11 @@ class LSTM(_Cell):
         self.norm_recurrent = _norm(self.gates_size, layer_norm)
         self.norm_memory = _norm(hidden_size, layer_norm)
         self.fusible = not layer_norm and not recurrent_dropout
-        # The bias must come after the normalisation, which would remove its mean.
-        norm = self.norm_recurrent
-        forget = norm.bias if isinstance(norm, nn.LayerNorm) else self.input.bias
-        nn.init.constant_(forget[hidden_size : 2 * hidden_size], forget_bias)
+        bias = _gates_bias(self.norm_recurrent, self.input)
+        nn.init.constant_(bias[hidden_size : 2 * hidden_size], forget_bias)
+        if not input_size:
+            nn.init.constant_(bias[:hidden_size], -KEEP)
+            nn.init.constant_(bias[hidden_size : 2 * hidden_size], forget_bias + KEEP)
 
     def start(self, output: Tensor) -> State:
         return output, torch.zeros_like(output)
@@ -200,6 +211,11 @@ class LSTM(_Cell):
 
 def _linear(inputs: int, outputs: int) -> Any:
     return nn.Linear(inputs, outputs) if inputs else _Bias(outputs)
+
+
+def _gates_bias(norm: nn.Module, inputs: nn.Linear) -> Tensor:
+    """What is added to the gates: after a normalisation, which would remove its mean."""
+    return norm.bias if isinstance(norm, nn.LayerNorm) else inputs.bias
 
 
 def _norm(size: int, wanted: bool) -> nn.Module:

@@ -109,3 +109,11 @@ def test_self_attention_knows_the_order_from_what_is_below_it(order: str) -> Non
     words, lengths = torch.randn(1, 4, INPUT), torch.tensor([4])
     there, back = (encoder(w, lengths).memory for w in (words, words.flip(1)))
     assert not torch.allclose(there, back.flip(1), atol=1e-3)
+
+
+def test_what_self_attention_says_begins_as_long_as_the_words() -> None:
+    torch.manual_seed(4)
+    encoder = build(ENCODERS, "self_attention", 64)
+    memory = encoder(torch.randn(2, 5, 64), torch.tensor([5, 5])).memory
+    readings = memory[:, :, : memory.shape[2] - encoder.words_size]
+    assert torch.allclose(readings.norm(dim=2), torch.ones(2, 5), atol=0.01)

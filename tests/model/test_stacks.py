@@ -43,6 +43,27 @@ def test_within_a_step_each_cell_goes_on_from_the_one_before(kind: str) -> None:
         assert_same((said, found), (output, state))
 
 
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_a_transition_without_input_begins_by_keeping_its_state(kind: str, norm: bool) -> None:
+    torch.manual_seed(8)
+    _, second = build_cell({"kind": kind, "layer_norm": norm}, (5, 64), 2, "cell").cells
+    second.double()
+    state = 0.3 * torch.randn(BATCH, 64, dtype=torch.double)
+    before = (state, state) if kind == "lstm" else state
+    output, after = second(state[:, :0], before)
+    kept = after[1] if kind == "lstm" else output  # the LSTM's memory
+    assert (kept * state).sum() > 0.8 * state.square().sum()
+
+
+def test_a_textbook_gru_without_input_begins_by_keeping_its_state() -> None:
+    torch.manual_seed(8)
+    _, second = build_cell({"kind": "gru", "reset_after": False}, (5, 64), 2, "cell").cells
+    state = 0.3 * torch.randn(BATCH, 64)
+    output, _ = second(state[:, :0], state)
+    assert (output * state).sum() > 0.8 * state.square().sum()
+
+
 @kinds
 def test_a_transition_without_input_normalises_its_state_alone(kind: str) -> None:
     torch.manual_seed(7)
