@@ -58,7 +58,18 @@ def attentional_lstm(
         None if covered is None else covered.to(dtype),
         int(after),
     )
-    return outputs.transpose(0, 1), contexts.transpose(0, 1), weights.transpose(0, 1)
+    outputs, contexts = outputs.transpose(0, 1), contexts.transpose(0, 1)
+    weights = weights.transpose(0, 1)
+    if not after:
+        return outputs, contexts, weights
+    # Here c_i is read with s_i and fed to step i + 1: the read with s_0, which belongs to no word,
+    # does not count as coverage, and the last read is still to come.
+    weights = weights[:, 1:]
+    state = attention.follow(attention.start(prepared), weights.sum(dim=1))
+    found, last, _ = attention(outputs[:, -1], prepared, state)
+    last = last if weights.requires_grad else last.detach()
+    contexts = torch.cat([contexts[:, 1:], found.unsqueeze(1)], dim=1)
+    return outputs, contexts, torch.cat([weights, last.unsqueeze(1)], dim=1)
 
 
 class _AttentionalLstmSequence(torch.autograd.Function):
@@ -68,10 +79,8 @@ class _AttentionalLstmSequence(torch.autograd.Function):
     i, f, o, g = x + U h + W_c c; the rest is the LSTM's. `stacked` is U on top of W_q, so that
     one product gives both. Shapes: projected (T, B, 4H), keys (B, S, A), memory (B, S, M), start
     (B, H), stacked (4H + A, H), reader (4H, M), energy v (A,), covered w (A,) or None, without
-    which no C_j is fed back. With `first` 1, attention comes after the cell: c_i is read with h_i
-    and fed to step i + 1, so there is one more read at the end, and the read with h_0, which
-    belongs to no word, is left out of the results and of C. The results are time-first as well, so
-    that the rows of a time step are contiguous.
+    which no C_j is fed back; C begins with the weights of step `first`. The results are time-first
+    as well, so that the rows of a time step are contiguous.
     """
 
     @staticmethod
@@ -89,20 +98,19 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         first: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
         steps, batch, gates = projected.shape
-        reads = steps + first
         length, hidden, size = keys.shape[1], keys.shape[2], gates // 4
         new = projected.new_empty
         states, cells = new(steps + 1, batch, size), new(steps + 1, batch, size)
         states[0], cells[0] = start, 0.0
-        contexts, weights = new(reads, batch, memory.shape[2]), new(reads, batch, length)
+        contexts, weights = new(steps, batch, memory.shape[2]), new(steps, batch, length)
         activations, squashed = new(steps, batch, gates), new(steps, batch, size)
-        queries, tanh = new(reads, batch, hidden), torch.empty_like(keys)
+        queries, tanh = new(steps, batch, hidden), torch.empty_like(keys)
         # In bf16, a sum over many steps would stop growing.
         wide = torch.promote_types(projected.dtype, torch.float32)
-        coverage = None if covered is None else keys.new_zeros(reads, batch, length, dtype=wide)
+        coverage = None if covered is None else keys.new_zeros(steps, batch, length, dtype=wide)
         blocked = torch.zeros_like(mask, dtype=keys.dtype).masked_fill_(~mask, -torch.inf)
         recur, read = repeated(stacked, batch), repeated(reader, batch)
-        for t in range(reads):
+        for t in range(steps):
             past = recur(states[t])  # (B, 4H + A)
             queries[t] = past[:, gates:]
             torch.add(keys, queries[t].unsqueeze(1), out=tanh)
@@ -114,8 +122,6 @@ class _AttentionalLstmSequence(torch.autograd.Function):
             scores = torch.mv(tanh.flatten(0, 1), energy).view_as(mask).add_(blocked)
             torch.softmax(scores, dim=1, out=weights[t])
             torch.bmm(weights[t].unsqueeze(1), memory, out=contexts[t].unsqueeze(1))
-            if t == steps:
-                break
             sums = torch.add(projected[t], past[:, :gates], out=activations[t])
             i, f, o, g = _activate(sums.add_(read(contexts[t])))
             torch.addcmul(f * cells[t], i, g, out=cells[t + 1])
@@ -123,7 +129,6 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         saved = (states, cells, contexts, weights, activations, squashed, queries, keys, memory)
         ctx.save_for_backward(*saved, stacked, reader, energy, covered, coverage)
         ctx.first = first
-        contexts, weights = contexts[first:], weights[first:]
         if covered is None:
             ctx.mark_non_differentiable(weights)
         return states[1:], contexts, weights
@@ -135,40 +140,34 @@ class _AttentionalLstmSequence(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         states, cells, contexts, weights, activations, squashed, *rest = ctx.saved_tensors
         queries, keys, memory, stacked, reader, energy, covered, coverage = rest
-        (steps, batch, gates), first = activations.shape, ctx.first
-        grad_past = states.new_empty(steps + first, batch, gates + energy.shape[0])
+        steps, batch, gates = activations.shape
+        grad_past = states.new_empty(steps, batch, gates + energy.shape[0])
         grad_context = torch.empty_like(contexts)
         scoring = _ScoringBackward(keys, energy, covered, coverage)
         room = torch.empty_like(memory)
         carried, carried_cell = torch.zeros_like(states[0]), torch.zeros_like(cells[0])
         recur, read = repeated(stacked.T, batch), repeated(reader.T, batch)
-        for t in reversed(range(steps + first)):
+        for t in reversed(range(steps)):
             sums = grad_past[t, :, :gates]
-            if t == steps:  # the last read, which no cell follows
-                sums.zero_()
-                grad_context[t].zero_()
-            else:
-                carried_cell = _lstm_backward(
-                    *(carried + grad_states[t], carried_cell),
-                    *(cells[t], activations[t], squashed[t], sums),
-                )
-                grad_context[t] = read(sums)
-            if t >= first:
-                grad_context[t] += grad_contexts[t - first]
+            carried_cell = _lstm_backward(
+                carried + grad_states[t], carried_cell, cells[t], activations[t], squashed[t], sums
+            )
+            torch.add(grad_contexts[t], read(sums), out=grad_context[t])
             # MKL takes three to six times as long for a batch of products by one vector each.
             grad_weight = torch.mul(memory, grad_context[t].unsqueeze(1), out=room).sum(dim=2)
-            if coverage is not None and t >= first:
-                grad_weight += grad_weights[t - first] + scoring.grad_coverage
+            if coverage is not None:
+                grad_weight += grad_weights[t]
+                if t >= ctx.first:
+                    grad_weight += scoring.grad_coverage
             scoring.step(t, queries[t], weights[t], grad_weight, grad_past[t, :, gates:])
             carried = recur(grad_past[t])
         rows = grad_past.flatten(0, 1)
-        grad_stacked = rows.T @ states[: steps + first].flatten(0, 1)
-        grad_projected = grad_past[:steps, :, :gates]
-        grad_reader = grad_projected.flatten(0, 1).T @ contexts[:steps].flatten(0, 1)
+        grad_stacked = rows.T @ states[:-1].flatten(0, 1)
+        grad_reader = rows[:, :gates].T @ contexts.flatten(0, 1)
         grad_memory = torch.bmm(weights.permute(1, 2, 0), grad_context.transpose(0, 1))
         return (
             None,
-            grad_projected,
+            grad_past[..., :gates],
             scoring.grad_keys(),
             grad_memory,
             carried,
