@@ -71,11 +71,17 @@ def training_products(model: Seq2Seq, sizes: Sizes) -> list[Product]:
 def decoding_products(model: Seq2Seq, sizes: Sizes, beam: int) -> list[Product]:
     """Every product of a search in which each sentence gets `target_length` tokens.
 
-    The first step has one hypothesis for each sentence, every other one `beam`.
+    The first step has one hypothesis for each sentence, every other one `beam`. Words are projected
+    once for all searches, and the memory is projected instead of each context.
     """
     products = []
     for product in _forward(model, sizes):
-        if _once_a_sentence(product.name):
+        if product.name == "decoder.cell.input":
+            continue
+        if product.name == "decoder.context":
+            rows = sizes.batch * sizes.source_length
+            products.append(replace(product, rows=rows, times=1))
+        elif _once_a_sentence(product.name):
             products.append(product)
         else:
             products.append(replace(product, rows=sizes.batch, times=1))

@@ -65,7 +65,9 @@ def test_decoding_takes_one_product_for_each_hypothesis_but_one_for_each_source(
     model: Seq2Seq,
 ) -> None:
     rows = 2 * 1 + 3 * 2 * 5  # the first step has one hypothesis for each sentence
-    weights = 6 * WEIGHTS["source"] + 2 * WEIGHTS["sentence"] + rows * WEIGHTS["target"]
+    words, contexts = 4 * 20, M * 20
+    source, target = WEIGHTS["source"] + contexts, WEIGHTS["target"] - words - contexts
+    weights = 6 * source + 2 * WEIGHTS["sentence"] + rows * target
     assert operations(decoding_products(model, SIZES, beam=5)) == 2 * weights
 
 
@@ -77,7 +79,7 @@ def test_the_count_is_what_the_decoder_does(model: Seq2Seq) -> None:
         features, _ = model.decoder.forward_stepped(embedded, model.decoder.prepare(encoded))
         model.output(features)
     contexts = 2 * 2 * (1 + 4) * 3 * M  # the sums over the memory, which are left out,
-    first = 2 * 2 * 5 * 7  # and so is the query before the first word
+    first = 2 * 2 * (5 * 7 + M * 20)  # the query before the first word, what the last would feed
     counted = [p for p in training_products(model, SIZES) if not p.name.startswith("encoder.")]
     assert 3 * (counter.get_total_flops() - contexts - first) == operations(counted)
 
