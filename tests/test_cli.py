@@ -413,8 +413,12 @@ def test_an_exported_run_translates_with_its_words_alone(
 
 
 def test_score_agrees_with_search(
-    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Toy,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("nmt.decoding.score.BLOCK", 7)  # the last block is a part of one
     found = Translator.load(trained.run).translate(NEW)
     source = write_lines(tmp_path / "in", NEW)
     target = write_lines(tmp_path / "out", [one.text for one in found])

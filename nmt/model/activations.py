@@ -16,13 +16,17 @@ def tanh_(sums: Tensor) -> Tensor:
     half times as long as a sigmoid. torch's own tanh is used where autograd records the operation,
     and in bf16, where the subtraction would lose digits; in fp32 the two differ by 2e-7.
     """
-    if sums.requires_grad or sums.dtype == torch.bfloat16:
-        return sums.tanh_()
-    return sums.mul_(2).sigmoid_().mul_(2).sub_(1)
+    return sums.tanh_() if _torchs(sums) else _from_twice(sums.mul_(2))
 
 
 def tanh(inputs: Tensor) -> Tensor:
     """`tanh_` of a copy."""
-    if inputs.requires_grad or inputs.dtype == torch.bfloat16:
-        return inputs.tanh()
-    return torch.mul(inputs, 2).sigmoid_().mul_(2).sub_(1)
+    return inputs.tanh() if _torchs(inputs) else _from_twice(torch.mul(inputs, 2))
+
+
+def _torchs(inputs: Tensor) -> bool:
+    return inputs.requires_grad or inputs.dtype == torch.bfloat16
+
+
+def _from_twice(doubled: Tensor) -> Tensor:
+    return doubled.sigmoid_().mul_(2).sub_(1)

@@ -190,10 +190,10 @@ class LSTM(_Cell):
         self.norm_memory = _norm(hidden_size, layer_norm)
         self.fusible = not layer_norm and not recurrent_dropout
         bias = _gates_bias(self.norm_recurrent, self.input)
-        nn.init.constant_(bias[hidden_size : 2 * hidden_size], forget_bias)
+        forget = forget_bias if input_size else forget_bias + KEEP
+        nn.init.constant_(bias[hidden_size : 2 * hidden_size], forget)
         if not input_size:
             nn.init.constant_(bias[:hidden_size], -KEEP)
-            nn.init.constant_(bias[hidden_size : 2 * hidden_size], forget_bias + KEEP)
 
     def start(self, output: Tensor) -> State:
         return output, torch.zeros_like(output)

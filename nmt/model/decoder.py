@@ -136,11 +136,6 @@ class Decoder(nn.Module):
         """
         if projected is None:
             projected = self.cell.project(embedded)
-        return self._step(embedded, projected, source, state)
-
-    def _step(
-        self, embedded: Tensor, projected: Tensor, source: State, state: State
-    ) -> tuple[Tensor, State, Tensor]:
         carried, cell_state, attention_state, past = state
         assert isinstance(carried, Tensor)
         prepared = source[0]
@@ -193,7 +188,7 @@ class Decoder(nn.Module):
         state = self.start(source)
         features, weights = [], []
         for t in range(embedded.shape[1]):
-            feature, state, weight = self._step(embedded[:, t], projected[:, t], source, state)
+            feature, state, weight = self.step(embedded[:, t], source, state, projected[:, t])
             features.append(feature)
             weights.append(weight)
         return torch.stack(features, dim=1), torch.stack(weights, dim=1)
