@@ -1,6 +1,7 @@
 """Differences between scripts that matter when counting letters and words; language codes."""
 
 import re
+import unicodedata
 
 LETTERS_A_SIGN = 3
 """Approximate number of letters that a Han, kana or Hangul character, which writes a syllable or a
@@ -18,12 +19,10 @@ _UNSPACED = re.compile(
     "\U00020000-\U0003ffff]"
 )
 
-SIGNS = (
-    r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0652\u0900-\u0963\u0966-\u0dff"
-    r"\u0e31-\u0e4e\u200c\u200d"
-)
-"""Vowel signs and other marks, for a class in a regular expression: they belong to a word, but
-`\\w` does not match them."""
+_MARKS = "".join(sign for sign in map(chr, range(0x10000)) if unicodedata.category(sign)[0] == "M")
+SIGNS = rf"{_MARKS}\u200c\u200d"
+"""Vowel signs, other marks and joiners, for a class in a regular expression: they belong to a word,
+but `\\w` does not match them. Those beyond 0xffff would slow the class down."""
 
 
 def letters(text: str) -> int:
@@ -54,5 +53,11 @@ def subtags(code: str) -> list[str]:
 
 
 def same_language(one: str, other: str) -> bool:
-    """Whether two codes, such as `de` and `de-AT`, denote the same language."""
+    """Whether two codes denote the same language, of any region and script: `pt-BR` and `pt-PT`."""
     return subtags(one)[0] == subtags(other)[0]
+
+
+def same_variety(one: str, other: str) -> bool:
+    """Whether two codes may denote one variety: `zh` and `zh-TW`, but not `zh-CN` and `zh-TW`."""
+    mine, yours = set(subtags(one)[1:]), set(subtags(other)[1:])
+    return same_language(one, other) and (mine <= yours or yours <= mine)

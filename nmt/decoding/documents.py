@@ -8,6 +8,7 @@ from nmt.decoding import health
 from nmt.decoding.streams import Out
 from nmt.documents.formats import FORMATS
 from nmt.documents.parts import Translated, joined, parts
+from nmt.documents.placeholders import BACKSLASH
 from nmt.documents.segments import Raw, written
 from nmt.lines import kind_of, reading
 from nmt.translation import Translation
@@ -56,11 +57,12 @@ def translate_document(
     if faults := sum(result.fault is not None for result in results):
         say(
             f"{source}: {faults:,} of {len(results):,} segments have other tags than their "
-            "source: they are marked, with the reason"
+            "source, no translation, or a choice between texts, which stays: they are marked, "
+            "with the reason"
         )
     out.tally += health.counted(reasons)
     places = (
-        {"segment": number, "source": written(segment.pieces())}
+        {"segment": number, "source": written(segment.pieces()).replace(BACKSLASH, "\\")}
         for number, segment in enumerate(document.segments, 1)
     )
     out.add([document.write(results), health.listed(reasons, places)], len(results), "")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nmt.documents.masking import Masked, Unplaced
 from nmt.documents.placeholders import CHOICE, MARK
 from nmt.documents.segments import Piece, Result, Segment, Tag, partners
-from nmt.documents.sentences import gap, split
+from nmt.documents.sentences import gap, split, stripped
 from nmt.translation import Alignment
 
 
@@ -37,33 +37,34 @@ class Part:
     masked: Masked | None
 
 
+CHOSEN = "expected one text, found a choice between several"
+"""The fault of a segment with a choice, which stays in the source language."""
+
+
 def parts(segment: Segment, language: str, *, paragraphs: bool) -> list[Part]:
-    """Splits a segment into lines, and with `paragraphs` lines into sentences, losing no text."""
+    """Splits a segment into lines, and with `paragraphs` lines into sentences, losing no text.
+
+    There are no parts if a choice between texts encloses a tag, for then it is not a tag itself.
+    """
     found: list[Part] = []
     start = 0
-    choice = _holds_choice(segment)
+    if CHOICE.search(segment.text):
+        return found
     for line in re.split(r"(?<=\n)", segment.text):
         for text in split(line, language) if paragraphs else [line]:
-            core = text.strip()
-            first = start + text.find(core) if core else start
+            before, core, after = stripped(text)
+            first = start + len(before)
             inner = segment.part(first, first + len(core))
-            words = not choice and any(character.isalpha() for character in core)
-            after = segment.text[first + len(core) : start + len(text)]
-            masked = Masked(inner) if words else None
-            found.append(Part(segment.text[start:first], inner, after, masked))
+            masked = Masked(inner) if any(map(str.isalpha, core)) else None
+            found.append(Part(before, inner, after, masked))
             start += len(text)
     return found
 
 
-def _holds_choice(segment: Segment) -> bool:
-    """Whether an ICU choice between texts encloses a tag, so that it is not a tag itself."""
-    return CHOICE.search(segment.text) is not None
-
-
 def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Translated]) -> Result:
     """Joins the translated parts of a segment and checks that its tags have been preserved."""
-    if _holds_choice(segment):
-        return Result(segment.pieces(), "expected one text, found a choice between several")
+    if not parts:
+        return Result(segment.pieces(), CHOSEN)
     pieces: list[Piece] = []
     plain = last = ""
     fault = None
@@ -82,8 +83,10 @@ def joined(segment: Segment, parts: Sequence[Part], translated: Iterator[Transla
         plain += f"{before}{text}{part.after}"
         last = f"{part.segment.text}{part.after}"
     fault = fault or difference(segment, pieces)
-    # If the tags are wrong, only the words are returned, for review.
-    return Result([plain] if fault else pieces, fault)
+    if fault:
+        return Result([plain], fault)  # only the words, for review: its tags are wrong
+    chosen = any(CHOICE.match(tag.text) for tag in segment.tags)
+    return Result(pieces, CHOSEN if chosen else None)
 
 
 def difference(source: Segment, pieces: Iterable[Piece]) -> str | None:

@@ -22,15 +22,19 @@ class Rule:
         kind: the kind of the tag: see `Tag`.
         paired: the pattern's group `name` identifies opening and closing tags that match.
         unnumbered: a pattern for placeholders that denote an argument by position alone.
+        encloses: it may hold other placeholders, as `<a href="%s">` does.
     """
 
     pattern: str
     kind: Literal["point", "open"] = "point"
     paired: bool = False
     unnumbered: str | None = None
+    encloses: bool = False
 
     def ordered(self, text: str) -> bool:
-        """Whether a placeholder denotes an argument by position alone."""
+        """Whether a placeholder, or one in it, denotes an argument by position alone."""
+        if self.encloses:  # none begins with its first character
+            return any(rule.ordered(match[0]) for match, rule in find(text[1:]))
         return self.unnumbered is not None and bool(re.fullmatch(self.unnumbered, text))
 
 
@@ -45,7 +49,8 @@ CHOICE = re.compile(_CHOICE)
 RULES: dict[str, Rule] = {
     "address": Rule(
         r"(?:(?:https?|ftps?|file)://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]}'»”]"
-        r"|mailto:[^\s<>\"]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+        r"|mailto:[^\s<>\"]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+        encloses=True,
     ),
     # An ICU choice between texts, which cannot be translated as one sentence.
     "message": Rule(rf"{_CHOICE}{_NESTED}*\}}"),
@@ -53,19 +58,24 @@ RULES: dict[str, Rule] = {
         r"\{\{[^{}\n]*\}\}|[$#%]\{[^{}\n]+\}|\{[\w.\[\]]*(?:![rsa])?(?:[:,][^{}\n]*)?\}",
         unnumbered=r"\{(?:![rsa])?(?::.*)?\}",
     ),
+    # A shell's `$name`; neither a price, `$5` or `US$`, nor part of a word.
+    "variable": Rule(r"(?<![A-Za-z0-9])(?:\$[A-Za-z_][A-Za-z0-9_]*)+"),
     "escape": Rule(rf"{BACKSLASH}(?:[0-7]{{1,3}}|x[0-9A-Fa-f]+|.)"),
     # Prose is more common than some formats: no flag " " ("100 % of"), no "-" without a width
-    # ("100%-cotton"), no word between a digit and a letter ("5%ige"). %1 and %L1 are Qt's.
+    # ("100%-cotton"), no word between a digit and a letter ("5%ige"). %1% is Boost's, %#@files@
+    # Apple's; %1 and %L1 are Qt's, and %1%2 are two of them.
     "printf": Rule(
-        r"%%|(?!(?<=\d)%[A-Za-z]{2})%(?:\d+\$|\(\w+\))?(?:-(?=[\d*])|[+#0'])*"
-        r"(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh?|ll?|[Lqjzt])?"
-        r"[diouxXeEfFgGaAcrspn@]|%L?\d{1,2}",
-        unnumbered=r"%(?!%|\(|\d+\$|L?\d+$).*",
+        r"%%|%\d{1,2}%(?!L?\d)|%(?:\d+\$)?#@\w+@"
+        r"|(?!(?<=\d)%[A-Za-z]{2})%(?:\d+\$|\(\w+\))?(?:-(?=[\d*])|[+#0'])*"
+        r"(?:\d+|\*)?(?:\.(?:\d+|\*))?"
+        r"(?:(?:hh?|ll?|[Lqjzt])?[diouxXeEfFgGaAcrspn@]|<PRI\w+>)|%L?\d{1,2}",
+        unnumbered=r"%(?!%|\(|\d+\$|L?\d+%?$).*",
     ),
     "markup": Rule(
         r"</?(?P<name>[A-Za-z][\w:.-]*)(?:\s[^<>]*)?(?<!/)>|<[A-Za-z][\w:.-]*(?:\s[^<>]*)?/>"
         r"|<!--.*?-->",
         paired=True,
+        encloses=True,
     ),
     "entity": Rule(r"&(?:[A-Za-z][A-Za-z0-9]*|#\d+|#[xX][0-9A-Fa-f]+);"),
     # Marks the access key of a menu entry: "&File", "E&xit", "_Open"; not "R&D", "_x_".

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -37,6 +38,10 @@ _LINE = re.compile(
     r'\s*(?:#.*|(?:(?:msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s*)?"(?:[^"\\]|\\.)*"\s*)?'
 )
 """A line of a PO file: polib drops the first and last character of a text, whatever they are."""
+
+_KEYWORD = re.compile(r"\s*(?:#~\s*)?(msgctxt|msgid|msgstr)\b")
+_FOLLOWING = {"msgctxt": "msgid", "msgid": "msgstr"}
+"""The keyword that must follow another in an entry."""
 
 ENOUGH = 1000
 """Numbers tried to find which plural forms a language has and how many numbers take each."""
@@ -109,9 +114,7 @@ def read(raw: Raw) -> Catalogue:
             "`pip install 'nmt[documents]'` adds it"
         ) from None
     text = _decoded(raw)
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-        if not _LINE.fullmatch(line):
-            raise _malformed(raw, number)
+    _check(re.split(r"\r\n|\r|\n", text), raw)
     end = _end_of_entries(text)
     after = re.sub(r"\r\n?", "\n", text[end:]).strip()
     text = _for_polib(text[:end])
@@ -128,6 +131,21 @@ def read(raw: Raw) -> Catalogue:
             raise _malformed(raw, int(found[1]) if found else 1) from None
     _complete(file, raw)
     return Catalogue(file, raw, after)
+
+
+def _check(lines: Sequence[str], raw: Raw) -> None:
+    """Refuses what polib would cut or drop in silence."""
+    for number, line in enumerate(lines, start=1):
+        if not _LINE.fullmatch(line):
+            raise _malformed(raw, number)
+    found = enumerate(map(_KEYWORD.match, lines), start=1)
+    words = [(number, match[1]) for number, match in found if match]
+    for (number, word), (_, following) in pairwise([*words, (0, "")]):
+        if following != _FOLLOWING.get(word, following):
+            raise UserError(
+                f"{raw.name}, line {number}: expected {_FOLLOWING[word]} after this {word}, "
+                "found none; complete the entry or take it out"
+            )
 
 
 def _end_of_entries(text: str) -> int:
@@ -155,8 +173,8 @@ def _decoded(raw: Raw) -> str:
     with suppress(LookupError):  # templates contain the literal CHARSET
         encoding = codecs.lookup(named[1].decode()).name if named else encoding
     if encoding not in ("utf-8", "ascii"):
-        try:
-            return raw.content.decode(encoding, "strict" if raw.strict else "replace")
+        try:  # strictly: one wrong byte may put all that follow out of step
+            return raw.content.decode(encoding)
         except (LookupError, UnicodeError) as error:
             raise UserError(
                 f"{raw.name}: expected text in {encoding}, as its header says, found other bytes "
@@ -174,6 +192,7 @@ def _for_polib(text: str) -> str:
     """Changes what gettext reads and polib does not, or reads otherwise."""
     text = _UNKNOWN_ESCAPE.sub(lambda found: BACKSLASH + found[1] if found[1] else found[0], text)
     text = re.sub(r"(?m)^#(?=[^\s#,.:|~])", "# ", text)  # "#by hand" is a comment
+    text = re.sub(r"(?m)^(#(?:[,.:|]|~\||~(?!\|)))(?=\S)", r"\1 ", text)  # "#,fuzzy" is a flag
     return f"{text}\n#\n"  # without it, an entry before a last, empty "#." is dropped
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from nmt.documents.placeholders import MARK, find
-from nmt.writing_systems import same_language
+from nmt.writing_systems import same_variety
 
 Kind = Literal["point", "open", "close"]
 
@@ -118,7 +118,7 @@ class Raw:
 
     def expect_source(self, found: str) -> None:
         """Warns if a file declares a source language other than the run's."""
-        if not same_language(found, self.languages[0]):
+        if not same_variety(found, self.languages[0]):
             self.say(
                 f"{self.name}: expected the source language {self.languages[0]}, which the run "
                 f"reads, found {found}: check the translations"
@@ -126,7 +126,7 @@ class Raw:
 
     def expect_target(self, found: str) -> None:
         """Warns if a file declares a target language other than the run's."""
-        if not same_language(found, self.languages[1]):
+        if not same_variety(found, self.languages[1]):
             self.say(
                 f"{self.name}: expected the target language {self.languages[1]}, which the run "
                 f"writes, found {found}; it is left so"

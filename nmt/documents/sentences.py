@@ -53,6 +53,13 @@ def gap(sentence: str, said: str, following: str) -> str:
     return "" if unicodedata.east_asian_width(said[-1]) in WIDE else " "
 
 
+def stripped(text: str) -> tuple[str, str, str]:
+    """The white space before a text, the text without it, and that after it; all of a blank one."""
+    core = text.strip() or text
+    start = text.find(core)
+    return text[:start], core, text[start + len(core) :]
+
+
 def split(text: str, language: str) -> list[str]:
     """The sentences of a text, each with its trailing white space; joined, they give the text."""
     parts: list[str] = []

@@ -19,7 +19,7 @@ from nmt.documents.markup import (
 )
 from nmt.documents.segments import Raw, Result, note_of
 from nmt.errors import UserError
-from nmt.writing_systems import same_language
+from nmt.writing_systems import same_variety, subtags
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -59,11 +59,15 @@ def read(raw: Raw) -> XmlDocument:
 
 
 def _segment(unit: "_Element", language: str) -> "_Element | None":
-    """The `seg` element of a unit in a language; None if it has none."""
-    for variant in children(unit, "tuv"):
-        if same_language(variant.get(LANGUAGE) or variant.get("lang") or "", language):
-            return next(iter(children(variant, "seg")), None)
-    return None
+    """The `seg` element of a unit in a language, best in its exact variety; None if it has none."""
+    fitting = [one for one in children(unit, "tuv") if same_variety(_language(one), language)]
+    exact = subtags(language)
+    best = max(fitting, key=lambda one: subtags(_language(one)) == exact, default=None)
+    return None if best is None else next(iter(children(best, "seg")), None)
+
+
+def _language(variant: "_Element") -> str:
+    return variant.get(LANGUAGE) or variant.get("lang") or ""
 
 
 def _is_blank(segment: "_Element | None") -> bool:

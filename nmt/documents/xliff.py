@@ -85,9 +85,8 @@ def _version_1(tree: "_ElementTree", raw: Raw) -> XmlDocument:
     sources: list[_Element] = []
     for unit in root.iter(like(root, "trans-unit")):
         if unit.get("approved") != "yes":
-            segments = _segments(unit, "seg-source")
-            marks = [mark for mark in segments if may_translate(mark)]
-            if marks and _told_apart(segments):
+            segments = _marks(unit, "seg-source").values()
+            if marks := [mark for mark in segments if may_translate(mark)]:
                 sources += [mark for mark in marks if _is_open_mark(unit, mark)]
             else:
                 sources += [one for one in children(unit, "source") if _is_open(unit, one)]
@@ -103,25 +102,16 @@ def _role_1(element: "_Element") -> Inline | None:
     return Inline("open" if found[1] == "START" else "close", key=found[2])
 
 
-def _segments(unit: "_Element", name: str) -> list["_Element"]:
-    """The segments of a unit's source or target."""
-    return [
+def _marks(unit: "_Element", name: str) -> dict[str | None, "_Element"]:
+    """The segments of a unit's source or target, by their `mid`; none if not all have their own."""
+    marks = [
         mark
         for place in children(unit, name)
         for mark in place.iter(like(place, "mrk"))
         if mark.get("mtype") == "seg"
     ]
-
-
-def _told_apart(segments: Sequence["_Element"]) -> bool:
-    """Whether every segment has a unique `mid`."""
-    found = {mark.get("mid") for mark in segments}
-    return None not in found and len(found) == len(segments)
-
-
-def _marks(unit: "_Element", name: str) -> dict[str | None, "_Element"]:
-    """The segments of a unit's source or target, by their `mid`."""
-    return {mark.get("mid"): mark for mark in _segments(unit, name)}
+    found = {mark.get("mid"): mark for mark in marks}
+    return found if len(found) == len(marks) and None not in found else {}
 
 
 def _is_open_mark(unit: "_Element", mark: "_Element") -> bool:

@@ -35,8 +35,10 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
         say(doubt)
     for name, lines in hypotheses.items():
         metrics.check(lines, references, name)  # now: translating may take minutes
+    systems = _systems(arguments)
+    names = [*hypotheses, *systems]
     translators = {}
-    for name, folders in _systems(arguments).items():
+    for name, folders in systems.items():
         assert sources is not None
         translator = Translator.load(
             *folders, device=arguments.device, precision=arguments.precision, say=say
@@ -47,18 +49,19 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
             found = _translated(translator, sources, language, arguments, bar=bar)
         translators[name] = translator, language
         hypotheses[name] = [one.text for one in found]
-    systems = metrics.compare(
+        if folder := _report_folder(arguments, names, name, is_run=True):
+            report.write_hypotheses(folder, hypotheses[name])  # now: it may have taken minutes
+    scores = metrics.compare(
         hypotheses, references, lowercase=arguments.lowercase, tokenize=_tokenizer(arguments)
     )
-    _show(systems, show)
-    for name in hypotheses:
-        folder = _report_folder(arguments, list(hypotheses), name, name in translators)
-        if folder:
-            examples = report.examples_of(sources, references, hypotheses[name])
+    _show(scores, show)
+    for name, lines in hypotheses.items():
+        if folder := _report_folder(arguments, names, name, name in translators):
+            examples = report.examples_of(sources, references, lines, lowercase=arguments.lowercase)
             made_by, language = translators.get(name, (None, ""))
             align = _aligner(made_by, language, arguments) if made_by is not None else None
             setting = _setting(arguments, made_by)
-            report.write_report(folder, name, systems[name], examples, align, setting)
+            report.write_report(folder, name, scores[name], examples, align, setting)
             say(f"report: {folder / 'report.md'}")
 
 
@@ -187,7 +190,7 @@ def _report_folder(arguments: Namespace, names: list[str], name: str, is_run: bo
     given: Path | None = arguments.report
     if given is None:
         folder = f"evaluation-{arguments.src.name}" if arguments.src else "evaluation"
-        return Path(name) / folder if is_run and name != ENSEMBLE else None
+        return Path(name) / folder if is_run and not arguments.ensemble else None
     if len(names) == 1:
         return given
     # Systems may share a base name: the report of the second gets a number.

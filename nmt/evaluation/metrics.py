@@ -34,6 +34,9 @@ UNSPACED = {
 """sacreBLEU's tokenizer for languages without spaces between words, by ISO 639 code: 13a, which
 splits at spaces, would make a whole sentence a single word."""
 
+WORDLESS = {*UNSPACED.values(), "ja-mecab"}
+"""The tokenizers of such languages. TER, which has none of them, is left out with these."""
+
 
 def tokenizer_for(language: str) -> str:
     """sacreBLEU's tokenizer for a target language: `km`, `zh-TW`, `zho_Hans`, ..."""
@@ -70,11 +73,11 @@ class Scores:
     sentences: int
     bleu: Score
     chrf: Score
-    ter: Score
+    ter: Score | None = None
 
     def all(self) -> list[Score]:
-        """The three scores, in the order in which they are shown."""
-        return [self.bleu, self.chrf, self.ter]
+        """All scores, in the order in which they are shown."""
+        return [self.bleu, self.chrf, *([] if self.ter is None else [self.ter])]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -98,8 +101,9 @@ def compare(
     metrics: dict[str, Metric] = {
         "BLEU": BLEU(lowercase=lowercase, tokenize=tokenize),
         "chrF": CHRF(lowercase=lowercase),
-        "TER": TER(),
     }
+    if tokenize not in WORDLESS:
+        metrics["TER"] = TER()
     test = PairedTest(
         [(name, hypotheses) for name, hypotheses in systems.items()],
         metrics,
@@ -109,8 +113,8 @@ def compare(
     )
     signatures, table = test()
     columns = [
-        [_score(name, str(signature), result, table[name][0]) for result in table[name]]
-        for name, signature in signatures.items()
+        [_score(name, str(key), one, table[name][0], len(references)) for one in table[name]]
+        for name, key in signatures.items()
     ]
     rows = zip(systems, zip(*columns, strict=True), strict=True)
     return {name: Scores(len(references), *scores) for name, scores in rows}
@@ -130,9 +134,11 @@ def bleu(
     return Score("BLEU", value, str(metric.get_signature()))
 
 
-def sentence_chrf(hypotheses: Sequence[str], references: References) -> list[float]:
+def sentence_chrf(
+    hypotheses: Sequence[str], references: References, *, lowercase: bool = False
+) -> list[float]:
     """chrF of each sentence, to rank examples; BLEU is unstable on single sentences."""
-    metric = CHRF()
+    metric = CHRF(lowercase=lowercase)
     return [
         float(metric.sentence_score(hypothesis, [text for text in texts if text is not None]).score)
         for hypothesis, texts in zip(hypotheses, references, strict=True)
@@ -166,12 +172,15 @@ def check(hypotheses: Sequence[str], references: References, name: str) -> None:
             raise UserError(f"line {number} of the references: expected a reference, found none")
 
 
-def _score(name: str, signature: str, result: str | Result, first: str | Result) -> Score:
+def _score(
+    name: str, signature: str, result: str | Result, first: str | Result, sentences: int
+) -> Score:
     assert isinstance(result, Result)
     assert isinstance(first, Result)
     p_value = result.p_value
-    if p_value is not None and result.score == first.score:
-        # For systems that are equal on every resample too, sacreBLEU reports p = 0.001.
+    if p_value is not None and (result.score == first.score or sentences == 1):
+        # For systems that are equal on every resample too, sacreBLEU reports p = 0.001, and so it
+        # does of a single sentence, of which every resample consists.
         p_value = 1.0
     return Score(name, result.score, signature, float(result.ci or 0.0), p_value)
 

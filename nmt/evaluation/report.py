@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,9 +41,14 @@ class Example:
 
 
 def examples_of(
-    sources: Sequence[str] | None, references: References, hypotheses: Sequence[str]
+    sources: Sequence[str] | None,
+    references: References,
+    hypotheses: Sequence[str],
+    *,
+    lowercase: bool = False,
 ) -> list[Example]:
     """All sentences of a test set, each with its chrF."""
+    all_chrf = sentence_chrf(hypotheses, references, lowercase=lowercase)
     return [
         Example(
             line=index + 1,
@@ -52,10 +57,13 @@ def examples_of(
             hypothesis=hypothesis,
             chrf=chrf,
         )
-        for index, (hypothesis, chrf) in enumerate(
-            zip(hypotheses, sentence_chrf(hypotheses, references), strict=True)
-        )
+        for index, (hypothesis, chrf) in enumerate(zip(hypotheses, all_chrf, strict=True))
     ]
+
+
+def write_hypotheses(folder: Path, hypotheses: Iterable[str]) -> None:
+    """Writes all translations, a line each, as hypotheses.txt."""
+    write_text(folder / "hypotheses.txt", "".join(f"{text}\n" for text in hypotheses))
 
 
 def write_report(
@@ -78,8 +86,7 @@ def write_report(
         align: computes alignments for the pictures; without it there are no pictures.
         setting: what was scored and how it was produced, by name.
     """
-    lines = "".join(f"{example.hypothesis}\n" for example in examples)
-    write_text(folder / "hypotheses.txt", lines)  # first: what took minutes to make
+    write_hypotheses(folder, (example.hypothesis for example in examples))
     shown = _choose(examples)
     pictures = _pictures(folder, shown["Random"], align) if align else []
     sections = [f"# {title}", f"{scores.sentences} sentences.", scores_table({"": scores})]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.documents.masking import Masked
-from nmt.documents.parts import Translated, difference, parts
+from nmt.documents.parts import CHOSEN, Translated, difference, parts
 from nmt.documents.segments import Piece, Segment, Tag, written
 from tests.documents.standin import Say, backwards, echo, result, shout
 
@@ -95,6 +95,10 @@ def test_no_text_is_lost_before_it_is_translated(text: str, paragraphs: bool) ->
         ("see https://a.b/c?d=e&f=g. Or a.b@c.org!", ["https://a.b/c?d=e&f=g", "a.b@c.org"]),
         ("&File E&xit R&D AT&T a & b &amp;", ["&", "&", "&amp;"]),
         ("_Open a_b __init__", ["_"]),
+        ("%#@files@ in %1$#@all@", ["%#@files@", "%1$#@all@"]),
+        ("%1% of %2%: %1%2, %1%%2%", ["%1%", "%2%", "%1", "%2", "%1%", "%2%"]),
+        ("%<PRIu64> bytes, %5<PRIx32>", ["%<PRIu64>", "%5<PRIx32>"]),
+        ("$path or ${path}/$a$b: $5, US$ 5, 100% sure", ["$path", "${path}", "$a$b"]),
     ],
 )
 def test_what_counts_as_a_tag(text: str, wanted: list[str]) -> None:
@@ -138,6 +142,7 @@ def test_what_the_model_reads(text: str, masked: str) -> None:
         ("one two\nthree four", "TWO ONE\nFOUR THREE"),
         ("%s", "%s"),
         ("<b>1</b> – %d", "<b>1</b> – %d"),
+        ('one <a href="%1$s">two</a> %2$s three', '%2$s THREE <a href="%1$s">TWO</a> ONE'),
     ],
 )
 def test_tags_go_where_the_words_beside_them_went(text: str, wanted: str) -> None:
@@ -162,6 +167,18 @@ def replies(text: str) -> Say:
             "THREE TWO ONE",
             "expected %s, %d, %s in this order, found another",
         ),
+        (
+            'one <a href="%s">two</a> %s three',
+            backwards,
+            "THREE TWO ONE",
+            'expected <a href="%s">, %s in this order, found another',
+        ),
+        (
+            "one http://a.b/%s two {} three",
+            backwards,
+            "THREE TWO ONE",
+            "expected http://a.b/%s, {} in this order, found another",
+        ),
     ],
 )
 def test_a_translation_with_other_tags_is_told_and_has_none(
@@ -169,6 +186,18 @@ def test_a_translation_with_other_tags_is_told_and_has_none(
 ) -> None:
     found = result(text, say)
     assert (found.text, found.fault) == (said, fault)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{n, plural, one {a file} other {# files}}", "{n, plural, one {a file} other {# files}}"),
+        ("in {g, select, a {his} other {their}} %s", "IN {g, select, a {his} other {their}} %s"),
+    ],
+)
+def test_a_choice_that_is_not_translated_is_told(text: str, said: str) -> None:
+    found = result(text)
+    assert (found.text, found.fault) == (said, CHOSEN)
 
 
 def test_a_pair_without_a_place_is_told() -> None:

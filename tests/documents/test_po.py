@@ -10,7 +10,7 @@ import polib
 import pytest
 
 from nmt.documents import po
-from nmt.documents.parts import Translated
+from nmt.documents.parts import CHOSEN, Translated
 from nmt.errors import UserError
 from tests.documents.standin import Say, backwards, echo, raw, shout, translated
 
@@ -140,6 +140,7 @@ def test_gettext_accepts_what_is_made_of_any_mixture(language: str, tmp_path: Pa
     accepted(tmp_path / "app.po")
     found = polib.pofile(content.decode())
     assert all(entry.msgstr and entry.fuzzy == bool(entry.tcomment) for entry in found)
+    assert sum(not entry.fuzzy for entry in found) > len(found) / 2
 
 
 def test_other_tags_leave_an_entry_fuzzy_with_the_reason(tmp_path: Path) -> None:
@@ -249,11 +250,11 @@ def test_another_encoding_becomes_utf8() -> None:
     assert b"charset=UTF-8" in content and 'msgstr "CAFÉ"' in content.decode()
 
 
-@pytest.mark.parametrize("encoding", ["euc-jp", "zlib", "hex"])
+@pytest.mark.parametrize("encoding", ["euc-jp", "gb2312", "zlib", "hex"])
 def test_text_in_another_encoding_than_the_header_says_is_refused(encoding: str) -> None:
     text = f'{HEADER.replace("UTF-8", encoding)}\nmsgid "'.encode() + b'\xff"\nmsgstr ""\n'
     with pytest.raises(UserError, match=r"app\.po: expected text in .*, as its header says"):
-        po.read(replace(raw(text, "app.po"), strict=True))
+        po.read(raw(text, "app.po"))
 
 
 def test_another_language_is_told() -> None:
@@ -262,6 +263,9 @@ def test_another_language_is_told() -> None:
     assert "app.po: expected the target language de" in said[0] and "found fr" in said[0]
     po.read(raw(HEADER.replace("Language: ", "Language: de_AT"), "app.po", said))
     assert len(said) == 1
+    brazil = raw(HEADER.replace("Language: ", "Language: pt_BR"), "app.po", said)
+    po.read(replace(brazil, languages=("en", "pt-PT")))
+    assert "expected the target language pt-PT" in said[1] and "found pt_BR" in said[1]
 
 
 def test_lines_end_where_gettext_ends_them() -> None:
@@ -295,3 +299,35 @@ def test_a_text_without_its_quotes_is_refused_and_not_cut(entry: str) -> None:
 def test_a_damaged_catalogue_is_named_with_its_line() -> None:
     with pytest.raises(UserError, match=r"app.po, line 12: expected an entry of a PO file"):
         po.read(raw(f"{HEADER}\nnonsense here\n", "app.po"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "missing"),
+    [
+        ('msgid "one"', "msgstr after this msgid"),
+        ('msgid "one"\n# a comment\nmsgid "two"\nmsgstr ""', "msgstr after this msgid"),
+        ('msgid "one"\nmsgid_plural "many"\n#', "msgstr after this msgid"),
+        ('msgctxt "menu"\n#. a comment', "msgid after this msgctxt"),
+        ('#~ msgid "old"', "msgstr after this msgid"),
+    ],
+)
+def test_an_entry_without_a_place_for_its_translation_is_refused(entry: str, missing: str) -> None:
+    with pytest.raises(UserError, match=f"app.po, line 12: expected {missing}, found none"):
+        po.read(raw(f"{HEADER}\n{entry}\n", "app.po"))
+
+
+def test_comments_need_no_space() -> None:
+    nearly = '#,fuzzy\n#:main.c:3\n#.note\n#|msgid "near"\nmsgid "nearly"\nmsgstr "beinahe"\n'
+    old = '#~|msgid "older"\n#~msgid "old"\n#~msgstr "alt"\n'
+    document = po.read(raw(f"{HEADER}\n{nearly}\n{old}", "app.po"))
+    assert not document.segments
+    first, second = document.file
+    assert (first.fuzzy, first.occurrences, first.comment) == (True, [("main.c", "3")], "note")
+    assert first.previous_msgid == "near"
+    assert (second.obsolete, second.msgid, second.msgstr) == (True, "old", "alt")
+
+
+def test_a_choice_stays_and_leaves_its_entry_fuzzy() -> None:
+    choice = "{n, plural, one {a file} other {# files}}"
+    (found,) = catalogue(f'msgid "{choice}"\nmsgstr ""\n')
+    assert (found.msgstr, found.fuzzy, found.tcomment) == (choice, True, f"nmt: {CHOSEN}")

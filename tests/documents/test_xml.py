@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from lxml import etree
 
 from nmt.documents import tmx, xliff
+from nmt.documents.markup import LANGUAGE
 from nmt.documents.parts import Translated
 from nmt.documents.segments import Document, Raw
 from nmt.errors import UserError
@@ -58,7 +60,10 @@ XLIFF_2 = """<?xml version="1.0" encoding="UTF-8"?>
         <source><sc id="3"/>Close<ec startRef="3"/> {name}!</source>
       </segment>
     </unit>
-    <unit id="2"><segment><source>done</source><target>fertig</target></segment></unit>
+    <unit id="2">
+      <notes><note>for translators</note></notes>
+      <segment><source>done</source><target>fertig</target></segment>
+    </unit>
     <unit id="3" translate="no"><segment><source>CODE</source></segment></unit>
   </file>
 </xliff>
@@ -71,6 +76,7 @@ TMX = """<?xml version="1.0" encoding="UTF-8"?>
   <body>
     <tu tuid="1">
       <prop type="x">y</prop>
+      <note>for translators</note>
       <tuv xml:lang="en-GB">
         <seg>Open <bpt i="1">&lt;b&gt;</bpt>the file<ept i="1">&lt;/b&gt;</ept> <ph x="1"/></seg>
       </tuv>
@@ -88,7 +94,7 @@ TMX = """<?xml version="1.0" encoding="UTF-8"?>
 </tmx>
 """
 
-ADDED = {"target", "tuv", "seg", "note", "notes"}
+ADDED = {"target", "tuv", "seg"}
 READ: dict[str, tuple[Callable[[Raw], Document], str]] = {
     "a.xlf": (xliff.read, XLIFF_1),
     "b.xliff": (xliff.read, XLIFF_2),
@@ -188,10 +194,7 @@ def test_tmx_variants() -> None:
     content = translated(document)
     assert b'<!DOCTYPE tmx SYSTEM "tmx14.dtd">' in content
     root = etree.fromstring(content)
-    variants = [
-        (tuv.get("{http://www.w3.org/XML/1998/namespace}lang"), told(tuv, "seg"))
-        for tuv in root.iter("tuv")
-    ]
+    variants = [(tuv.get(LANGUAGE), told(tuv, "seg")) for tuv in root.iter("tuv")]
     pair = '<bpt i="1">&lt;b&gt;</bpt>THE FILE<ept i="1">&lt;/b&gt;</ept>'
     assert variants[1] == ("de", [f'<seg>OPEN {pair} <ph x="1"/></seg>'])
     assert [language for language, _ in variants] == ["en-GB", "de", "en", "de", "fr", "en", "de"]
@@ -407,8 +410,9 @@ ANGULAR = """<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">
     <trans-unit id="1"><source>{}</source></trans-unit></body></file></xliff>"""
 
 
-def test_a_choice_around_an_element_is_left_as_it_is_and_marked() -> None:
-    source = '{N, plural, =1 {a minute} other {<x id="INTERPOLATION"/> minutes}}'
+@pytest.mark.parametrize("unit", ['<x id="INTERPOLATION"/> minutes', "# minutes"])
+def test_a_choice_is_left_as_it_is_and_marked(unit: str) -> None:
+    source = f"{{N, plural, =1 {{a minute}} other {{{unit}}}}}"
     made = etree.fromstring(translated(xliff.read(raw(ANGULAR.format(source), "a.xlf"))))
     [target] = made.iter("{*}target")
     assert target.get("state") == "needs-review-translation"
@@ -418,10 +422,23 @@ def test_a_choice_around_an_element_is_left_as_it_is_and_marked() -> None:
 
 
 def test_angulars_two_elements_are_a_pair() -> None:
-    source = 'the <x id="START_LINK_1"/>new red car<x id="CLOSE_LINK"/> is <x id="ICU"/>'
+    choice = '<x id="ICU" equiv-text="{N, plural, other {b}}"/>'  # stands in another unit
+    source = f'the <x id="START_LINK_1"/>new red car<x id="CLOSE_LINK"/> is {choice}'
     document = xliff.read(raw(ANGULAR.format(source), "a.xlf"))
     made = etree.fromstring(translated(document, backwards))
     [target] = made.iter("{*}target")
     assert target.get("state") == "translated"
     assert [one.get("id") for one in target] == ["START_LINK_1", "CLOSE_LINK", "ICU"]
     assert target[0].tail == "CAR RED NEW"
+
+
+VARIETIES = """<tmx version="1.4"><header srclang="en"/><body><tu>
+<tuv xml:lang="en-GB"><seg>colour</seg></tuv><tuv xml:lang="en"><seg>color</seg></tuv>
+<tuv xml:lang="zh-CN"><seg>done</seg></tuv></tu></body></tmx>"""
+
+
+def test_of_several_varieties_of_a_language_the_one_of_the_run_is_read_and_written() -> None:
+    given = replace(raw(VARIETIES, "c.tmx"), languages=("en", "zh-TW"))
+    root = etree.fromstring(translated(tmx.read(given)))
+    found = {tuv.get(LANGUAGE): tuv.findtext("seg") for tuv in root.iter("tuv")}
+    assert found == {"en-GB": "colour", "en": "color", "zh-CN": "done", "zh-TW": "COLOR"}

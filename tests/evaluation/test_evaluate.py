@@ -1,0 +1,44 @@
+"""What `nmt evaluate` leaves behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+from nmt.evaluation.evaluate import ENSEMBLE
+from tests.toy import Toy, sentences, write_lines
+
+SOURCES = sentences(3, seed=11)
+
+
+def test_translations_are_kept_if_scoring_is_interrupted(
+    trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nmt.evaluation.metrics.compare", cut)
+    source, report = write_lines(tmp_path / "in", SOURCES), tmp_path / "report"
+    words = ["evaluate", trained.run, "--src", source, "--ref", source, "--report", report]
+    assert main([str(word) for word in words]) == 130
+    assert len((report / "hypotheses.txt").read_text().splitlines()) == len(SOURCES)
+
+
+def test_a_run_may_have_the_name_of_an_ensemble(
+    trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained.copy_of_run(tmp_path / ENSEMBLE)
+    write_lines(tmp_path / "in", SOURCES)
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", ENSEMBLE, "--src", "in", "--ref", "in"]) == 0
+    assert (tmp_path / ENSEMBLE / "evaluation-in" / "report.md").exists()
+
+
+def test_case_is_folded_in_the_examples_too(tmp_path: Path) -> None:
+    small = write_lines(tmp_path / "small", ["the cat sat on the mat"])
+    large = write_lines(tmp_path / "large", ["THE CAT SAT ON THE MAT"])
+    words = ["evaluate", "--hyp", small, "--ref", large, "--lowercase", "--report", tmp_path / "r"]
+    assert main([str(word) for word in words]) == 0
+    [best] = json.loads((tmp_path / "r" / "report.json").read_text())["examples"]["best"]
+    assert best["chrf"] == pytest.approx(100)
