@@ -165,7 +165,10 @@ def read_config(folder: Path) -> Config:
     settings = read_yaml(folder / CONFIG)
     model: Any = settings.get("model")
     if isinstance(model, dict):
-        settings["model"] = _as_it_was(model, version)
+        try:
+            settings["model"] = _as_it_was(model, version)
+        except (KeyError, TypeError, OverflowError):
+            raise _damaged(folder / CONFIG) from None
     return from_dict(settings, str(folder / CONFIG))
 
 
@@ -229,7 +232,7 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
     if tensors:
         raise UserError(
             f"{path}: expected the tensors of the model in {CONFIG}, found {next(iter(tensors))} "
-            "too; copy the run's folder again"
+            "too; copy the run's folder again, or train an older run again"
         )
 
 

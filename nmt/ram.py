@@ -35,6 +35,7 @@ def free(device: str) -> float:
     if device == "cuda":
         import torch
 
+        torch.cuda.empty_cache()  # what an earlier model of this process had is free
         return float(torch.cuda.mem_get_info()[0])
     import psutil
 

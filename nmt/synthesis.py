@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nmt import checkpoint, processes
 from nmt.config import Config
+from nmt.corpora import NOT_PLAIN, TAGS
 from nmt.decoding.synthetic import TAG, Pairs, is_tag
 from nmt.errors import UserError
 from nmt.files import read_json
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
     from nmt.decoding.jobs import Job
 
 Say = Callable[[str], None]
-
-NO_TEXT = (".jsonl", ".tsv", ".parquet", ".csv")
-"""Extensions of files that are not plain text with a sentence per line."""
 
 
 def synthesize(arguments: Namespace, say: Say) -> None:
@@ -52,7 +51,6 @@ def synthesize(arguments: Namespace, say: Say) -> None:
 
 
 def _check_synthesis(arguments: Namespace) -> None:
-    from nmt.documents.formats import is_document
 
     if processes.world() > 1:
         raise UserError("nmt synthesize works by one process: leave torchrun out")
@@ -68,7 +66,7 @@ def _check_synthesis(arguments: Namespace) -> None:
             "sentence"
         )
     path = arguments.input
-    if path and (path.is_dir() or is_document(path) or kind_of(path) in NO_TEXT):
+    if path and (path.is_dir() or kind_of(path) in NOT_PLAIN):
         found = "a folder" if path.is_dir() else f"a {kind_of(path)} file"
         raise UserError(
             f"--input: expected plain text, a sentence a line, found {found}: {path}; write its "
@@ -98,7 +96,12 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
         )
     data, job = config.data, Job.of(arguments)
     wanted = [data.source_language, data.target_language]
+    own = Path(config.training.folder).resolve()
     for run in job.runs:
+        if run.resolve().is_relative_to(own):
+            raise UserError(
+                f"training.folder: expected another folder than the teacher's, found {run}; set it"
+            )
         if (found := _languages(run)) != wanted:
             raise UserError(
                 f"{run}: expected a teacher for {' -> '.join(wanted)} as in the student's "
@@ -129,8 +132,11 @@ def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
         say(f"{path}: the teachers' translations are there already")
         return
     sources = list(dict.fromkeys(open_dataset(prepared)["train"]["source"]))
+    real = [text for text in sources if not re.match(rf"{TAGS}\s", text)]
+    if made := len(sources) - len(real):
+        say(f"{made:,} tagged sources are machine-made themselves, and left out")
     pairs = Pairs(_languages(job.runs[0]))
-    write_pairs(job, sources, path, say, pairs)
+    write_pairs(job, real, path, say, pairs)
     say(f"{path}: {pairs.told()}")
 
 

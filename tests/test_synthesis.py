@@ -176,9 +176,33 @@ def test_a_student_learns_from_its_teachers_on_leak_free_data(
     contains(capsys.readouterr().err, "are there already", "nothing to do", "is finished")
 
 
+def test_a_teacher_does_not_translate_what_a_machine_has_made(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "made.jsonl"
+    [new] = sentences(1, seed=2)
+    row = {"xx": f"<BT> {new}", "yy": translated(new)}
+    made.write_text(json.dumps(row) + "\n")
+    words = ["distill", str(_student(trained, tmp_path)), str(trained.run)]
+    assert main([*words, "--data.synthetic", str(made)]) == 0
+    contains(capsys.readouterr().err, "1 tagged sources are machine-made")
+    [taught] = tmp_path.glob("prepared-distilled.*.jsonl")
+    assert not any("<BT>" in row["xx"] for row in rows(taught))
+
+
 def test_a_teacher_of_another_direction_is_refused(
     trained: Toy, tmp_path: Path, answer: Answer
 ) -> None:
     config = _student(trained, tmp_path)
     said = answer("distill", config, trained.run, "--data.source_language", "zz")
     contains(said, "expected a teacher for zz -> yy", "found one for xx -> yy")
+
+
+def test_a_student_does_not_take_its_teachers_place(
+    trained: Toy, tmp_path: Path, answer: Answer
+) -> None:
+    config = _student(trained, tmp_path)
+    folder = trained.run.parent  # it holds the teacher
+    said = answer("distill", config, trained.run, "--fresh", f"--training.folder={folder}")
+    contains(said, "training.folder: expected another folder than the teacher's, found")
+    assert trained.run.exists()

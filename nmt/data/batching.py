@@ -80,9 +80,8 @@ class BatchPlan:
         self.wished = len(self.cuts)
         """Batches in an epoch if memory were no limit."""
         self.room = room or Unlimited()
-        if room is not None:
-            parts = [part for rows in np.split(order, self.cuts[:-1]) for part in self._fit(rows)]
-            self.cuts = np.cumsum([len(part) for part in parts]).tolist()
+        parts = [part for rows in np.split(order, self.cuts[:-1]) for part in self._fit(rows)]
+        self.cuts = np.cumsum([len(part) for part in parts]).tolist()
 
     def _fit(self, rows: Indices) -> list[Indices]:
         """A batch, or the equal parts of it that fit."""

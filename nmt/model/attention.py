@@ -138,7 +138,7 @@ class DotAttention(WeightedMean):
             et al. do, which requires that they have the same size.
     """
 
-    scale = 1.0
+    scaled = False
 
     def __init__(
         self, memory_size: int, query_size: int, /, *, hidden_size: PositiveInt | None = 256
@@ -151,6 +151,7 @@ class DotAttention(WeightedMean):
             )
         bare = hidden_size is None
         size = hidden_size or query_size
+        self.scale = size**-0.5 if self.scaled else 1.0
         self.key = nn.Identity() if bare else nn.Linear(memory_size, size, bias=False)
         self.query = nn.Identity() if bare else nn.Linear(query_size, size, bias=False)
 
@@ -167,11 +168,7 @@ class ScaledDotAttention(DotAttention):
             requires that they have the same size.
     """
 
-    def __init__(
-        self, memory_size: int, query_size: int, /, *, hidden_size: PositiveInt | None = 256
-    ) -> None:
-        super().__init__(memory_size, query_size, hidden_size=hidden_size)
-        self.scale = (hidden_size or query_size) ** -0.5
+    scaled = True
 
 
 class GeneralAttention(WeightedMean):

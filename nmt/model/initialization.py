@@ -32,7 +32,7 @@ def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
 
     Recurrent weights are square blocks, one per gate, and each block is initialised separately: an
     orthogonal (4H, H) matrix would not be orthogonal gate by gate. Embeddings and the projection
-    to the vocabulary, which may be tied, are N(0, 1/E): their rows have unit length whatever E,
+    to the vocabulary, which may be tied, are N(0, 1/n) for rows of size n, which have unit length,
     while with Xavier's rule they would be shorter the larger the vocabulary. Vectors (biases,
     gains) keep the values that their modules gave them.
 

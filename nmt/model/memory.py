@@ -20,6 +20,7 @@ from nmt.model.attention import (
     LocalAttention,
     NoAttention,
     ScaledDotAttention,
+    attend,
 )
 from nmt.model.contracts import Attention
 from nmt.model.multihead import MultiHeadAttention
@@ -66,13 +67,11 @@ class MemoryNetwork(nn.Module):
         *memories, mask = prepared
         assert isinstance(mask, Tensor)
         read: Tensor = self.query(query.view(len(mask), -1, query.shape[1]))  # (B, K, A)
-        blocked = ~mask.unsqueeze(1)
         for keys, values in pairwise(memories):
             assert isinstance(keys, Tensor) and isinstance(values, Tensor)
-            energies = read @ keys.transpose(1, 2)  # (B, K, S)
-            weights = torch.softmax(energies.masked_fill(blocked, -torch.inf), dim=-1)
-            read = read + weights @ values
-        return read.flatten(0, 1), weights.flatten(0, 1), state
+            found, weights = attend(values, read @ keys.transpose(1, 2), mask)
+            read = read + found.view_as(read)
+        return read.flatten(0, 1), weights, state
 
 
 STRENGTH = 4.0

@@ -17,6 +17,7 @@ from nmt.files import sha256, write_json
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
 from nmt.training.optim import moving_average
+from nmt.training.states import states_of
 
 Validate = Callable[[Seq2Seq, int, float | None], dict[str, Any]]
 """Measures a model, so that training does not depend on decoding.
@@ -127,10 +128,10 @@ class RunFolder(Callback):
         # Whichever process ran out of memory: no other knows of it.
         best = {"best_step": self.best["step"]} if self.best else {}
         write_manifest(self.folder, {**self.facts, **best})
-        return UserError(
-            f"{self.folder}: the GPU's memory ran out; the same command goes on from the state "
-            "that was saved last, in batches of half the size"
-        )
+        cure = "set a lower training.batch_tokens, or free the GPU"
+        if states_of(self.folder):
+            cure = "the same command goes on from the state saved last, in batches of half the size"
+        return UserError(f"{self.folder}: the GPU's memory ran out; {cure}")
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

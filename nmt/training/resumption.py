@@ -20,6 +20,8 @@ from nmt.training.precision import choose_precision, device
 from nmt.training.states import LAST, states_of
 from nmt.vocab import tokenizer_files
 
+Say = Callable[[str], None]
+
 # Keys that may change when a run is resumed: they alter neither the model nor the data nor the
 # meaning of the saved state.
 FREE_KEYS = {
@@ -44,19 +46,6 @@ FREE_KEYS = {
 
 # The data are identified by their hash; where they came from does not matter.
 FREE_SECTIONS = ("decoding.", "data.corpus.")
-
-
-def check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
-    """Keeps a run out of the folders that it reads.
-
-    Raises:
-        UserError: the run's folder is one of them or holds one, or is not a folder.
-    """
-    for name, other in (("data.folder", prepared), ("--init-from", init_from)):
-        if other and other.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"training.folder: {folder} is {name} too, or holds it; choose another")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"training.folder: expected {folder} to be a folder, found a file")
 
 
 def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None:
@@ -125,7 +114,7 @@ def expect_shared(folder: Path) -> None:
         )
 
 
-def check_prepared(prepared: Path, config: Config) -> str:
+def check_prepared(prepared: Path, config: Config, say: Say) -> str:
     """The hash of prepared data, after checking that they match the settings.
 
     The corpus may differ: its files may have been named on `nmt prepare`'s command line.
@@ -140,6 +129,12 @@ def check_prepared(prepared: Path, config: Config) -> str:
         raise UserError(
             f"{prepared}: was prepared with {key} {before!r}, expected {after!r}; run "
             "`nmt prepare` again or set the key back"
+        )
+    old, new = (flat(one["data"]["corpus"], "data.corpus.") for one in (was, now))
+    if others := [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]:
+        say(
+            f"{prepared}: was prepared with another {', '.join(others)} than the configuration "
+            "names, and is used as it is"
         )
     return str(manifest["data_hash"])
 

@@ -15,7 +15,7 @@ from nmt.config import Config
 from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.data.shortening import shortened
 from nmt.errors import UserError
-from nmt.files import alone
+from nmt.files import alone, errors_named
 from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Progress, RunFolder, Validate, averaging
@@ -25,7 +25,6 @@ from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.precision import device
 from nmt.training.resumption import (
     already_finished,
-    check_folder,
     check_objective,
     check_prepared,
     clear_deleted,
@@ -82,13 +81,26 @@ def train(
         UserError: no prepared data, or a folder whose run does not fit the settings.
     """
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
-    check_folder(folder, prepared, init_from)
+    _check_folder(folder, prepared, init_from)
     dataset = open_dataset(prepared)
     waiting = f"{folder}: another process is training in it; waiting"
     with alone(folder, lambda: say(waiting), processes.from_first):
         return _trained(
             config, dataset, make_validate, make_risk, say, fresh=fresh, init_from=init_from
         )
+
+
+def _check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
+    """Keeps a run out of the folders that it reads.
+
+    Raises:
+        UserError: the run's folder is one of them or holds one, or is not a folder.
+    """
+    for name, other in (("data.folder", prepared), ("--init-from", init_from)):
+        if other and other.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"training.folder: {folder} is {name} too, or holds it; choose another")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"training.folder: expected {folder} to be a folder, found a file")
 
 
 def _trained(
@@ -103,7 +115,7 @@ def _trained(
 ) -> Path:
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
     check_objective(config, init_from, fresh)
-    data_hash = check_prepared(prepared, config)
+    data_hash = check_prepared(prepared, config, say)
     expect_the_same(data_hash, prepared)
     parent = checkpoint.load_run(init_from) if init_from else None
     if parent and is_packed(parent.model):
@@ -112,11 +124,14 @@ def _trained(
             "cannot be trained; name the run that it was exported from"
         )
     config = with_inherited_model(config, parent, fresh, say)
+    _expect_possible(config, parent.folder if parent else prepared)
     state, facts = processes.from_first(lambda: _open(config, data_hash, parent, say, fresh))
     expect_shared(folder)
     source, target = load_vocabularies(folder)
     model = _make_model(config, source, target, parent)
     data = _data(config, encoded_for(folder, prepared, dataset, say), model, facts, say)
+    if facts and data.is_cut:  # a GPU may have less room now than when the run began
+        facts["choices"]["memory"] = data.plan.room.size
     every, data.steps = _steps(config, len(data.plan))
     done = already_finished(facts, config, data.steps) if facts else None
     if done:
@@ -202,6 +217,21 @@ def _data(
     return data
 
 
+def _expect_possible(config: Config, origin: Path) -> None:
+    """Tries the settings on a model without content, before an old run is deleted for a new one.
+
+    Raises:
+        UserError: they contradict one another or the vocabularies, or need more memory than there
+            is.
+    """
+    try:
+        with torch.device("meta"):
+            model = checkpoint.build_model(config, *load_vocabularies(origin))
+    except RuntimeError as error:  # the sizes overflow
+        raise UserError(f"model: {error}; choose smaller sizes") from None
+    free_for_batches(TranslationModule(model, config.training, steps=1))
+
+
 def _make_model(
     config: Config, source: Vocabulary, target: Vocabulary, parent: checkpoint.Run | None
 ) -> Seq2Seq:
@@ -231,20 +261,18 @@ def _steps(config: Config, epoch: int) -> tuple[int, int]:
     return every, -(-wanted // every) * every
 
 
-def _in_each(world: int) -> str:
-    return f" in each of {world} processes" if world > 1 else ""
-
-
 def _fit(job: Job, say: Say) -> None:
     training, run, steps = job.config.training, job.run, job.data.steps
     choices = run.facts["choices"]
     torch.set_num_threads(choices["threads"])
     module = TranslationModule(job.model, training, steps, job.risk)
     rehearse(module, job.data, run.folder)
+    world = processes.world()
+    in_each = f" in each of {world} processes" if world > 1 else ""
     say(
         f"{'resuming' if job.state else 'training'} {run.folder}: "
         f"{run.facts['parameters']:,} parameters, {choices['precision']}, "
-        f"{choices['threads']} threads on {device()}{_in_each(processes.world())}; "
+        f"{choices['threads']} threads on {device()}{in_each}; "
         f"{len(job.data.dataset['train']):,} pairs, "
         f"{len(job.data.plan):,} updates an epoch, {steps:,} in all, "
         f"validation every {job.every:,}; {job.model.paths()}"
@@ -258,7 +286,7 @@ def _fit(job: Job, say: Say) -> None:
         SavedState(run.folder, job.every, Signals()),
         Progress(steps, say),
     ]
-    with quiet(), exits():
+    with quiet(), exits(), errors_named(run.folder):
         trainer = make_trainer(run.folder, training, choices["precision"], job.every, callbacks)
         trainer.fit(module, datamodule=job.data, ckpt_path=job.state, weights_only=True)
     step = trainer.global_step

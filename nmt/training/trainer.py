@@ -1,6 +1,7 @@
 """Lightning's Trainer as this project uses it: quiet, with saving left to our own callbacks."""
 
 import contextlib
+import io
 import logging
 import os
 import tempfile
@@ -14,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 
 from nmt import checkpoint, processes
@@ -35,6 +37,18 @@ UNFITTING = (
     # Lightning's own use of torch.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
+
+
+class Beside(TorchCheckpointIO):
+    """Writes a state where it is told to; Lightning would write to the system's folder for
+    temporary files first, which may be small, and where a killed run would leave it."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).write_bytes(content.getbuffer())
 
 
 def make_trainer(
@@ -66,8 +80,13 @@ def _places() -> dict[str, Any]:
     """The Trainer's arguments on devices and processes, one device per process."""
     if (world := processes.world()) == 1:
         # Within a cluster job of several tasks, Lightning would take this for one of them.
-        return {"devices": 1, "plugins": [LightningEnvironment()]}
+        return {"devices": 1, "plugins": [LightningEnvironment(), Beside()]}
     here = processes.local_world()
+    if world % here:
+        raise UserError(
+            f"torchrun: expected as many processes on each machine, found {here} here and "
+            f"{world - here} on others; give each the same --nproc-per-node"
+        )
     if device() == "cuda" and here > torch.cuda.device_count():
         raise UserError(
             f"training.processes: expected at most {torch.cuda.device_count()}, one for each CUDA "
@@ -78,7 +97,10 @@ def _places() -> dict[str, Any]:
     return {
         "devices": here,
         "num_nodes": world // here,
-        "strategy": DDPStrategy(),
+        # Not that any is unused: but otherwise DDP lays the gradients out anew after its first
+        # update, and three processes or more add them up in another order after a resume.
+        "strategy": DDPStrategy(find_unused_parameters=True),
+        "plugins": [Beside()],
         "use_distributed_sampler": False,  # the batches are split already
     }
 

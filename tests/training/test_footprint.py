@@ -214,6 +214,27 @@ def test_a_run_whose_gpu_overflows_goes_on_in_smaller_batches(
     assert checkpoint.read_manifest(run)["finished"]["step"] > update
 
 
+def test_batches_that_were_cut_again_by_a_resumed_run_stay_so(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(toy, tmp_path / "run")
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 6)).run(config)
+    overflows = iter([True, False, False])
+    with monkeypatch.context() as patch:  # another program holds the GPU now
+        patch.setattr(footprint, "device", lambda: "cuda")
+        patch.setattr("nmt.ram.free", lambda device: 1e10)
+        patch.setattr(TranslationModule, "to", lambda self, device: self)
+        patch.setattr(footprint, "_overflows", lambda module, data: next(overflows))
+        run = Script().run(config)
+    assert checkpoint.read_manifest(run)["choices"]["memory"] > 0
+
+
+def test_a_gpu_that_is_full_before_the_first_state_says_what_to_do(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, {"choices": {}}, lambda *_: {}, 10)
+    assert "ran out; set a lower training.batch_tokens" in str(folder.overflowed(1e9))
+
+
 def test_whichever_process_overflows_writes_it_down(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

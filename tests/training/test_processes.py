@@ -28,6 +28,7 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
 from nmt.training.module import TranslationModule
 from nmt.training.states import LAST
+from nmt.training.trainer import _places
 from tests.model.variants import over
 from tests.toy import Toy, command, contains, lives
 from tests.training.scripted import assert_alike
@@ -189,6 +190,19 @@ def test_a_signal_to_any_of_them_saves_and_ends_all(
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="each would need a GPU of its own")
+def test_three_processes_go_on_as_if_nothing_had_been(toy: Toy, tmp_path: Path) -> None:
+    """Of two the sum is the same in either order, of three it is not."""
+    three = ("--training.processes", 3)
+    assert command(words(toy, tmp_path / "whole", *three)).returncode == 0
+    session = Session(words(toy, tmp_path / "run", *three), until=tmp_path / "run" / METRICS)
+    assert session.end(signal.SIGTERM)[0] == 143
+    done = command(words(toy, tmp_path / "run", *three))
+    assert done.returncode == 0 and "Warning" not in done.stderr
+    assert_alike(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="each would need a GPU of its own")
 def test_processes_that_nobody_watches_save_and_end(toy: Toy, tmp_path: Path) -> None:
     again = words(toy, tmp_path / "run", *TWO, "--training.max_steps", 100_000)
     session = Session(again, until=tmp_path / "run" / METRICS)
@@ -235,6 +249,13 @@ def test_a_mistake_that_all_of_them_find_is_told_once(toy: Toy, tmp_path: Path) 
     assert done.stderr == (
         f"nmt train: training.folder: expected {tmp_path / 'run'} to be a folder, found a file\n"
     )
+
+
+def test_machines_of_torchrun_have_as_many_processes_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in {"WORLD_SIZE": 6, "RANK": 0, "LOCAL_WORLD_SIZE": 4}.items():
+        monkeypatch.setenv(name, str(number))
+    with pytest.raises(UserError, match=r"torchrun: .* each machine, found 4 here and 2 on others"):
+        _places()
 
 
 def test_another_number_than_that_of_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

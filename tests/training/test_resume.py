@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from nmt.cli import main
 from nmt.errors import UserError
 from nmt.files import locked
 from nmt.training.resumption import FREE_KEYS
-from nmt.training.states import SavedState
+from nmt.training.states import LAST, SavedState
 from tests.toy import Toy
 from tests.training.scripted import PowerCut, Script, assert_alike, same, settings
 
@@ -176,7 +177,6 @@ def test_a_run_resumed_with_another_setting_validates_its_last_update(
         ("training.precision", "bf16", "'fp32'"),
         ("training.batch_tokens", 77, "300"),
         ("training.max_length", 5, "None"),
-        ("training.longer", "chunk", "'truncate'"),
         ("training.objective.sampling", 0.1, "0.0"),
     ],
 )
@@ -358,6 +358,13 @@ def test_a_full_disk_is_told_by_name_and_loses_nothing(
     assert_alike(Script().run(changes), whole())
 
 
+def test_states_are_written_beside_their_place(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full, and of another disk"))
+    assert (Script().run(settings(toy, tmp_path / "run")) / LAST).exists()
+
+
 # starting over, and from another run
 
 
@@ -370,6 +377,24 @@ def test_fresh_starts_over(toy: Toy, whole: Trained, tmp_path: Path) -> None:
     assert not (run / "evaluation").exists()
     assert [folder.name for folder in (run / "logs").iterdir()] == ["version_0"]
     assert checkpoint.load_run(run).config.model["decoder"]["hidden_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("training.objective.coverage_weight", 1.0, "coverage"),
+        ("model.decoder.hidden_size", 10**6, "parameters take .* choose smaller sizes"),
+        ("model.decoder.hidden_size", 10**15, "choose smaller sizes"),
+    ],
+)
+def test_fresh_deletes_nothing_for_settings_that_cannot_be(
+    key: str, value: object, message: str, toy: Toy, whole: Trained, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(whole(), tmp_path / "run"))
+    before = {path.name for path in run.iterdir()}
+    with pytest.raises(UserError, match=message):
+        Script().run(settings(toy, run, **{key.replace(".", "__"): value}), fresh=True)
+    assert {path.name for path in run.iterdir()} == before
 
 
 def test_the_model_that_is_kept_is_the_one_that_was_measured(
@@ -468,8 +493,11 @@ def test_init_from_keeps_weights_and_tokenizer(
     )
     script = Script()
     run = script.run(tuning, init_from=parent)
-    assert script.said[0].endswith("it starts from; ignored: model.decoder.hidden_size")
-    assert "with the tokenizer of the run" in script.said[1]
+    assert script.said[0].endswith(
+        "another data.corpus.train than the configuration names, and is used as it is"
+    )
+    assert script.said[1].endswith("it starts from; ignored: model.decoder.hidden_size")
+    assert "with the tokenizer of the run" in script.said[2]
     old, new = checkpoint.load_run(parent), checkpoint.load_run(run)
     for name in ("tokenizer.source.json", "tokenizer.target.json"):
         assert (run / name).read_bytes() == (parent / name).read_bytes()

@@ -1,14 +1,16 @@
 """What every network promises: each value of each option anywhere below `model:` is tried here."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
 
-from nmt import options
+from nmt import checkpoint, options
 from nmt.batch import Batch
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
+from nmt.state import State, repeat
 from tests.model.variants import assert_learns, assert_same, over, variants
 
 WORDS = 9
@@ -64,6 +66,18 @@ def test_every_tensor_is_made_where_the_others_are(
 
 
 @over(Seq2Seq)
+def test_weights_are_written_and_read(settings: Settings, tmp_path: Path) -> None:
+    model, other = build(settings).eval(), build(settings).eval()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    checkpoint.write_weights(tmp_path, model)
+    checkpoint.load_weights(other, tmp_path / checkpoint.WEIGHTS)
+    batch = (TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
+    assert_same(other(*batch), model(*batch))
+
+
+@over(Seq2Seq)
 def test_a_whole_target_is_the_same_as_word_by_word(settings: Settings) -> None:
     model = build(settings).double().eval()
     features, weights = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
@@ -72,6 +86,26 @@ def test_a_whole_target_is_the_same_as_word_by_word(settings: Settings) -> None:
     for t, tokens in enumerate(TOGETHER.target_input.unbind(dim=1)):
         feature, state, weight = model.step(tokens, source, state)
         assert_same((feature, weight), (features[:, t], weights[:, t]))
+
+
+@over(Seq2Seq)
+def test_what_search_reads_ahead_changes_nothing(settings: Settings) -> None:
+    model = build(settings).double().eval()
+    source = model.encode(TOGETHER.source, TOGETHER.source_lengths)
+    words = [torch.tensor([4, 5, 6, 7, 8, 4]), torch.tensor([5, 8, 6, 6, 7, 4])]  # two hypotheses
+
+    def stepped(source: State) -> list[State]:
+        found: list[State] = []
+        state = repeat(model.start(source), 2)
+        for tokens in words:
+            feature, state, weight = model.step(tokens, source, state)
+            found.append((feature, state, weight))
+        return found
+
+    plain = stepped(source)
+    model.project_words()
+    for found, wanted in zip(stepped(model.read_ahead(source)), plain, strict=True):
+        assert_same(found, wanted)
 
 
 @over(Seq2Seq)
