@@ -109,7 +109,7 @@ def add_input(parser: Parser, or_else: str = "") -> None:
         type=at_least(1),
         metavar="N",
         help="number of processes, which share the threads (default: one per thread if the input "
-        "has more than 3,000 lines, else 1)",
+        "has more than 3,000 lines and memory allows, else 1)",
     )
     parser.add_argument(
         "--strict",

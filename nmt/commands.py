@@ -219,7 +219,7 @@ def add_generate(parser: Parser) -> None:
     parser.add_argument(
         "--max-length", type=at_least(1), default=100, metavar="L", help="most tokens per sentence"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="random seed")
+    parser.add_argument("--seed", type=at_least(0), default=1, metavar="S", help="random seed")
     add_machine(parser)
 
 

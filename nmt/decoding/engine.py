@@ -1,5 +1,7 @@
 """The model as search sees it: encode once, then step, with the output layer cut to a shortlist."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -95,11 +97,6 @@ def _limits(batch: Batch, decoding: Decoding) -> Tensor:
 
 def _renamed(found: list[list[Hypothesis]], ids: list[int]) -> list[list[Hypothesis]]:
     return [
-        [
-            Hypothesis(
-                [ids[place] for place in one.tokens], one.log_probability, one.score, one.finished
-            )
-            for one in hypotheses
-        ]
-        for hypotheses in found
+        [replace(one, tokens=[ids[place] for place in one.tokens]) for one in some]
+        for some in found
     ]

@@ -27,6 +27,7 @@ from nmt.decoding.workers import map_in_processes
 from nmt.documents.formats import FORMATS, is_document
 from nmt.errors import UserError
 from nmt.lines import Invalid, Line, read_lines, reading
+from nmt.ram import free
 from nmt.translation import Translation
 
 MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
@@ -42,7 +43,8 @@ WARNINGS = 3
 
 ENOUGH = 4
 """Number of blocks from which further processes are worth starting."""
-
+ROOM = 1e9
+"""Bytes of free memory for each of them; 0.6 to 0.8 GB were measured (docs/jobs.md)."""
 
 Say = Callable[[str], None]
 Render = Callable[[Line, Translation], str]
@@ -233,10 +235,14 @@ def _shared(
 ) -> Iterator[TranslatedBlock]:
     """Each block translated, by as many processes as are wanted or worth starting."""
     first = list(islice(blocks, ENOUGH))
-    long = work.job.device == "cpu" and len(first) == ENOUGH
-    workers = min(wanted or (torch.get_num_threads() if long else 1), MOST_WORKERS)
+    workers = 1
+    if wanted or (work.job.device == "cpu" and len(first) == ENOUGH):
+        fitting = min(torch.get_num_threads(), int(free("cpu") / ROOM))
+        workers = min(wanted or max(1, fitting), MOST_WORKERS)
+    if len(first) < ENOUGH:  # these are all
+        workers = min(workers, len(first))
     every = chain(first, blocks)
-    if workers == 1:
+    if workers <= 1:
         yield from map(work.here, every)
         return
     for done in map_in_processes(work.job, every, workers):

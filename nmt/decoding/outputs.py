@@ -6,15 +6,17 @@ from pathlib import Path
 
 from nmt.checkpoint import WEIGHTS
 from nmt.decoding.shards import Shard
-from nmt.decoding.streams import journal_of, place_of, settle
+from nmt.decoding.streams import journal_of, partial_of, place_of, settle
 from nmt.documents.formats import is_document
 from nmt.errors import UserError
 
 
 def is_one_file(arguments: Namespace) -> bool:
     """Whether one file is made of one file."""
-    path = arguments.input
-    return bool(arguments.output and path and (path.is_file() or not path.exists()))
+    source, made = arguments.input, arguments.output
+    if source is None or made is None or made.is_dir():
+        return False
+    return source.is_file() or not source.exists()
 
 
 def check_options(arguments: Namespace) -> None:
@@ -44,8 +46,7 @@ def check_options(arguments: Namespace) -> None:
         raise UserError(f"--health: expected another file than -o, found {arguments.health} twice")
     if arguments.input and not arguments.input.is_dir():
         _keep_input(arguments.input, arguments.output, arguments.health)
-    one_file = is_one_file(arguments) and not arguments.output.is_dir()
-    if arguments.shard and not one_file:
+    if arguments.shard and not is_one_file(arguments):
         raise UserError("--shard: expected one file by -i, and -o FILE for all of its output")
 
 
@@ -98,8 +99,10 @@ def is_done(
     """Whether `--resume` finds all outputs complete, up to date, and not begun anew since."""
     if arguments.resume and made:
         settle(made)
+    begun = [journal_of(place_of(path)) for path in made[:1]]
+    begun += [partial_of(place_of(path)) for path in made]
     whole = all(path.is_file() for path in made)
-    if not arguments.resume or not whole or journal_of(place_of(made[0])).exists():
+    if not arguments.resume or not whole or any(path.exists() for path in begun):
         return False
     # Whether standard input is older cannot be told, nor what is left of a document translated in
     # place.

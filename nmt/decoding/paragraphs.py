@@ -5,7 +5,7 @@ from itertools import islice
 from statistics import fmean
 from typing import TypeVar
 
-from nmt.documents.sentences import gap, split
+from nmt.documents.sentences import gap, split, stripped
 from nmt.translation import Alignment, Alternative, Translation
 from nmt.vocab import EOS, RESERVED
 
@@ -14,6 +14,9 @@ Item = TypeVar("Item")
 LONGEST = 2000
 """Maximum number of characters of a part. Time and memory grow quadratically with length: a line of
 a megabyte would take days as one sentence, and no model has been trained on such sentences."""
+ENDS = "\u3002\uff01\uff1f"
+"""What ends a sentence where no white space follows: 。 and the full-width exclamation and question
+marks."""
 
 
 class Paragraphs:
@@ -30,7 +33,7 @@ class Paragraphs:
         self.cut = [[part for text in parts for part in _short(text)] for parts in whole]
         self.whole = [language is None and len(parts) == 1 for parts in self.cut]
         cores = zip(self.cut, self.whole, strict=True)
-        self.parts = [part if whole else _core(part) for of, whole in cores for part in of]
+        self.parts = [part if whole else stripped(part)[1] for of, whole in cores for part in of]
 
     def grouped(self, items: Sequence[Item]) -> Iterator[list[Item]]:
         """Items, one for each part, as a list for each text."""
@@ -48,23 +51,20 @@ class Paragraphs:
 
 
 def _short(text: str) -> Iterator[str]:
-    """A text in parts of at most `LONGEST` characters, cut after white space if there is any."""
+    """A text in parts of at most `LONGEST` characters, cut after white space or at the end of a
+    sentence in a script without it, if there is any."""
     while len(text) > LONGEST:
-        spaces = (i for i in range(LONGEST, 0, -1) if text[i - 1].isspace())
-        end = next(spaces, LONGEST)
+        fit = (i for i in range(LONGEST, 0, -1) if text[i - 1].isspace() or text[i - 1] in ENDS)
+        end = next(fit, LONGEST)
         yield text[:end]
         text = text[end:]
     yield text
 
 
-def _core(part: str) -> str:
-    return part.strip() or part
-
-
 def _together(parts: Sequence[str], found: Sequence[Translation]) -> Translation:
-    around = [_around(part) for part in parts]
+    cut = [stripped(part) for part in parts]
     text, gaps = "", []
-    for last, (before, after), one in zip(["", *parts], around, found, strict=False):
+    for last, (before, _, after), one in zip(["", *parts], cut, found, strict=False):
         gaps.append(before or gap(last, text, one.text))
         text += f"{gaps[-1]}{one.text}{after}"
     best = Alternative(
@@ -74,26 +74,19 @@ def _together(parts: Sequence[str], found: Sequence[Translation]) -> Translation
         any(one.cut for one in found),
     )
     aligned = any(one.alignment for one in found)
-    alignment = _one_alignment(around, gaps, found) if aligned else None
+    alignment = _one_alignment(cut, gaps, found) if aligned else None
     return Translation(**vars(best), alternatives=[best], alignment=alignment)
 
 
-def _around(part: str) -> tuple[str, str]:
-    """The white space around a part, which is not translated."""
-    if not part.strip():
-        return "", ""
-    return part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
-
-
 def _one_alignment(
-    around: Sequence[tuple[str, str]], gaps: Sequence[str], found: Sequence[Translation]
+    cut: Sequence[tuple[str, str, str]], gaps: Sequence[str], found: Sequence[Translation]
 ) -> Alignment:
     """The parts' alignments as one: blocks along the diagonal that share a single `</s>`.
 
-    `around` holds the white space before and after each part, `gaps` what precedes its translation.
+    `cut` holds each part between its white space, `gaps` what precedes its translation.
     """
     source, target, rows = [""], [""], list[tuple[int, list[float]]]()
-    for (before, after), space, one in zip(around, gaps, found, strict=True):
+    for (before, _, after), space, one in zip(cut, gaps, found, strict=True):
         source[-1] += before
         target[-1] += space
         if one.alignment is None:  # blank, so the same on both sides

@@ -39,7 +39,9 @@ def sample(
     state, ended = repeat(state, count), torch.zeros_like(limits, dtype=torch.bool)
     while not bool(ended.all()):
         logits, state = step(words[-1], source, state)
-        logits = logits.float() / temperature
+        logits = logits.float()
+        # Of the differences to the largest: a tiny temperature must not make two infinities.
+        logits = (logits - logits.amax(dim=1, keepdim=True)) / temperature
         end = logits[:, EOS].clone()
         logits[:, :FIRST_WORD] = NEVER
         logits[:, EOS] = end

@@ -31,41 +31,20 @@ class Shard(NamedTuple):
         return whole.with_name(f"{name}.{self.number}-of-{self.parts}{dot}{rest}")
 
 
-def join(whole: Path, say: Callable[[str], None]) -> None:
-    """Joins the parts of a file once all of them exist, and keeps the parts.
+def join(whole: Path, say: Callable[[str], None], count: int | None = None) -> list[Path]:
+    """Joins the parts of a file once all of them exist; returns the parts, which stay.
+
+    Args:
+        whole: the file.
+        say: prints a line for the user.
+        count: the number of parts; None reads it from their names.
 
     Raises:
         UserError: a part is missing or still being made, or there are parts of different divisions.
     """
     if whole.is_dir():
         raise UserError(f"{whole}: expected the name of the whole file, found a folder")
-    _join(whole, _division(whole), say)
-
-
-def join_and_remove(whole: Path, count: int, say: Callable[[str], None]) -> None:
-    """Joins the `count` parts of a file, then removes the parts.
-
-    Raises:
-        UserError: a part is missing.
-    """
-    for path in _join(whole, count, say):
-        path.unlink()
-
-
-def _division(whole: Path) -> int:
-    """The number of parts that the file was divided into, read from the names of its parts."""
-    counts = {shard.parts for shard in _parts(whole)}
-    if len(counts) != 1:
-        what = "none" if not counts else f"parts of {', '.join(map(str, sorted(counts)))}"
-        raise UserError(
-            f"{whole}: expected the parts of one division beside it, as "
-            f"{Shard(1, 2).path(whole).name}, found {what}"
-        )
-    return counts.pop()
-
-
-def _join(whole: Path, count: int, say: Callable[[str], None]) -> list[Path]:
-    """Writes the file from its parts and returns their paths."""
+    count = count or _division(whole)
     paths = [Shard(number, count).path(whole) for number in range(1, count + 1)]
     for path in paths:
         if not path.exists():
@@ -87,6 +66,18 @@ def _join(whole: Path, count: int, say: Callable[[str], None]) -> list[Path]:
     write_atomically(whole, write)
     say(f"joined {whole}: {count} parts")
     return paths
+
+
+def _division(whole: Path) -> int:
+    """The number of parts that the file was divided into, read from the names of its parts."""
+    counts = {shard.parts for shard in _parts(whole)}
+    if len(counts) != 1:
+        what = "none" if not counts else f"parts of {', '.join(map(str, sorted(counts)))}"
+        raise UserError(
+            f"{whole}: expected the parts of one division beside it, as "
+            f"{Shard(1, 2).path(whole).name}, found {what}"
+        )
+    return counts.pop()
 
 
 def _parts(whole: Path) -> list[Shard]:

@@ -63,5 +63,6 @@ class Shortlist:
     @classmethod
     def read(cls, path: Path, vocabulary_size: int, device: str = "cpu") -> "Shortlist":
         """Reads a file written by `write`."""
-        tensors = load_file(path, device)
-        return cls(tensors["lists"], tensors["frequent"], vocabulary_size)
+        tensors = load_file(path)  # it would take "cuda" for the first GPU, not for the current one
+        lists, frequent = (tensors[name].to(device) for name in ("lists", "frequent"))
+        return cls(lists, frequent, vocabulary_size)

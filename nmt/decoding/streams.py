@@ -156,9 +156,9 @@ class Growing:
         except BaseException:
             for stream, partial in zip(self.streams, self.partials, strict=False):
                 begun = partial.stat().st_size > 0
-                stream.close()
-                if not begun:
-                    partial.unlink(missing_ok=True)
+                with _closed(stream):
+                    if not begun:
+                        partial.unlink(missing_ok=True)
             raise
         for stream, size in zip(self.streams, self.sizes, strict=True):
             stream.truncate(size)
@@ -221,21 +221,40 @@ class Growing:
         if self.journal.exists():
             write_json(self.journal, {**read_json(self.journal), WHOLE: True})
         for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
-            stream.close()
-            try:
-                rename(partial, path)
-            except FileNotFoundError:
-                if not path.exists():  # otherwise another process has renamed it
-                    raise
+            own = os.fstat(stream.fileno())
+            with _closed(stream):
+                try:
+                    rename(partial, path)
+                except FileNotFoundError:  # is it that another process has renamed it?
+                    if not (path.exists() and os.path.samestat(own, path.stat())):
+                        raise UserError(
+                            f"{partial}: expected what was written until now, found it removed; "
+                            "begin anew"
+                        ) from None
         self.journal.unlink(missing_ok=True)
 
     def give_up(self) -> None:
         """Closes incomplete files and removes those that cannot be resumed."""
         for stream, partial in zip(self.streams, self.partials, strict=True):
-            with contextlib.suppress(OSError):  # a full disk, already reported
-                stream.close()
-            if not self.lines or self.made_with is None:
-                partial.unlink(missing_ok=True)
+            # Closing may fail: a full disk, already reported.
+            with contextlib.suppress(OSError), _closed(stream):
+                if not self.lines or self.made_with is None:
+                    partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _closed(stream: BinaryIO) -> Iterator[None]:
+    """Closes a file that is about to be renamed or removed.
+
+    Until that is done its lock keeps other processes out, except on Windows, where an open file
+    can be neither renamed nor removed.
+    """
+    if sys.platform == "win32":
+        stream.close()
+    try:
+        yield
+    finally:
+        stream.close()
 
 
 class Standard:

@@ -257,6 +257,11 @@ def _check_ensemble(runs: Sequence[Run]) -> None:
                 f"{run.folder}: expected no shortlist in an ensemble, found one; name the run "
                 "that it was exported from"
             )
+        if run.manifest["languages"] != first.manifest["languages"]:
+            raise UserError(
+                f"{run.folder}: expected a run for {' -> '.join(first.manifest['languages'])} as "
+                f"{first.folder} is, found one for {' -> '.join(run.manifest['languages'])}"
+            )
         if run.source != first.source or run.target != first.target:
             raise UserError(
                 f"{run.folder}: expected the vocabularies of {first.folder}, found others; "

@@ -90,13 +90,30 @@ def test_a_file_with_another_making_is_not_gone_on_with(tmp_path: Path) -> None:
 def test_no_journal_tells_of_what_is_not_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    synced: list[int] = []
+
     def full(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino == (tmp_path / ".out.partial").stat().st_ino)
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="Input/output error"):
         written(tmp_path / "out", TEXT)
+    assert synced == [True]  # the content before the journal
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_taken_away_meanwhile_is_not_thought_finished(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("of last week\n")
+
+    def taken() -> None:
+        with growing([tmp_path / "out"]) as out:
+            out.add([b"a\n"], 1, "")
+            (tmp_path / ".out.partial").unlink()
+
+    with pytest.raises(UserError, match=r"\.out\.partial: .* found it removed; begin anew"):
+        taken()
+    assert (tmp_path / "out").read_text() == "of last week\n"
 
 
 def test_what_is_made_in_one_go_leaves_nothing_when_it_is_cut(tmp_path: Path) -> None:

@@ -308,6 +308,9 @@ def test_models_of_other_vocabularies_are_refused(tmp_path: Path) -> None:
     checkpoint.write_manifest(tmp_path / "other", {"languages": ["xx", "yy"]})
     with pytest.raises(UserError, match=r"other: expected the vocabularies of .*one, found others"):
         Translator.load(tmp_path / "one", tmp_path / "other")
+    checkpoint.write_manifest(tmp_path / "other", {"languages": ["yy", "xx"]})
+    with pytest.raises(UserError, match=r"other: expected a run for .* found one for yy -> xx"):
+        Translator.load(tmp_path / "one", tmp_path / "other")
 
 
 def test_one_text_is_no_list_of_texts() -> None:
