@@ -11,7 +11,7 @@ from typing import Any
 
 from nmt.config import Data
 from nmt.errors import UserError
-from nmt.files import sha256, write_json
+from nmt.files import FURNITURE, sha256, write_json
 from nmt.schema import flat
 
 FORMAT = 1
@@ -74,7 +74,8 @@ def read(folder: Path) -> Manifest | None:
     Raises:
         UserError: the folder holds something else, which must not be overwritten.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    if not folder.exists() or (inside is not None and inside <= {*FURNITURE}):
         return None
     try:
         manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
@@ -99,15 +100,11 @@ def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) 
         # A key that another version added or removed makes no difference where it is unset.
         if (was.get(key) or None) != (now.get(key) or None)
     ]
-    found += [
-        f"input {name} has changed"
-        for name, digest in inputs.items()
-        if old["inputs"].get(name, digest) != digest
-    ]
-    found += [
-        f"input {name} has {'come' if name in inputs else 'gone'}"
-        for name in sorted(set(inputs) ^ set(old["inputs"]))
-    ]
+    before = old["inputs"]
+    for name in sorted({*before, *inputs}):
+        if before.get(name) != inputs.get(name):
+            what = "come" if name not in before else "changed" if name in inputs else "gone"
+            found.append(f"input {name} has {what}")
     return found + [
         f"{folder / name} is damaged or gone"
         for name, digest in old["files"].items()

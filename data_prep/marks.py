@@ -33,6 +33,7 @@ def fold(text: str) -> str:
     that of synthetic sources, is not part of the sentence.
     """
     folded = _TAG.sub("", unicodedata.normalize("NFKC", text).casefold())
+    folded = folded.replace("\u0131", "i")  # what a Turkish I is in small letters
     # Most removed characters are ASCII, and this is five times as fast as a regular expression.
     folded = folded.encode().translate(None, _ASCII_SIGNS).decode()
     if not folded.isalnum():

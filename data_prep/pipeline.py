@@ -20,12 +20,11 @@ from data_prep.corpus import Corpus, HeldOut
 from data_prep.encode import encode_splits
 from data_prep.marks import Gathered, Marks, gather
 from data_prep.pairs import Mask
-from data_prep.sources import FURNITURE
 from data_prep.split import Splits, make_splits
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Data
 from nmt.errors import UserError
-from nmt.files import alone, errors_named, rename
+from nmt.files import FURNITURE, alone, errors_named, rename
 from nmt.vocab import load_vocabularies
 
 Say = Callable[[str], None]

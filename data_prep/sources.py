@@ -1,32 +1,22 @@
 """Sources of parallel text: local files, the Hugging Face hub, the packaged Tatoeba pairs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import datasets
-import huggingface_hub
+from typing import Any, NamedTuple, cast
 
 from data_prep.corpus import Corpus, HeldOut, Pair
-from data_prep.tables import TABLES, Column, Row, as_text, read_plain
-from data_prep.tatoeba import INSTEAD, read_tatoeba, tatoeba_inputs
+from data_prep.hub import hub_inputs, read_hub
+from data_prep.tables import TABLES, Column, Row, expect_two, read_plain
+from data_prep.tatoeba import read_tatoeba, tatoeba_inputs
 from nmt.config import Data
-from nmt.corpora import CORPORA, Files, Hub, Tatoeba, Text
+from nmt.corpora import CORPORA, NOT_PLAIN, Files, Hub, Tatoeba, Text
 from nmt.errors import UserError
 from nmt.files import sha256
 from nmt.lines import each_text, kind_of
 from nmt.options import build
 
 Say = Callable[[str], None]
-PROBE_SECONDS = 5.0
-FURNITURE = (".DS_Store", "Thumbs.db", "desktop.ini")
-"""Files that operating systems leave in folders that were viewed."""
-UNREAD = (".csv", ".po", ".pot", ".xlf", ".xliff")
-"""Extensions of files that make no sense as plain text."""
-BLOCK = 1000
-"""Rows of a hub data set requested at once."""
 
 
 def read(data: Data, say: Say) -> Corpus:
@@ -78,9 +68,7 @@ def read_synthetic(data: Data) -> Iterator[Pair]:
 
 def read_files(corpus: Files, data: Data, say: Say) -> Corpus:
     """Pairs from local files."""
-    if corpus.columns is not None and len(corpus.columns) != 2:
-        found = corpus.columns
-        raise UserError(f"data.corpus.columns: expected two, source and target, found {found}")
+    expect_two(corpus.columns)
     if corpus.columns is not None and not any(kind_of(path) in TABLES for path in _files(corpus)):
         raise UserError("data.corpus.columns: plain text files have no columns; leave it out")
     names = [data.source_language, data.target_language]
@@ -113,7 +101,7 @@ def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
 
     def pairs_of(patterns: list[str]) -> Iterator[Pair]:
         for path in expanded(patterns):
-            if kind_of(path) in [*TABLES, *UNREAD]:
+            if kind_of(path) in NOT_PLAIN and kind_of(path) != f".{data.source_language}":
                 raise UserError(f"data.corpus: expected plain text files, found {path}")
             yield from ((line, line) for line in each_text(path))
 
@@ -128,14 +116,14 @@ def read_text(corpus: Text, data: Data, say: Say) -> Corpus:
     )
 
 
-def _pairs(rows: Iterable[Row]) -> Iterator[Pair]:
-    return ((source, target) for source, target in rows)
+def _pairs(rows: Iterator[Row]) -> Iterator[Pair]:
+    return cast(Iterator[Pair], rows)
 
 
 def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
     """Refuses files that cannot be the plain-text files of one part of a corpus."""
     codes = [f".{name.lower()}" for name in names]
-    others = {*TABLES, *UNREAD}.difference(codes)  # pot is also a language code
+    others = {*NOT_PLAIN}.difference(codes)  # pot is also a language code
     if len(paths) < 2 or any(kind_of(path) in others for path in paths):
         raise UserError(
             f"data.corpus.{key}: expected two plain text files, or {', '.join(TABLES)} files "
@@ -146,11 +134,12 @@ def _check_plain(paths: Sequence[Path], key: str, names: Sequence[str]) -> None:
             f"data.corpus.train: expected two plain files, found {len(paths)}; "
             "only validation and test can have several references"
         )
-    if [kind_of(path) for path in paths[:2]] == codes[::-1] != codes:
-        raise UserError(
-            f"data.corpus.{key}: expected the source file ({names[0]}) before the target file "
-            f"({names[1]}), found {paths[0]} before {paths[1]}; give them in the other order"
-        )
+    for place, path in enumerate(paths):
+        if kind_of(path) in codes and kind_of(path) != codes[place > 0]:
+            raise UserError(
+                f"data.corpus.{key}: expected the source file ({names[0]}) first, then the target "
+                f"({names[1]}), found {', '.join(map(str, paths))}; give each in its place"
+            )
 
 
 def _table_rows(path: Path, columns: list[Column] | None, names: Sequence[str]) -> Iterator[Row]:
@@ -169,9 +158,11 @@ def expanded(patterns: Sequence[str]) -> list[Path]:
         if "*" not in path.name or path.exists():
             paths.append(path)
             continue
-        if not (found := sorted(path.parent.glob(path.name))):
+        # As in a shell, a hidden file is none of them; on some disks a Mac adds `._` to each name.
+        found = [one for one in path.parent.glob(path.name) if one.name[0] != "."]
+        if not found:
             raise UserError(f"{path}: expected files like this, found none")
-        paths += found
+        paths += sorted(found)
     return paths
 
 
@@ -182,95 +173,6 @@ def files_inputs(corpus: Files | Text) -> dict[str, str]:
 
 def _files(corpus: Files | Text) -> list[Path]:
     return expanded([*corpus.train, *(corpus.validation or []), *(corpus.test or [])])
-
-
-def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
-    """Pairs from a data set on the hub, or from a local folder with the same layout."""
-    loaded = _load(corpus)
-    names = (data.source_language, data.target_language)
-
-    def held_out(split: str | None, key: str) -> HeldOut | None:
-        return None if split is None else HeldOut.of(_rows(loaded, corpus, split, key, names))
-
-    train = _pairs(_rows(loaded, corpus, corpus.train_split, "train_split", names))
-    return Corpus(
-        train=islice(train, corpus.take),
-        validation=held_out(corpus.validation_split, "validation_split"),
-        test=held_out(corpus.test_split, "test_split"),
-    )
-
-
-def _load(corpus: Hub) -> Any:
-    local = Path(corpus.name).is_dir()
-    if not local and not datasets.config.HF_HUB_OFFLINE:
-        _probe(corpus.name)
-    # The library knows a local file by its time; we by its content, which may have changed alone.
-    mode = "reuse_cache_if_exists" if local else None
-    with _failures(corpus):
-        return datasets.load_dataset(
-            corpus.name, corpus.subset, streaming=corpus.streaming, download_mode=mode
-        )
-
-
-@contextmanager
-def _failures(corpus: Hub) -> Iterator[None]:
-    """Turns the library's errors about an unavailable data set into a one-sentence message."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"data.corpus: the data set {corpus.name!r} (subset {corpus.subset!r}) could not be "
-            f"loaded: {reason}; check `name` and `subset`, or {INSTEAD}"
-        ) from None
-
-
-def _probe(name: str) -> None:
-    """Fails at once if there is no network; the library would retry for 23 seconds."""
-    endpoint = huggingface_hub.constants.ENDPOINT
-    try:
-        huggingface_hub.get_session().head(endpoint, timeout=PROBE_SECONDS)
-    except Exception:  # the type depends on the HTTP library that huggingface_hub uses
-        raise UserError(
-            f"the data set {name!r} could not be fetched because {endpoint} cannot be reached; "
-            "check the network, or set HF_HUB_OFFLINE=1 if it has been fetched before, "
-            f"or {INSTEAD}"
-        ) from None
-
-
-def _rows(loaded: Any, corpus: Hub, split: str, key: str, names: Sequence[str]) -> Iterator[Row]:
-    if split not in loaded:
-        raise UserError(
-            f"data.corpus.{key}: the data set {corpus.name!r} has no split {split!r}, only "
-            f"{', '.join(loaded)}; for validation and test, null makes a leak-free split"
-        )
-    blocks = iter(loaded[split].iter(BLOCK))
-    while True:
-        with _failures(corpus):  # a stream may fail at any row
-            block = next(blocks, None)
-        if block is None:
-            return
-        nested = block.get("translation") or []
-        first = next((row for row in nested if row is not None), None)
-        if isinstance(first, dict):  # not a text column that merely has this name
-            block = {name: [(row or {}).get(name) for row in nested] for name in first}
-        for name in names:
-            if name not in block:
-                raise UserError(
-                    f"data.corpus: the data set {corpus.name!r} has no column {name!r}, only "
-                    f"{', '.join(block)}; set the language codes to two of these"
-                )
-        where = f"data.corpus: the data set {corpus.name!r}, columns {', '.join(names)}"
-        for row in zip(*(block[name] for name in names), strict=True):
-            yield tuple(as_text(text, where) for text in row)
-
-
-def hub_inputs(corpus: Hub) -> dict[str, str]:
-    """The files of a local folder; data on the hub are identified by the settings alone."""
-    root = Path(corpus.name)
-    found = sorted(root.rglob("*")) if root.is_dir() else []
-    files = (path for path in found if path.is_file() and path.name not in FURNITURE)
-    return {path.as_posix(): _digest(path) for path in files}
 
 
 def _digest(path: Path, key: str = "data.corpus") -> str:

@@ -61,9 +61,16 @@ def read_tsv(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
             raise UserError(
                 f"data.corpus.columns: expected numbers from 1 for {path}, found {column!r}"
             )
-    wanted = [int(column) - 1 for column in columns]
+    wanted, broken = [int(column) - 1 for column in columns], 0
     for number, line in enumerate(each_text(path), start=1):
         cells = line.split("\t")
+        if broken and len(cells) != broken:
+            raise UserError(
+                f"{path}, line {number - 1}: expected a whole row, found a quoted cell that goes "
+                "on in the next line; take the line break out of it"
+            )
+        # Spreadsheets write a cell with a line break in it so.
+        broken = len(cells) if cells[-1].startswith('"') and cells[-1].count('"') % 2 else 0
         if len(cells) <= max(wanted):
             raise UserError(
                 f"{path}, line {number}: expected at least {max(wanted) + 1} columns separated "
@@ -185,13 +192,24 @@ def _local(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
+def expect_two(columns: Sequence[Column] | None) -> None:
+    """Requires that columns are those of the source and of the target, if any are named."""
+    if columns is not None and len(columns) != 2:
+        raise UserError(f"data.corpus.columns: expected two, source and target, found {columns}")
+
+
 def _require(columns: Sequence[Column], found: Any, where: str) -> None:
     for column in columns:
         if column not in found:
-            raise UserError(
-                f"{where}: expected a column {column!r}, found {', '.join(map(repr, found))}; "
+            cure = (
                 "name it so, or for a file of data.corpus "
                 "set data.corpus.columns to the names of the source and target columns"
+            )
+            if "translation" in found:  # as the hub's data sets have it
+                cure = "where `translation` holds both, read the folder by data.corpus.kind: hub"
+            raise UserError(
+                f"{where}: expected a column {column!r}, found {', '.join(map(repr, found))}; "
+                f"{cure}"
             )
 
 

@@ -4,18 +4,12 @@ Each command imports what it needs only when it runs, so that `nmt --help` answe
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from nmt import __version__, processes
-from nmt.arguments import (
-    SECTIONS,
-    Formatter,
-    Parser,
-    option_meant,
-    read_overrides,
-    settings_help,
-)
+from nmt.arguments import SECTIONS, Formatter, Parser, option_meant, read_overrides, settings_help
 from nmt.commands import COMMANDS
 from nmt.errors import UserError
 from nmt.ram import keep_freed_memory
@@ -81,8 +75,9 @@ def translate(arguments: argparse.Namespace) -> None:
         translate_files(arguments, say)
         processes.barrier()
         if world > 1 and processes.rank() == 0:
-            for path in filter(None, (arguments.output, arguments.health)):
-                shards.join_and_remove(path, world, say)
+            wholes = filter(None, (arguments.output, arguments.health))
+            for part in [part for whole in wholes for part in shards.join(whole, say, world)]:
+                part.unlink()
 
 
 def _take_part(arguments: argparse.Namespace) -> bool:
@@ -199,6 +194,8 @@ CONFIGURABLE = ("prepare", "train", "distill")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
     processes.open_streams()
+    if processes.world() > 1:  # torch reads it when it is imported; DDP warns of an option of ours
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     words = list(sys.argv[1:] if argv is None else argv)
     command = words[0] if words and words[0] in COMMANDS else ""
     try:
@@ -219,6 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
             return 0
         RUN[command](_parsed(parser, words))
+        sys.stdout.flush()
     except UserError as error:
         if processes.is_first_to_say(str(error)):
             say(f"nmt {command}: {error}" if command else f"nmt: {error}")
@@ -230,9 +228,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     except OSError as error:  # a full disk, a folder without write permission
-        if error.filename is None:
+        if not error.errno:
             raise
-        say(f"nmt {command}: {error.filename}: {error.strerror}")
+        say(f"nmt {command}: {error.filename or 'standard output'}: {error.strerror}")
         return 2
     return 0
 
@@ -240,17 +238,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parsed(parser: Parser, words: list[str]) -> argparse.Namespace:
     """The options of a command; `words` and `overrides`, those of its YAML file, beside them."""
     command, *others = words
-    if command in CONFIGURABLE and others and others[0].startswith(SECTIONS):
-        raise UserError(f"expected the YAML file before the settings, found {others[0]}")
-    arguments, rest = parser.parse_known_args(others)
+    own, given = _divided(others) if command in CONFIGURABLE else (others, [])
+    if given and all(word.startswith("-") for word in others[: others.index(given[0])]):
+        raise UserError(f"expected the YAML file before the settings, found {given[0]}")
+    arguments, rest = parser.parse_known_args(own)
     configurable = command in CONFIGURABLE
     for word in rest:
         if not configurable or (word.startswith("--") and not word.startswith(SECTIONS)):
             meant = option_meant(parser, word, configurable)
             if meant or not configurable:  # else it is taken for a key, and its section is unknown
                 parser.error(f"unexpected {word!r}" + (f"; did you mean {meant}?" if meant else ""))
-    arguments.words, arguments.overrides = words, read_overrides(rest)
+    arguments.words, arguments.overrides = words, read_overrides(given + rest)
     return arguments
+
+
+def _divided(words: list[str]) -> tuple[list[str], list[str]]:
+    """A command's own words, and the settings with their values, which argparse must not take."""
+    own: list[str] = []
+    given: list[str] = []
+    into = own
+    for word in words:
+        if word.startswith("-") and not word[1:2].isdigit():  # -1 is a value
+            into = given if word.startswith(SECTIONS) else own
+        into.append(word)
+    return own, given
 
 
 def _top_level(words: list[str]) -> None:
@@ -279,4 +290,8 @@ def _use_machine(threads: int | None, device: str = "cpu") -> None:
 
 
 if __name__ == "__main__":
-    processes.leave(main())
+    try:
+        status = main()
+    except SystemExit as leaving:  # a signal has ended the training
+        status = leaving.code if isinstance(leaving.code, int) else 1
+    processes.leave(status)

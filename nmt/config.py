@@ -14,7 +14,18 @@ from annotated_types import Ge, Lt
 
 from nmt import options
 from nmt.errors import UserError
-from nmt.schema import Count, Fraction, NonNegative, Part, Paths, Positive, PositiveInt, Settings
+from nmt.schema import (
+    Code,
+    Count,
+    Fraction,
+    NonNegative,
+    Part,
+    Paths,
+    Place,
+    Positive,
+    PositiveInt,
+    Settings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +97,9 @@ class Data:
             only, without pairs that share a side with validation or test.
     """
 
-    folder: str
-    source_language: str
-    target_language: str
+    folder: Place
+    source_language: Code
+    target_language: Code
     corpus: Annotated[Settings, Part("nmt.corpora:CORPORA")]
     clean: Clean = field(default_factory=Clean)
     split: Split = field(default_factory=Split)
@@ -137,7 +148,7 @@ class Training:
         log_every: updates between rows of the CSV and TensorBoard logs.
     """
 
-    folder: str
+    folder: Place
     max_epochs: PositiveInt = 10
     max_steps: PositiveInt | None = None
     patience: PositiveInt = 10
@@ -161,6 +172,10 @@ class Training:
     threads: PositiveInt | None = None
     processes: PositiveInt = 1
     log_every: PositiveInt = 50
+
+    def __post_init__(self) -> None:
+        if self.longer == "chunk" and self.max_length is None:
+            raise UserError("training.longer: chunk needs training.max_length, found null there")
 
 
 Precision = Literal["fp32", "bf16", "int8"]

@@ -7,6 +7,8 @@ from pydantic import StrictInt
 
 from nmt.schema import Paths, PositiveInt
 
+NOT_PLAIN = (".tsv", ".jsonl", ".parquet", ".tmx", ".csv", ".po", ".pot", ".xlf", ".xliff")
+"""Extensions of files that do not hold a sentence a line."""
 TAGS = r"<\w+>"
 """Regular expression of a tag that may precede a sentence, as in synthetic pairs, without being
 part of it."""
@@ -57,6 +59,8 @@ class Hub:
     Args:
         name: its name, such as `bentrevett/multi30k`; it must have a `translation` column, or one
             column for each language.
+        columns: the names of the source and target columns (or of the keys in `translation`), if
+            they are not the language codes.
         subset: its configuration, such as `de-en`, if it has several.
         train_split: the name of its training split.
         validation_split: the name of its validation split; null makes a leak-free split.
@@ -66,6 +70,7 @@ class Hub:
     """
 
     name: str
+    columns: list[str] | None = None
     subset: str | None = None
     train_split: str = "train"
     validation_split: str | None = "validation"

@@ -12,13 +12,12 @@ from typing import Any, BinaryIO
 
 from nmt.errors import UserError
 
+FURNITURE = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""Files that operating systems leave in folders that were viewed."""
 TRY_SECONDS = 60.0
 """How long each attempt to lock a folder waits."""
-
-
 FAR = 0x7FFFFFF0
 """An offset beyond what is read of a file, at which a byte is locked on Windows."""
-
 WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds to wait before each retry of a rename that Windows has refused."""
 
@@ -87,10 +86,13 @@ def locked(folder: Path, seconds: float) -> Iterator[None]:
 
     Raises:
         TimeoutError: another process held the lock for that many seconds.
+        UserError: the folder is a whole disk.
     """
     from filelock import FileLock
 
     place = folder.resolve()
+    if not place.name:
+        raise UserError(f"{folder}: expected a folder on a disk, found the disk; choose a name")
     with errors_named(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(place.with_name(f".{place.name}.lock"), fallback_to_soft=False)

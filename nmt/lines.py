@@ -52,7 +52,7 @@ def read_lines(
     for number, raw in enumerate(stream, start=1):
         ending = next(end for end in (b"\r\n", b"\n", b"") if raw.endswith(end))
         text = raw.removesuffix(ending)
-        if number == 1 and raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        if number == 1 and (raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or is_wide(text)):
             raise UserError(f"{name}: expected UTF-8, found UTF-16; convert the file to UTF-8")
         # A byte order mark is not part of the first sentence.
         encoding = "utf-8-sig" if number == 1 else "utf-8"
@@ -68,6 +68,13 @@ def read_lines(
                 f"{name}, line {number}: expected UTF-8, found the byte 0x{text[start]:02x} "
                 f"at position {start + 1}; convert the file to UTF-8"
             ) from None
+
+
+def is_wide(text: bytes) -> bool:
+    """Whether Latin letters are written in UTF-16: a letter and a zero in turn, four times."""
+    even, odd = text[:16:2], text[1:16:2]
+    letters, zeros = (even, odd) if any(even) else (odd, even)
+    return len(zeros) > 3 and not any(zeros) and all(letters)
 
 
 class Invalid:
@@ -121,11 +128,18 @@ def each_text(path: Path) -> Iterator[str]:
     """The lines of a text file without their endings; a `.gz` file is decompressed.
 
     Raises:
-        UserError: the file is missing, not UTF-8, or not gzip.
+        UserError: the file is missing, not UTF-8, or not gzip; or its lines end in CR alone.
     """
+    only = ""
     with errors_named(path), reading(path) as stream:
-        for line in read_lines(stream, str(path)):
+        for number, line in enumerate(read_lines(stream, str(path))):
+            only = "" if number else line.text
             yield line.text
+    if (returns := only.count("\r")) > 1:
+        raise UserError(
+            f"{path}: expected lines that end in a line feed, found one line with {returns} "
+            "carriage returns in it; save the file with line feeds"
+        )
 
 
 def read_texts(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """A recipe for a corpus: settings chosen by its size, with the reason for each.
 
 The rules follow Sennrich and Zhang 2019 (small vocabularies, small batches, tied embeddings, strong
-dropout and word dropout where there is little text) and our own runs; see LOG.md.
+dropout and word dropout where a little text is read many times) and our own runs; see LOG.md.
 """
 
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ EVER = float("inf")
 
 def data_choices(facts: Facts, tokenizer: Settings) -> Recipe:
     """The tokenizer section: the prepared settings with a vocabulary size for this corpus."""
-    size = _of(facts.words, (2e5, 2000), (2e6, 4000), (2e7, 8000), (EVER, 16000))
+    size = _of(facts.words, (2e5, 2000), (5e5, 4000), (2e7, 8000), (EVER, 16000))
     why = f"{facts.words:,} target words: a unit must be seen often enough to be learnt"
     return {"tokenizer": {**tokenizer, "vocabulary_size": Choice(size, why)}}
 
@@ -73,8 +73,9 @@ def model_choices(facts: Facts, passes: float) -> Recipe:
     """The model: its width grows with the corpus, its dropout with the number of passes."""
     width, state = _of(facts.pairs, (1e6, (256, 384)), (5e6, (384, 512)), (EVER, (512, 1024)))
     again = f"each pair is read {passes:.1f} times"
-    dropout = _of(passes, (3, 0.1), (6, 0.2), (EVER, 0.3 if facts.pairs >= 2e4 else 0.4))
-    words = _of(passes, (3, 0.0), (6, 0.05), (EVER, 0.1 if facts.pairs >= 2e4 else 0.15))
+    few = facts.pairs < 2e4
+    dropout = _of(passes, (4, 0.0), (8, 0.1), (14, 0.2), (EVER, 0.4 if few else 0.3))
+    words = _of(passes, (8, 0.0), (14, 0.05), (EVER, 0.15 if few else 0.1))
     attention = {"kind": "additive", "hidden_size": Choice(state // 2, "half of the decoder's")}
     sizes = f"for {facts.pairs:,} pairs; wider is slower and needs more of them"
     return {

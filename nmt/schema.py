@@ -3,10 +3,11 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os.path import expanduser
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AllowInfNan, BeforeValidator
+from pydantic import AfterValidator, AllowInfNan, BeforeValidator, StringConstraints
 
 Settings = dict[str, Any]
 PositiveInt = Annotated[int, Gt(0)]
@@ -16,8 +17,12 @@ Count = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
+Code = Annotated[str, StringConstraints(pattern=r'^[^\s\\/:*?"<>|]+$')]
+"""A language's code: files are named by it."""
+Place = Annotated[str, AfterValidator(expanduser)]
+"""A path, in which `~` is the user's own folder."""
 Paths = Annotated[
-    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+    list[Place], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 ]
 
 

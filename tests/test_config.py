@@ -70,6 +70,21 @@ def test_settings_written_back_to_yaml_are_the_same(file: Path) -> None:
     assert again == found
 
 
+def test_a_tilde_is_the_users_folder(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("USERPROFILE", "/home/ada")
+    read = config.load(
+        file, [("training.folder", ["~/runs"]), ("data.synthetic", ["~/made.jsonl"])]
+    )
+    assert read.training.folder == "/home/ada/runs"
+    assert read.data.synthetic == ["/home/ada/made.jsonl"]
+
+
+def test_chunks_have_a_length(file: Path) -> None:
+    with pytest.raises(UserError, match=r"training\.longer: chunk needs training\.max_length"):
+        config.load(file, [("training.longer", ["chunk"])])
+
+
 def test_a_path_may_stand_alone_for_a_list(file: Path) -> None:
     found = config.load(file, [("data.corpus.train", ["pairs.tsv"])])
     assert found.data.corpus["train"] == ["pairs.tsv"]
@@ -246,6 +261,10 @@ def test_what_looks_like_a_date_and_is_none_is_a_word(file: Path) -> None:
         (
             changed("source_language: en", "source_language: no"),
             "data.source_language: input should be a valid string, found False",
+        ),
+        (
+            changed("source_language: en", "source_language: en/formal"),
+            "data.source_language: string should match pattern ",
         ),
         (
             changed("  folder: data/toy\n", ""),

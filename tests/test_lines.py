@@ -46,12 +46,21 @@ def test_broken_utf8_is_refused_naming_the_line() -> None:
         list(read_lines(io.BytesIO(b"\xef\xbb\xbfab\xff\n"), "in.txt"))
 
 
+@pytest.mark.parametrize("text", ["\ufeffone\ntwo\n", "A sentence.\n", "four"])
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf16_is_refused_even_where_wrong_bytes_are_replaced(encoding: str) -> None:
+def test_utf16_is_refused_even_where_wrong_bytes_are_replaced(encoding: str, text: str) -> None:
     """Notepad and PowerShell write it; its Latin letters are valid UTF-8 with NULs in between."""
-    stream = io.BytesIO("\ufeffone\ntwo\n".encode(encoding))
+    stream = io.BytesIO(text.encode(encoding))
     with pytest.raises(UserError, match="in: expected UTF-8, found UTF-16; convert the file"):
         list(read_lines(stream, "in", lambda number: None))
+
+
+def test_a_file_whose_lines_end_in_carriage_returns_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"one\rtwo\rthree\r")
+    with pytest.raises(UserError, match=r"a\.txt: .* found one line with 3 carriage returns"):
+        read_texts(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_bytes(b"one\r\ntwo\rand\ra half\n")  # two lines
+    assert read_texts(tmp_path / "a.txt") == ["one", "two\rand\ra half"]
 
 
 def test_read_texts_unpacks_gzip(tmp_path: Path) -> None:

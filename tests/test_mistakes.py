@@ -225,6 +225,10 @@ def test_not_a_run(words: list[str], kind: str, toy: Toy, answer: Answer, tmp_pa
 def test_settings_before_the_yaml(toy: Toy, answer: Answer) -> None:
     said = answer("train", "--training.max_steps", "5", toy.config)
     contains(said, "expected the YAML file before the settings, found --training.max_steps")
+    said = answer("train", "--fresh", "--training.max_steps", "5", toy.config)
+    contains(said, "expected the YAML file before the settings, found --training.max_steps")
+    said = answer("distill", toy.config, "run", "--training.seed", "5", "a run")
+    contains(said, "training.seed: input should be a valid integer, found [5, 'a run']")
 
 
 def test_a_tokenizer_of_scores_that_is_not_installed(

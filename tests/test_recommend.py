@@ -54,9 +54,9 @@ def test_more_text_brings_larger_vocabularies_and_fewer_passes() -> None:
 def test_what_is_read_often_is_dropped_more() -> None:
     rates = [
         recipes.plain(recipes.model_choices(facts(29_000), passes))["dropout"]
-        for passes in (1, 4, 10)
+        for passes in (1, 6, 10, 18)
     ]
-    assert rates == sorted(rates) and rates[0] < rates[-1]
+    assert rates == sorted(rates) and len(set(rates)) == 4
 
 
 def test_what_depends_on_the_corpus_or_the_time_has_its_reason() -> None:

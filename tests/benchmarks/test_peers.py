@@ -85,13 +85,22 @@ def test_finished_rounds_stay_when_a_later_one_is_interrupted(
 
 @pytest.mark.parametrize(("change", "trainings"), [((), 0), (("--epochs", "2"), 2)])
 def test_trained_models_are_used_again_unless_a_setting_differs(
-    words: list[str], change: tuple[str, ...], trainings: int
+    words: list[str], change: tuple[str, ...], trainings: int, tmp_path: Path
 ) -> None:
     words += ["--peers", "copying"]
     assert peers.main(words) == 0
     assert Copying.trained == 6  # two models, and two timed trainings of each system
-    assert peers.main([*words, *change]) == 0
+    assert peers.main([*words, *change, "--out", str(tmp_path / "again.json")]) == 0
     assert Copying.trained == 6 + 4 + trainings
+
+
+def test_the_rounds_of_another_run_are_not_lost(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out.json").write_text("hours")
+    assert peers.main(words) == 2
+    assert "expected a new file for the results, found one" in capsys.readouterr().err
+    assert (tmp_path / "out.json").read_text() == "hours"
 
 
 def test_a_model_of_another_size_is_named(tmp_path: Path) -> None:

@@ -257,6 +257,13 @@ def test_a_folder_that_is_something_else_is_not_overwritten(
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
+def test_what_a_system_left_in_an_empty_folder_does_not_matter(data: Data) -> None:
+    Path(data.folder).mkdir()
+    (Path(data.folder) / ".DS_Store").write_bytes(b"icons")
+    folder, _ = _prepare(data)
+    assert (folder / "manifest.json").exists()
+
+
 def test_no_training_pair_left(make_data: MakeData, corpus_files: list[str]) -> None:
     corpus = {"kind": "files", "train": corpus_files}
     with pytest.raises(UserError, match=r"is left; dropped: .*too long 65.*; loosen the filter"):

@@ -167,7 +167,9 @@ def test_missing_file_is_noticed_before_reading(tmp_path: Path, make_data: MakeD
         ({"train": ["a.tsv", "b.txt"]}, "found a.tsv, b.txt"),
         ({"train": ["a.po", "b.po"]}, "expected two plain text files, .*found a.po, b.po"),
         ({"train": []}, "found none"),
-        ({"train": ["a.de.gz", "a.en"]}, r"source file \(en\) before .* \(de\), found a\.de"),
+        ({"train": ["a.de.gz", "a.en"]}, r"source file \(en\) first, .* \(de\), found a\.de"),
+        ({"train": ["a.en", "b.en"]}, r"first, then the target \(de\), found a\.en, b\.en"),
+        ({"test": ["1.en", "2.en", "1.de", "2.de"]}, r"corpus\.test: expected the source file"),
         ({"train": ["a.tsv"], "columns": [1]}, r"expected two, source and target, found \[1\]"),
         ({"train": ["a.en", "a.de"], "columns": [2, 1]}, "plain text files have no columns"),
     ],
@@ -176,7 +178,14 @@ def test_wrong_numbers_of_files_and_columns(
     make_data: MakeData, corpus: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        _read(make_data({"kind": "files", **corpus}))
+        _read(make_data({"kind": "files", "train": ["t.tsv"], **corpus}))
+
+
+def test_a_pattern_takes_no_hidden_files(tmp_path: Path, make_data: MakeData) -> None:
+    train = _lines(tmp_path / "1.tsv", "one\teins")
+    (tmp_path / "._1.tsv").write_bytes(b"\0\xff")  # so a Mac writes on other systems' disks
+    found = sources.inputs(make_data({"kind": "files", "train": [str(tmp_path / "*.tsv")]}))
+    assert [*found] == [train]
 
 
 def test_training_has_one_reference(tmp_path: Path, make_data: MakeData) -> None:
@@ -295,9 +304,12 @@ def test_a_column_that_is_no_text_is_named(
 def test_a_stream_that_breaks_is_told_in_one_sentence(
     make_data: MakeData, hub_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Lost(Exception):
+        """As in the HTTP library: no OSError."""
+
     def breaking(self: object, size: int) -> Iterator[dict[str, list[str]]]:
         yield {"en": ["one"], "de": ["eins"]}
-        raise ConnectionError("the line is dead")
+        raise Lost("the line is dead")
 
     monkeypatch.setattr(datasets.IterableDataset, "iter", breaking)
     settings = {"kind": "hub", "name": str(hub_folder(FLAT)), "streaming": True}
@@ -319,8 +331,21 @@ def test_a_column_of_text_may_be_called_translation(
 ) -> None:
     rows = [{"sentence": source, "translation": target} for source, target in ROWS]
     corpus = {"kind": "hub", "name": str(hub_folder(rows))}
-    languages = {"source_language": "sentence", "target_language": "translation"}
-    assert _read(make_data(corpus, **languages)).train == ROWS
+    names = ["sentence", "translation"]
+    assert _read(make_data({**corpus, "columns": names})).train == ROWS
+    with pytest.raises(UserError, match=r"columns: expected two, source and target, found \['se"):
+        _read(make_data({**corpus, "columns": names[:1]}))
+
+
+def test_only_the_columns_of_text_are_read(
+    make_data: MakeData, hub_folder: Callable[..., Path]
+) -> None:
+    folder = hub_folder(FLAT)
+    for file in folder.iterdir():
+        table = datasets.Dataset.from_parquet(str(file), cache_dir=str(folder.parent / "cache"))
+        sounds = [{"bytes": b"no sound", "path": None}] * len(table)
+        table.add_column("sound", sounds).cast_column("sound", datasets.Audio()).to_parquet(file)
+    assert _read(make_data({"kind": "hub", "name": str(folder)})).train == ROWS
 
 
 def test_one_language_alone_has_one_code(tmp_path: Path, make_data: MakeData) -> None:

@@ -81,6 +81,14 @@ def test_short_tsv_line_is_named_by_file_and_line(tmp_path: Path) -> None:
         list(read_tsv(path, [1, 3]))
 
 
+def test_a_cell_with_a_line_break_in_it_is_no_row(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.tsv", b'a\tb\t"note\nmore"\t2024\n')
+    with pytest.raises(UserError, match=r"a\.tsv, line 1: expected a whole row, found a quoted"):
+        list(read_tsv(path, [1, 2]))
+    _write(path, b'a\tsays "no"\nb\t"open\nc\td\n')
+    assert list(read_tsv(path, [1, 2])) == [("a", 'says "no"'), ("b", '"open'), ("c", "d")]
+
+
 @pytest.mark.parametrize("column", ["en", 0])
 def test_tsv_columns_are_numbers_from_one(tmp_path: Path, column: str | int) -> None:
     path = _write(tmp_path / "a.tsv", b"a\tb\n")
@@ -94,6 +102,7 @@ def test_tsv_columns_are_numbers_from_one(tmp_path: Path, column: str | int) -> 
         (b"{", "line 1: expected a JSON object, found Expecting"),
         (b"[1]", "line 1: expected a JSON object, found list"),
         (b'{"en": "a", "xx": "b"}', "expected a column 'de', found 'en', 'xx'"),
+        (b'{"translation": {"en": "a"}}', "found 'translation'; .* data.corpus.kind: hub"),
         (b'{"en": "a", "de": 3}', "line 1, key 'de': expected text, found 3"),
         (b"[" * 200_000, "line 1: expected a JSON object, found maximum recursion"),
         (b'{"en": ' + b"1" * 5_000 + b"}", "line 1: expected a JSON object, found Exceeds"),
