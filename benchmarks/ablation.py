@@ -102,18 +102,19 @@ def measured(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
         UserError: a mistake in the file or in the settings that it makes, or a training that ended
             with another status than 0.
     """
-    jobs = list(_jobs(given))
+    version = measure.code()
+    jobs = list(_jobs(given, version))
     known = read_json(given.out)["trainings"] if given.out.exists() else {}
     missing = list({job.digest: job for job in jobs if job.digest not in known}.values())
     say(f"{len(jobs) - len(missing)} of {len(jobs)} trainings are there, {len(missing)} to make")
     for job, _ in _done("prepare", {job.folder("data"): job for job in missing}, 1):
         say(f"prepared {job.folder('data')}")
     trainings = {job.folder("training"): job for job in missing}
-    version = measure.code()
     for job, folder in _done("train", trainings, given.at_once):
         best = read_json(folder / METRICS)["validation"]
         found = {key: best[key] for key in ("bleu", "loss", "step", "signature")}
-        found["parameters"] = read_json(folder / MANIFEST)["parameters"]
+        manifest = read_json(folder / MANIFEST)
+        found |= {"parameters": manifest["parameters"], "versions": manifest["versions"]}
         found["code"] = version
         known[job.digest] = {"variant": job.variant, "seed": job.seed, **found}
         write_json(given.out, {"trainings": known, "machine": measure.machine(1)})
@@ -124,7 +125,7 @@ def measured(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _jobs(given: argparse.Namespace) -> Iterator[Job]:
+def _jobs(given: argparse.Namespace, version: str) -> Iterator[Job]:
     file = config.read_yaml(given.file)
     if file.keys() != KEYS or not isinstance(file["variants"], dict):
         raise UserError(
@@ -138,7 +139,7 @@ def _jobs(given: argparse.Namespace) -> Iterator[Job]:
         data = given.work.resolve() / f"data-{_digest({**settings['data'], 'folder': ''})}"
         settings |= {"data": {**settings["data"], "folder": str(data)}, "training": training}
         digest = _digest({**settings, "training": {**training, "folder": ""}})
-        training["folder"] = str(given.work.resolve() / f"run-{digest}")
+        training["folder"] = str(given.work.resolve() / f"run-{digest}-{version}")
         config.from_dict(settings, f"{given.file}: {name}")
         yield Job(name, seed, settings, digest)
 

@@ -133,8 +133,10 @@ def compare(given: argparse.Namespace, say: Say) -> Results:
     """All rounds; the file is there after each of them.
 
     Raises:
-        UserError: no data, or no system left to measure.
+        UserError: no data, results of another run in the way, or no system left to measure.
     """
+    if given.out.exists():
+        raise UserError(f"{given.out}: expected a new file for the results, found one")
     bench, data_hash = open_bench(given)
     trials = []
     for name in [*given.ours, *given.peers]:
