@@ -18,7 +18,9 @@ from lxml import etree
 from nmt import checkpoint, config
 from nmt.checkpoint import CONFIG
 from nmt.cli import main
+from nmt.decoding import file_translation
 from nmt.decoding.jobs import Job
+from nmt.decoding.workers import map_in_processes
 from nmt.documents.formats import FORMATS
 from nmt.translation import Alignment, Translation, unchanged
 from tests.documents.standin import shout
@@ -126,11 +128,20 @@ def test_a_document_goes_to_standard_output(
 
 
 def test_several_processes_translate_a_document(
-    trained: Toy, said: list[str], tmp_path: Path
+    trained: Toy, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[int] = []
+
+    def spread(job: Any, blocks: Any, workers: int) -> Any:
+        asked.append(workers)
+        return map_in_processes(job, blocks, workers)
+
+    monkeypatch.setattr(file_translation, "BLOCK", 1)
+    monkeypatch.setattr(file_translation, "map_in_processes", spread)
     (tmp_path / "a.po").write_text(PO)
     words = ["translate", trained.run, "-i", tmp_path / "a.po", "-o", tmp_path / "b.po"]
     assert main([*map(str, words), "--workers", "2", "--threads", "2"]) == 0
+    assert asked == [2]
     assert made_of("b.po", (tmp_path / "b.po").read_bytes()) == wanted_of("a.po", said)
 
 
