@@ -33,9 +33,9 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
     sources, references = _test_set(arguments)
     if doubt := _doubt(arguments, references):
         say(doubt)
-    for name, lines in hypotheses.items():
-        metrics.check(lines, references, name)  # now: translating may take minutes
     systems = _systems(arguments)
+    for name, lines in (hypotheses | dict.fromkeys(systems, sources or [])).items():
+        metrics.check(lines, references, name)  # now: translating may take minutes
     names = [*hypotheses, *systems]
     translators = {}
     for name, folders in systems.items():

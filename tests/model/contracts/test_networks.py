@@ -25,22 +25,23 @@ def build(settings: Settings) -> Seq2Seq:
     return model
 
 
-@over(Seq2Seq)
-@pytest.mark.parametrize("mixed", [False, True], ids=["fp32", "bf16"])
-def test_every_parameter_learns(settings: Settings, mixed: bool) -> None:
-    model = build(settings)
-    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        features, _ = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
-        loss = model.output(features).float().logsumexp(dim=2)[TOGETHER.target_mask].sum()
-    assert_learns(model, loss)
-
-
 # Those that differ in a number alone make the same tensors.
 MAKING = {
     name: settings
     for name, settings in variants(Seq2Seq).items()
     if not re.search(r"(?<!layers|.tions)=[\d.]+$", name)
 }
+LEARNING = {f"fp32-{name}": (one, False) for name, one in variants(Seq2Seq).items()}
+LEARNING |= {f"bf16-{name}": (one, True) for name, one in MAKING.items()}
+
+
+@pytest.mark.parametrize(("settings", "mixed"), LEARNING.values(), ids=LEARNING)
+def test_every_parameter_learns(settings: Settings, mixed: bool) -> None:
+    model = build(settings)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        features, _ = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
+        loss = model.output(features).float().logsumexp(dim=2)[TOGETHER.target_mask].sum()
+    assert_learns(model, loss)
 
 
 @pytest.mark.parametrize("settings", MAKING.values(), ids=MAKING)
@@ -65,7 +66,7 @@ def test_every_tensor_is_made_where_the_others_are(
     assert feature.device == weights.device
 
 
-@over(Seq2Seq)
+@pytest.mark.parametrize("settings", MAKING.values(), ids=MAKING)
 def test_weights_are_written_and_read(settings: Settings, tmp_path: Path) -> None:
     model, other = build(settings).eval(), build(settings).eval()
     with torch.no_grad():
