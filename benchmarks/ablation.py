@@ -114,8 +114,7 @@ def measured(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
         best = read_json(folder / METRICS)["validation"]
         found = {key: best[key] for key in ("bleu", "loss", "step", "signature")}
         manifest = read_json(folder / MANIFEST)
-        found |= {"parameters": manifest["parameters"], "versions": manifest["versions"]}
-        found["code"] = version
+        found |= {key: manifest[key] for key in ("parameters", "versions")} | {"code": version}
         known[job.digest] = {"variant": job.variant, "seed": job.seed, **found}
         write_json(given.out, {"trainings": known, "machine": measure.machine(1)})
         say(f"{job.variant}, seed {job.seed}: BLEU {found['bleu']:.2f}")

@@ -14,14 +14,13 @@ from tqdm import tqdm
 from data_prep.clean import Predicate, empty
 from data_prep.corpus import HeldOut, Pair
 from data_prep.pairs import Mask, Pairs, in_blocks, writing
-from nmt.corpora import TAGS
+from nmt.corpora import TAGGED
 
 Hashes = NDArray[np.uint64]
 """The first eight bytes of each text's digest: among a hundred million texts, two collide in about
 one corpus in four thousand."""
 
 _ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
-_TAG = re.compile(rf"^{TAGS}\s")
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]")
 
 
@@ -32,7 +31,7 @@ def fold(text: str) -> str:
     in scripts that use them; a text with none of these is left as it is. A leading tag, such as
     that of synthetic sources, is not part of the sentence.
     """
-    folded = _TAG.sub("", unicodedata.normalize("NFKC", text).casefold())
+    folded = TAGGED.sub("", unicodedata.normalize("NFKC", text).casefold())
     folded = folded.replace("\u0131", "i")  # what a Turkish I is in small letters
     # Most removed characters are ASCII, and this is five times as fast as a regular expression.
     folded = folded.encode().translate(None, _ASCII_SIGNS).decode()

@@ -1,5 +1,6 @@
 """The settings of each kind of corpus; `data_prep.sources` reads the corpora."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,8 @@ NOT_PLAIN = (".tsv", ".jsonl", ".parquet", ".tmx", ".csv", ".po", ".pot", ".xlf"
 TAGS = r"<\w+>"
 """Regular expression of a tag that may precede a sentence, as in synthetic pairs, without being
 part of it."""
+TAGGED = re.compile(rf"^{TAGS}\s")
+"""The beginning of a sentence with a tag."""
 
 
 @dataclass(frozen=True, kw_only=True)

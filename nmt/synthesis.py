@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nmt import checkpoint, processes
 from nmt.config import Config
-from nmt.corpora import NOT_PLAIN, TAGS
+from nmt.corpora import NOT_PLAIN, TAGGED
 from nmt.decoding.synthetic import TAG, Pairs, is_tag
 from nmt.errors import UserError
 from nmt.files import read_json
@@ -51,7 +50,6 @@ def synthesize(arguments: Namespace, say: Say) -> None:
 
 
 def _check_synthesis(arguments: Namespace) -> None:
-
     if processes.world() > 1:
         raise UserError("nmt synthesize works by one process: leave torchrun out")
     if not arguments.output.name.endswith((".jsonl", ".jsonl.gz")):
@@ -132,7 +130,7 @@ def _teach(job: "Job", prepared: Path, path: Path, say: Say) -> None:
         say(f"{path}: the teachers' translations are there already")
         return
     sources = list(dict.fromkeys(open_dataset(prepared)["train"]["source"]))
-    real = [text for text in sources if not re.match(rf"{TAGS}\s", text)]
+    real = [text for text in sources if not TAGGED.match(text)]
     if made := len(sources) - len(real):
         say(f"{made:,} tagged sources are machine-made themselves, and left out")
     pairs = Pairs(_languages(job.runs[0]))

@@ -235,16 +235,15 @@ def _shared(
 ) -> Iterator[TranslatedBlock]:
     """Each block translated, by as many processes as are wanted or worth starting."""
     first = list(islice(blocks, ENOUGH))
-    workers = 1
-    if wanted or (work.job.device == "cpu" and len(first) == ENOUGH):
-        fitting = min(torch.get_num_threads(), int(free("cpu") / ROOM))
-        workers = min(wanted or max(1, fitting), MOST_WORKERS)
+    workers = wanted or 1
     if len(first) < ENOUGH:  # these are all
         workers = min(workers, len(first))
+    elif wanted is None and work.job.device == "cpu":
+        workers = min(torch.get_num_threads(), int(free("cpu") / ROOM))
     every = chain(first, blocks)
     if workers <= 1:
         yield from map(work.here, every)
         return
-    for done in map_in_processes(work.job, every, workers):
+    for done in map_in_processes(work.job, every, min(workers, MOST_WORKERS)):
         bar.update(len(done.lines))
         yield done

@@ -39,12 +39,12 @@ def sample(
     state, ended = repeat(state, count), torch.zeros_like(limits, dtype=torch.bool)
     while not bool(ended.all()):
         logits, state = step(words[-1], source, state)
-        logits = logits.float()
-        # Of the differences to the largest: a tiny temperature must not make two infinities.
-        logits = (logits - logits.amax(dim=1, keepdim=True)) / temperature
+        logits = logits.float().clone()
         end = logits[:, EOS].clone()
         logits[:, :FIRST_WORD] = NEVER
         logits[:, EOS] = end
+        # Of the differences to the largest: a tiny temperature must not make two infinities.
+        logits = (logits - logits.amax(dim=1, keepdim=True)) / temperature
         drawn = torch.multinomial(torch.softmax(logits, dim=1), 1).squeeze(1)
         words.append(drawn.masked_fill(ended, EOS))
         ended = ended | (drawn == EOS) | (len(words) > limits)
