@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmt.ram import processor_name
+
 MIB = 1 << 20
 
 
@@ -60,7 +62,7 @@ def peak_memory() -> float:
 def machine(threads: int) -> dict[str, Any]:
     """What a measurement depends on besides the code."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": threads,
         "system": platform.platform(),
@@ -75,13 +77,6 @@ def code() -> str:
         for path in sorted((root / folder).rglob("*.py")):
             found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:12]
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def with_spread(values: Sequence[float], digits: int = 1) -> str:

@@ -24,6 +24,7 @@ from nmt.files import read_json, sha256, write_atomically, write_json, write_tex
 from nmt.model.packed import place_int8_layers
 from nmt.model.seq2seq import Seq2Seq
 from nmt.perplexity import perplexity
+from nmt.ram import processor_name
 from nmt.schema import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
@@ -60,11 +61,12 @@ class Run:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
-    processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    processor = f"{processor_name()} {torch.backends.cpu.get_cpu_capability()}"
     own = {"nmt": __version__, "python": platform.python_version(), "processor": processor}
     if torch.cuda.is_available():
         own["gpu"] = torch.cuda.get_device_name()
-    return own | {name: version(name) for name in ("torch", "tokenizers", "sacrebleu")}
+    names = ("torch", "numpy", "pytorch-lightning", "tokenizers", "sacrebleu")
+    return own | {name: version(name) for name in names}
 
 
 def write_config(folder: Path, config: Config) -> None:
@@ -130,6 +132,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     keys = {"format_version", "files", "languages"}
     if not isinstance(manifest, dict) or not keys <= manifest.keys():
         hint = "; its training has not yet saved a model" if (folder / CONFIG).exists() else ""
+        if folder.is_file():
+            hint = " but a file: -i names what to read (nmt evaluate: --src, --ref), -o the output"
         raise UserError(
             f"{folder}: expected the folder of a trained run, found none{hint}; "
             "`nmt train` makes one"
@@ -150,7 +154,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _damaged(path: Path) -> UserError:
+def damaged(path: Path) -> UserError:
+    """The mistake of a file of a run that is not the one which training wrote."""
     return UserError(
         f"{path}: differs from the file that training wrote (by sha256); restore it from a copy of "
         "the run, or train again"
@@ -161,14 +166,14 @@ def read_config(folder: Path) -> Config:
     """The settings of a run, checked again; those of an older version keep their meaning."""
     version = read_manifest(folder)["format_version"]
     if not (folder / CONFIG).is_file():
-        raise _damaged(folder / CONFIG)
+        raise damaged(folder / CONFIG)
     settings = read_yaml(folder / CONFIG)
     model: Any = settings.get("model")
     if isinstance(model, dict):
         try:
             settings["model"] = _as_it_was(model, version)
         except (KeyError, TypeError, OverflowError):
-            raise _damaged(folder / CONFIG) from None
+            raise damaged(folder / CONFIG) from None
     return from_dict(settings, str(folder / CONFIG))
 
 
@@ -269,7 +274,7 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     for name, digest in files.items():
         path = folder / Path(name).name
         if not path.is_file() or sha256(path) != digest:
-            raise _damaged(path)
+            raise damaged(path)
     config = read_config(folder)
     source, target = load_vocabularies(folder)
     _check_size(config, source, target, folder / WEIGHTS)

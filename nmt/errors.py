@@ -1,4 +1,9 @@
-"""The exception for users' mistakes; the command line prints it as one sentence."""
+"""What users are told: the exception for their mistakes, and the callback for messages."""
+
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+"""Shows the user a message of one line."""
 
 
 class UserError(ValueError):

@@ -1,6 +1,7 @@
-"""Memory of this machine: how much is free, and an allocator that keeps freed memory."""
+"""This machine: its processor, its free memory, and an allocator that keeps freed memory."""
 
 import ctypes
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,14 @@ KEPT = 256 << 20
 """Free bytes at the end of the heap that the process may keep."""
 LARGEST_ON_HEAP = 32 << 20
 """Size in bytes of the largest block allocated on the heap: the maximum that glibc accepts."""
+
+
+def processor_name() -> str:
+    """The processor, as the system names it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def keep_freed_memory() -> None:

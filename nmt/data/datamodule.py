@@ -1,5 +1,7 @@
 """The prepared data set as a stream of training batches and a list of validation batches."""
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,8 @@ def open_dataset(folder: Path) -> datasets.DatasetDict:
     """
     if not (folder / "dataset" / "dataset_dict.json").exists():
         raise UserError(
-            f"{folder}: expected prepared data here, found none; run `nmt prepare` first"
+            f"{folder.resolve()}: expected prepared data here, found none (data.folder is taken "
+            "from where you are); run `nmt prepare` first"
         )
     try:
         return datasets.DatasetDict.load_from_disk(str(folder / "dataset"))
@@ -80,7 +83,25 @@ def encoded_for(
             "target_ids": target.encode(rows["target"]),
         }
 
-    return dataset.map(encode, batched=True, keep_in_memory=True, load_from_cache_file=False)
+    return datasets.DatasetDict(
+        {name: mapped(split, encode, run) for name, split in dataset.items()}
+    )
+
+
+def mapped(split: datasets.Dataset, change: Callable[..., Any], folder: Path) -> datasets.Dataset:
+    """A split with its rows changed: on disk, so that it may be larger than memory.
+
+    Args:
+        split: any data set.
+        change: takes and returns batches of rows, as columns.
+        folder: has room for the rows, in a file without a name: it goes with its last reader.
+    """
+    place = folder if os.access(folder, os.W_OK) else None
+    # Where a file that is read cannot be removed (Windows), the next session of the run does it.
+    own = tempfile.TemporaryDirectory(".partial", ".rows-", place, ignore_cleanup_errors=True)
+    with own as name:
+        file = str(Path(name) / "rows.arrow")
+        return split.map(change, batched=True, cache_file_name=file, load_from_cache_file=False)
 
 
 class BatchStream(IterableDataset[Batch]):

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import datasets
 import numpy as np
-import pyarrow.compute as pc
+
+from nmt.data.datamodule import lengths_of, mapped
+from nmt.errors import Say
 
 Longer = Literal["truncate", "chunk"]
 Ids = list[int]
@@ -14,7 +17,7 @@ SIDES = ("source_ids", "target_ids")
 
 
 def shortened(
-    dataset: datasets.DatasetDict, limit: int, longer: Longer, say: Callable[[str], None]
+    dataset: datasets.DatasetDict, limit: int, longer: Longer, say: Say, folder: Path
 ) -> datasets.DatasetDict:
     """The data with training sentences limited to `limit` tokens; validation stays as it is.
 
@@ -25,9 +28,10 @@ def shortened(
             of pieces of equal length and pairs these up, which suits monolingual data, and two
             languages as far as they have the same order.
         say: prints how many pairs were too long.
+        folder: has room for the shortened pairs.
     """
     train = dataset["train"]
-    sizes = [pc.list_value_length(train.data.column(side)).to_numpy() for side in SIDES]
+    sizes = [lengths_of(train, side) for side in SIDES]
     long = int((np.maximum(*sizes) > limit).sum())
     if not long:
         return dataset
@@ -39,9 +43,7 @@ def shortened(
         made = [pair for source, target in pairs for pair in CUTS[longer](source, target, limit)]
         return {side: [pair[place] for pair in made] for place, side in enumerate(SIDES)}
 
-    short = train.select_columns(list(SIDES)).map(
-        cut, batched=True, keep_in_memory=True, load_from_cache_file=False
-    )
+    short = mapped(train.select_columns(list(SIDES)), cut, folder)
     return datasets.DatasetDict({**dataset, "train": short})
 
 

@@ -130,7 +130,10 @@ class RunFolder(Callback):
         write_manifest(self.folder, {**self.facts, **best})
         cure = "set a lower training.batch_tokens, or free the GPU"
         if states_of(self.folder):
-            cure = "the same command goes on from the state saved last, in batches of half the size"
+            cure = (
+                "the same command, without --fresh, goes on from the state saved last, in batches "
+                "of half the size"
+            )
         return UserError(f"{self.folder}: the GPU's memory ran out; {cure}")
 
     def on_save_checkpoint(

@@ -44,8 +44,8 @@ class Footprint:
 
     Whatever the model, the size of each tensor of a batch is its number of rows times powers of
     the source length and the target length, apart from tensors as large as a parameter. Their sum
-    is a polynomial, whose coefficients are fitted to what autograd saves for a row more of a few
-    small batches.
+    is a polynomial, whose coefficients are fitted to how much more autograd saves when a few small
+    batches get one more row.
 
     Args:
         coefficients: (6,) of 1, S, T, S T, S S and T T.

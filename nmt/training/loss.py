@@ -21,8 +21,8 @@ def smoothed_cross_entropy(
     (Szegedy et al. 2016).
 
     Args:
-        hidden: (N, F), one row for each real token.
-        weight: (V, F).
+        hidden: (N, readout), one row for each real token.
+        weight: (V, readout).
         bias: (V,).
         labels: (N,) in [0, V).
         smoothing: in [0, 1).

@@ -69,7 +69,7 @@ class TranslationModule(pl.LightningModule):
         return loss, nll, len(hidden)
 
     def rehearsal(self, batch: Batch) -> Tensor:
-        """A loss, (), that takes as much memory as the objective's can; for use before training."""
+        """The scalar loss of the largest computation that the objective can make of a batch."""
         if not isinstance(self.objective, MinimumRisk):
             return self.loss(batch, smoothing=0.1)[0]
         candidates = batch.longest().repeated(self.objective.samples + 1)  # with the reference

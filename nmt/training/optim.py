@@ -52,7 +52,7 @@ def rate_factor(step: int, training: Training, steps: int) -> float:
         case "cosine":
             return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
         case "inverse_sqrt":
-            return math.sqrt(max(1, warmup) / max(1, step + 1))
+            return math.sqrt(max(1, warmup) / (step + 1))
         case "constant":
             return 1.0
 

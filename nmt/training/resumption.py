@@ -1,7 +1,6 @@
-"""Whether a run may be resumed, what was decided when it was started, and starting over."""
+"""Whether a run may be resumed, and what was decided when it was started."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,18 +8,16 @@ from typing import Any
 import torch
 
 from nmt import checkpoint, options, processes
-from nmt.config import EXAMPLE, Config, from_dict
+from nmt.config import Config
 from nmt.data.datamodule import TranslationData
-from nmt.errors import UserError
-from nmt.files import read_json, rename, sha256
+from nmt.errors import Say, UserError
+from nmt.files import read_json, sha256
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.precision import choose_precision, device
 from nmt.training.states import LAST, states_of
 from nmt.vocab import tokenizer_files
-
-Say = Callable[[str], None]
 
 # Keys that may change when a run is resumed: they alter neither the model nor the data nor the
 # meaning of the saved state.
@@ -63,7 +60,7 @@ def check_objective(config: Config, init_from: Path | None, fresh: bool) -> None
 
 
 def with_inherited_model(
-    config: Config, parent: checkpoint.Run | None, fresh: bool, say: Callable[[str], None]
+    config: Config, parent: checkpoint.Run | None, fresh: bool, say: Say
 ) -> Config:
     """The settings with the model of the run that this one is or was started from, if any."""
     folder = Path(config.training.folder)
@@ -73,14 +70,14 @@ def with_inherited_model(
         model = checkpoint.read_config(folder).model
     else:
         return config
-    plain = flat({"model": from_dict(EXAMPLE, "").model})
+    defaults = flat({"model": options.check(Seq2Seq, {}, "model")})
     changes = _changes({"model": model}, {"model": config.model})
-    if ignored := ", ".join(key for key, _, given in changes if given != plain.get(key)):
+    if ignored := ", ".join(key for key, _, given in changes if given != defaults.get(key)):
         say(f"{folder}: the model is that of the run it starts from; ignored: {ignored}")
     return replace(config, model=model)
 
 
-def expect_the_same(data_hash: str, prepared: Path) -> None:
+def expect_same_data(data_hash: str, prepared: Path) -> None:
     """Requires that all processes have the same data, on whatever machine.
 
     Raises:
@@ -166,6 +163,9 @@ def facts_to_resume(
             )
         return None
     manifest = checkpoint.read_manifest(folder)
+    for file in tokenizer_files(folder):
+        if manifest["files"].get(file.name) != sha256(file):
+            raise checkpoint.damaged(file)
     settings = asdict(checkpoint.read_config(folder))
     if change := next(_changes(settings, asdict(config)), None):
         key, before, after = change
@@ -200,7 +200,7 @@ def other_machine(facts: dict[str, Any]) -> str | None:
 
 
 def other_processes(facts: dict[str, Any]) -> str | None:
-    """What it means that a run is resumed with another number of processes, if it is."""
+    """A note for the user if the number of processes has changed since the run was saved."""
     was, now = facts["choices"].get("processes", 1), processes.world()
     if was == now:
         return None
@@ -222,6 +222,18 @@ def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str |
     return None
 
 
+def with_new_decoding(config: Config, facts: dict[str, Any], say: Say) -> None:
+    """Records what may still change of a finished run: how it decodes, and where its data lie."""
+    folder = Path(config.training.folder)
+    was = checkpoint.read_config(folder)
+    data = replace(was.data, folder=config.data.folder)
+    now = replace(was, decoding=config.decoding, data=data)
+    if now != was and processes.rank() == 0:
+        checkpoint.write_config(folder, now)
+        checkpoint.write_manifest(folder, facts)
+        say(f"{folder}: decoding and data.folder are now those of the configuration")
+
+
 def _changes(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """The keys that differ but must not, with both values."""
     was, now = flat(was), flat(now)
@@ -241,7 +253,7 @@ def new_facts(
 ) -> dict[str, Any]:
     """What is decided once, at the start of a run, and kept in its manifest."""
     layout = layout_of(config)
-    torch.set_num_threads(layout["threads"])
+    torch.set_num_threads(layout["threads"])  # `choose_precision` measures with these
     return {
         "languages": [config.data.source_language, config.data.target_language],
         "data_hash": data_hash,
@@ -261,33 +273,3 @@ def layout_of(config: Config) -> dict[str, int]:
     """Threads of each process, and processes; their launcher has divided the machine's threads."""
     threads = config.training.threads or torch.get_num_threads()
     return {"threads": threads, "processes": processes.world()}
-
-
-def start_over(folder: Path) -> None:
-    """Deletes a run.
-
-    Raises:
-        UserError: the folder holds something else, which is not deleted.
-    """
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / checkpoint.CONFIG).exists() or not tokenizer_files(folder):
-        raise UserError(
-            f"training.folder: expected {folder} to be new or a run, found something else, which "
-            "--fresh does not delete; remove it by hand or choose another training.folder"
-        )
-    place = folder.resolve()
-    clear_deleted(folder)
-    rename(place, _deleted(folder))
-    place.mkdir()  # a link to the folder stays valid
-    clear_deleted(folder)
-
-
-def _deleted(folder: Path) -> Path:
-    place = folder.resolve()
-    return place.with_name(f".{place.name}.deleted")
-
-
-def clear_deleted(folder: Path) -> None:
-    """Deletes what `start_over` has moved aside, perhaps in a session that was killed."""
-    shutil.rmtree(_deleted(folder), ignore_errors=True)

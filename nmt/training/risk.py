@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.batch import Batch
+from nmt.model.dropout import without_dropout
 from nmt.training.objectives import MinimumRisk
 
 if TYPE_CHECKING:
@@ -48,10 +49,8 @@ def expected_risk(
         settings: samples for each sentence (equal ones count once), and a. Samples are cut at twice
             the length of the batch's longest reference.
     """
-    model.eval()
-    drawn = risk.sample(model, batch, settings.samples)
-    model.train()
-    torch.clear_autocast_cache()  # older torch would reuse casts made without gradients
+    with without_dropout(model):
+        drawn = risk.sample(model, batch, settings.samples)
     longest = batch.longest().labels.shape[1] - 1  # without EOS: what the memory plan assumes
     groups, costs = [], []
     references = _words(batch.target[:, 1:], batch.target_lengths)

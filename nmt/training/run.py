@@ -1,8 +1,8 @@
 """One training run from checked settings to a finished folder: fresh, resumed or fine-tuned."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from nmt import checkpoint, options, processes
 from nmt.config import Config
 from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.data.shortening import shortened
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import alone, errors_named
 from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Progress, RunFolder, Validate, averaging
+from nmt.training.folder import begin, check_folder, clear_partial, put_aside, settle
 from nmt.training.footprint import GB, free_for_batches, plan_batches
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
@@ -27,21 +28,20 @@ from nmt.training.resumption import (
     already_finished,
     check_objective,
     check_prepared,
-    clear_deleted,
+    expect_same_data,
     expect_shared,
-    expect_the_same,
     facts_to_resume,
     layout_of,
     new_facts,
     other_machine,
     other_processes,
-    start_over,
     with_inherited_model,
+    with_new_decoding,
 )
 from nmt.training.risk import Risk
-from nmt.training.states import SavedState, Signals, clear_partial, exits, newest_state
+from nmt.training.states import SavedState, Signals, exits, newest_state
 from nmt.training.trainer import make_trainer, quiet, rehearse
-from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
+from nmt.vocab import Vocabulary, load_vocabularies
 
 GO_ON = (
     "a higher limit (training.max_steps and max_epochs, or patience) continues it, --fresh starts "
@@ -51,7 +51,6 @@ GO_ON = (
 
 MakeRisk = Callable[[Vocabulary], Risk]
 MakeValidate = Callable[[Seq2Seq, datasets.Dataset, Vocabulary, Vocabulary], Validate]
-Say = Callable[[str], None]
 
 
 def train(
@@ -81,26 +80,18 @@ def train(
         UserError: no prepared data, or a folder whose run does not fit the settings.
     """
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
-    _check_folder(folder, prepared, init_from)
+    check_folder(folder, prepared, init_from)
     dataset = open_dataset(prepared)
     waiting = f"{folder}: another process is training in it; waiting"
     with alone(folder, lambda: say(waiting), processes.from_first):
-        return _trained(
-            config, dataset, make_validate, make_risk, say, fresh=fresh, init_from=init_from
-        )
-
-
-def _check_folder(folder: Path, prepared: Path, init_from: Path | None) -> None:
-    """Keeps a run out of the folders that it reads.
-
-    Raises:
-        UserError: the run's folder is one of them or holds one, or is not a folder.
-    """
-    for name, other in (("data.folder", prepared), ("--init-from", init_from)):
-        if other and other.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"training.folder: {folder} is {name} too, or holds it; choose another")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"training.folder: expected {folder} to be a folder, found a file")
+        try:
+            return _trained(
+                config, dataset, make_validate, make_risk, say, fresh=fresh, init_from=init_from
+            )
+        except UserError:
+            if processes.rank() == 0:
+                settle(folder)
+            raise
 
 
 def _trained(
@@ -116,7 +107,7 @@ def _trained(
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
     check_objective(config, init_from, fresh)
     data_hash = check_prepared(prepared, config, say)
-    expect_the_same(data_hash, prepared)
+    expect_same_data(data_hash, prepared)
     parent = checkpoint.load_run(init_from) if init_from else None
     if parent and is_packed(parent.model):
         raise UserError(
@@ -134,8 +125,9 @@ def _trained(
         facts["choices"]["memory"] = data.plan.room.size
     every, data.steps = _steps(config, len(data.plan))
     done = already_finished(facts, config, data.steps) if facts else None
-    if done:
+    if facts and done:
         say(f"{folder}: this run is finished: {done}; {GO_ON}")
+        with_new_decoding(config, facts, say)
         return folder
     if facts is None:
         facts = processes.from_first(lambda: new_facts(config, data, data_hash, model, parent))
@@ -148,14 +140,14 @@ def _trained(
     objective = options.build(OBJECTIVES, config.training.objective)
     risk = make_risk(target) if isinstance(objective, MinimumRisk) else None
     try:
-        _fit(Job(config, model, data, every, run, risk, state), say)
+        _fit(_Prepared(config, model, data, every, run, risk, state), say)
     except torch.OutOfMemoryError:
         raise run.overflowed(data.plan.bytes_of(data.plan.widest)) from None
     return folder
 
 
 @dataclass(frozen=True)
-class Job:
+class _Prepared:
     """All that `_fit` needs; it validates every `every` updates and resumes a `state` if any."""
 
     config: Config
@@ -172,14 +164,14 @@ def _open(
 ) -> tuple[Path | None, dict[str, Any] | None]:
     """The state and facts of the run in the folder; without one, prepares it for a new run."""
     folder = Path(config.training.folder)
+    settle(folder)  # a session that was killed may have put a run aside
     if fresh:
-        start_over(folder)
-    clear_deleted(folder)
+        put_aside(folder)
     clear_partial(folder)
     state = newest_state(folder, say)
     facts = facts_to_resume(folder, state, config, data_hash, parent)
     if facts is None:
-        _start_folder(folder, parent.folder if parent else Path(config.data.folder), config)
+        begin(folder, parent.folder if parent else Path(config.data.folder), config)
         return state, None
     if difference := other_machine(facts):
         say(f"{folder}: {difference}")
@@ -199,7 +191,9 @@ def _data(
     """The data in batches that fit into memory, as available now or when the run began."""
     training = config.training
     if training.max_length:
-        dataset = shortened(dataset, training.max_length, training.longer, say)
+        dataset = shortened(
+            dataset, training.max_length, training.longer, say, Path(training.folder)
+        )
     module = TranslationModule(model, training, steps=1)
     [free] = processes.all_min(free_for_batches(module))
     # A batch that was not cut when the run began is not cut now: the batches stay the same.
@@ -242,15 +236,6 @@ def _make_model(
     return model
 
 
-def _start_folder(folder: Path, origin: Path, config: Config) -> None:
-    """Starts a run's folder: its settings and its own copy of the tokenizer."""
-    checkpoint.write_config(folder, config)
-    for file in tokenizer_files(folder):  # left by a start that failed
-        file.unlink()
-    for file in tokenizer_files(origin):
-        shutil.copyfile(file, folder / file.name)
-
-
 def _steps(config: Config, epoch: int) -> tuple[int, int]:
     """(updates between validations, updates in all), the latter a multiple of the former."""
     training = config.training
@@ -261,7 +246,7 @@ def _steps(config: Config, epoch: int) -> tuple[int, int]:
     return every, -(-wanted // every) * every
 
 
-def _fit(job: Job, say: Say) -> None:
+def _fit(job: _Prepared, say: Say) -> None:
     training, run, steps = job.config.training, job.run, job.data.steps
     choices = run.facts["choices"]
     torch.set_num_threads(choices["threads"])
@@ -283,7 +268,7 @@ def _fit(job: Job, say: Say) -> None:
     callbacks = [
         run,
         *averaging(training.average_decay),
-        SavedState(run.folder, job.every, Signals()),
+        SavedState(run.folder, job.every, Signals(), partial(settle, run.folder)),
         Progress(steps, say),
     ]
     with quiet(), exits(), errors_named(run.folder):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.batch import Batch
+from nmt.model.dropout import without_dropout
 from nmt.training.objectives import Likelihood
 from nmt.vocab import RESERVED
 
@@ -45,7 +46,6 @@ def sampling_rate(objective: Likelihood, progress: float) -> float:
             return final * (now - start) / (end - start)
 
 
-@torch.no_grad()
 def mixed_input(model: "Seq2Seq", batch: Batch, rate: float) -> Tensor:
     """The decoder's input (B, T) with about this fraction of words replaced by its predictions.
 
@@ -56,13 +56,10 @@ def mixed_input(model: "Seq2Seq", batch: Batch, rate: float) -> Tensor:
     chosen = torch.rand(mixed.shape, device=mixed.device) < rate
     chosen &= batch.target_mask
     chosen[:, 0] = False  # BOS
-    training = model.training
-    model.eval()  # what it says without dropout
-    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-    before = features[:, :-1][chosen[:, 1:]]  # (N, F): input t is predicted at t - 1
-    mixed[chosen] = torch.cat([_likeliest(model, part) for part in before.split(CHUNK)])
-    model.train(training)
-    torch.clear_autocast_cache()  # older torch would train with casts made without gradients
+    with without_dropout(model):
+        features, _ = model(batch.source, batch.source_lengths, batch.target_input)
+        before = features[:, :-1][chosen[:, 1:]]  # (N, F): input t is predicted at t - 1
+        mixed[chosen] = torch.cat([_likeliest(model, part) for part in before.split(CHUNK)])
     return mixed
 
 

@@ -1,7 +1,6 @@
 """The state from which a run is resumed: saved atomically, kept twice, verified when read."""
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -104,12 +103,16 @@ class SavedState(Callback):
         folder: the run's folder.
         every: updates between validations. A state from just before one would miss it.
         signals: the requests to end.
+        began: called by the process that writes, once a new run can be resumed.
     """
 
-    def __init__(self, folder: Path, every: int, signals: Signals) -> None:
+    def __init__(
+        self, folder: Path, every: int, signals: Signals, began: Callable[[], object]
+    ) -> None:
         self.folder = folder
         self.every = every
         self.signals = signals
+        self.began = began
         self._saved = 0.0
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -120,6 +123,8 @@ class SavedState(Callback):
         self.signals.listen()  # after Lightning, which also listens
         if trainer.global_step == 0:
             self._save(trainer)
+            if processes.rank() == 0:
+                self.began()
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
@@ -194,12 +199,3 @@ def _fault(path: Path) -> str | None:
         return f"not a state of ours ({type(error).__name__})"
     whole = isinstance(state, dict) and all(key in state for key in KEYS)
     return None if whole else "not the state of a training run"
-
-
-def clear_partial(folder: Path) -> None:
-    """Removes what a killed process had not finished writing."""
-    for path in folder.glob(".*.partial"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

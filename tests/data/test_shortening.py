@@ -18,21 +18,24 @@ PAIRS = [
 ]
 
 
-def made(longer: Literal["truncate", "chunk"], limit: int = 4) -> tuple[list[object], list[str]]:
+def made(
+    longer: Literal["truncate", "chunk"], folder: Path, limit: int = 4
+) -> tuple[list[object], list[str]]:
     split = datasets.Dataset.from_dict(
         {"source_ids": [s for s, _ in PAIRS], "target_ids": [t for _, t in PAIRS]}
     )
     said: list[str] = []
     found = shortened(
-        datasets.DatasetDict(train=split, validation=split), limit, longer, said.append
+        datasets.DatasetDict(train=split, validation=split), limit, longer, said.append, folder
     )
     assert found["validation"][:] == split[:]
+    assert [*folder.iterdir()] == []
     rows = found["train"][:]
     return list(zip(rows["source_ids"], rows["target_ids"], strict=True)), said
 
 
-def test_truncation_cuts_behind_the_limit() -> None:
-    rows, said = made("truncate")
+def test_truncation_cuts_behind_the_limit(tmp_path: Path) -> None:
+    rows, said = made("truncate", tmp_path)
     assert rows == [
         ([0, 1, 2], [10, 11, 12, 13]),
         ([0, 1, 2, 3], [20, 21, 22, 23]),
@@ -42,8 +45,8 @@ def test_truncation_cuts_behind_the_limit() -> None:
     assert said == ["2 of 4 training pairs have more than 4 tokens: truncated"]
 
 
-def test_chunks_are_pairs_of_pieces_and_lose_no_token_but_beside_nothing() -> None:
-    rows, said = made("chunk")
+def test_chunks_are_pairs_of_pieces_and_lose_no_token_but_beside_nothing(tmp_path: Path) -> None:
+    rows, said = made("chunk", tmp_path)
     assert rows == [
         ([0, 1, 2], [10, 11, 12, 13]),
         ([0, 1, 2], [20]),
@@ -56,8 +59,10 @@ def test_chunks_are_pairs_of_pieces_and_lose_no_token_but_beside_nothing() -> No
 
 
 @pytest.mark.parametrize("longer", ["truncate", "chunk"])
-def test_where_none_is_too_long_nothing_changes(longer: Literal["truncate", "chunk"]) -> None:
-    rows, said = made(longer, limit=10)
+def test_where_none_is_too_long_nothing_changes(
+    longer: Literal["truncate", "chunk"], tmp_path: Path
+) -> None:
+    rows, said = made(longer, tmp_path, limit=10)
     assert rows == PAIRS
     assert said == []
 
