@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nmt.errors import UserError
-from nmt.lines import PACKED, each_text, reading
+from nmt.lines import each_text, is_packed, reading
 from nmt.writing_systems import same_language, subtags
 
 Column = str | int
@@ -98,7 +98,7 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Row]:
     """Columns, given by name, of a Parquet file; null is the empty text."""
     try:
         with reading(path) as stream:
-            file = pq.ParquetFile(io.BytesIO(stream.read()) if path.suffix == PACKED else stream)
+            file = pq.ParquetFile(io.BytesIO(stream.read()) if is_packed(path) else stream)
             _require(columns, file.schema_arrow.names, str(path))
             for batch in file.iter_batches(ROWS, columns=list(columns)):
                 texts = [_texts(batch.column(name), f"{path}, {name!r}") for name in columns]

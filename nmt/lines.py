@@ -96,9 +96,14 @@ class Invalid:
         )
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed, by its name."""
+    return path.suffix.lower() == PACKED
+
+
 def kind_of(path: Path) -> str:
     """The lower-case suffix that names a file's format: `.tsv` of `a.TSV.gz`."""
-    return (Path(path.stem).suffix if path.suffix == PACKED else path.suffix).lower()
+    return (Path(path.stem) if is_packed(path) else path).suffix.lower()
 
 
 @contextmanager
@@ -112,7 +117,7 @@ def reading(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        opened = gzip.open if path.suffix == PACKED else open
+        opened = gzip.open if is_packed(path) else open
         with opened(path, "rb") as stream:
             yield cast(BinaryIO, stream)
     except (gzip.BadGzipFile, EOFError, zlib.error):
@@ -135,6 +140,11 @@ def each_text(path: Path) -> Iterator[str]:
         for number, line in enumerate(read_lines(stream, str(path))):
             only = "" if number else line.text
             yield line.text
+    expect_line_feeds(path, only)
+
+
+def expect_line_feeds(path: Path, only: str) -> None:
+    """Refuses a file if its only line seems to be many, each ended by a carriage return alone."""
     if (returns := only.count("\r")) > 1:
         raise UserError(
             f"{path}: expected lines that end in a line feed, found one line with {returns} "

@@ -10,6 +10,7 @@ from nmt.documents.formats import FORMATS
 from nmt.documents.parts import Translated, joined, parts
 from nmt.documents.placeholders import BACKSLASH
 from nmt.documents.segments import Raw, written
+from nmt.files import errors_named
 from nmt.lines import kind_of, reading
 from nmt.translation import Translation
 
@@ -38,7 +39,7 @@ def translate_document(
     Raises:
         UserError: the document cannot be read, or is damaged.
     """
-    with reading(source) as stream:
+    with errors_named(source), reading(source) as stream:
         raw = Raw(stream.read(), str(source), languages, say, arguments.strict)
     document = FORMATS[kind_of(source)](raw)
     cut = [

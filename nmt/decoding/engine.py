@@ -35,7 +35,7 @@ class Engine:
         """The best `count` hypotheses (default: all K) of each source sentence, best first."""
         source = self.model.encode(batch.source, batch.source_lengths)
         if decoding.beam_size > 1:
-            source = self.model.read_ahead(source)
+            source = self.model.project_memory(source)
         start = self.model.start(source)
         step, ids = self._step(), None
         if self.shortlist is not None:

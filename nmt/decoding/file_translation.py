@@ -5,6 +5,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from itertools import chain, count, islice
@@ -15,25 +16,28 @@ from tqdm import tqdm
 
 from nmt import processes
 from nmt.decoding import health
+from nmt.decoding.blocks import Blocks, block_sizes, count_lines
 from nmt.decoding.documents import translate_document
 from nmt.decoding.fields import Field, field_of
 from nmt.decoding.jobs import Job, TranslatedBlock, Work
 from nmt.decoding.outputs import places
 from nmt.decoding.progress import Pulse
 from nmt.decoding.shards import Shard
-from nmt.decoding.streams import Blocks, Out, count_lines, growing
+from nmt.decoding.streams import Out, growing
 from nmt.decoding.synthetic import Pairs
 from nmt.decoding.workers import map_in_processes
 from nmt.documents.formats import FORMATS, is_document
-from nmt.errors import UserError
-from nmt.lines import Invalid, Line, read_lines, reading
+from nmt.errors import Say, UserError
+from nmt.files import errors_named
+from nmt.lines import Invalid, Line, expect_line_feeds, read_lines, reading
 from nmt.ram import free
 from nmt.translation import Translation
 
 MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
 """The most workers that a process pool can have."""
 BLOCK = 1000
-"""Lines that are sorted by length together; only a few blocks are in memory at once."""
+"""Lines that are sorted by length together, fewer if they are very long (`blocks.MOST`); only a few
+blocks are in memory at once."""
 
 MARK_UP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!doctype|html)\b", re.IGNORECASE)
 """How a file begins that is no lines of text."""
@@ -46,7 +50,6 @@ ENOUGH = 4
 ROOM = 1e9
 """Bytes of free memory for each of them; 0.6 to 0.8 GB were measured (docs/jobs.md)."""
 
-Say = Callable[[str], None]
 Render = Callable[[Line, Translation], str]
 """A line and its translation -> the text to write; an empty string leaves the line out."""
 
@@ -82,7 +85,7 @@ def translate_files(arguments: Namespace, say: Say) -> None:
         made = None if document else made_with  # a document is made in one go
         with growing(paths, made, resume=arguments.resume and not document) as out:
             if source is not None and document:
-                translate = partial(_translated, work, say=say, workers=arguments.workers)
+                translate = partial(_translated, work, out, say=say, workers=arguments.workers)
                 translate_document(source, out, translate, job.languages(), arguments, say)
             else:
                 stream_translations(work, file, out, say, render, field)
@@ -129,57 +132,94 @@ def stream_translations(
     interactive = path is None and sys.stdin.isatty()
     name, invalid = str(path or "standard input"), Invalid()
     hidden = interactive or processes.rank() > 0  # otherwise shown on a terminal
-    with (
-        tqdm(unit=" lines", disable=hidden or None) as bar,
-        reading(path) as stream,
-    ):
+    lines = _lines_of(path, name, field, None if arguments.strict else invalid)
+    blocks = Blocks(lines, 1 if interactive else BLOCK)
+    with tqdm(unit=" lines", disable=hidden or None) as bar:
         work.bar = bar
-        lines = read_lines(stream, name, None if arguments.strict else invalid)
-        texts = (field.read(line, f"{name}, line {n}") for n, line in enumerate(lines, 1))
-        blocks = Blocks(texts, 1 if interactive else BLOCK)
-        _enter(blocks, arguments, bar, say)
+        bar.total = _enter(blocks, path, arguments.shard, say)
         invalid.count = invalid.first = 0  # of other shards
         out.go_on(blocks)
         bar.update(out.lines)
         pulse = Pulse(name, None if hidden else say, out.lines, bar.total)
         # In interactive use each line is translated before the next is read.
         rest, wanted = iter(blocks), arguments.workers
-        found = map(work.here, rest) if interactive else _shared(work, rest, wanted, bar)
-        _write(found, blocks, out, say, render, pulse)
+        found = map(work.translate, rest) if interactive else _shared(work, out, rest, wanted, bar)
+        with _kept(name, out, say):
+            _write(found, blocks, out, say, render, pulse)
+            read = blocks.count - blocks.first
+            if bar.total not in (None, read):
+                raise UserError(
+                    f"{name}: expected {bar.total:,} lines as when this began, found {read:,}; "
+                    "it has been changed meanwhile"
+                )
     if invalid.count:
         say(invalid.told(name))
 
 
-def _enter(blocks: Blocks, arguments: Namespace, bar: tqdm, say: Say) -> None:
-    """Skips to the start of the shard, if there is one, and sets the progress bar's total."""
-    if arguments.input is None or not arguments.input.is_file():  # a pipe can be read only once
-        return
-    with reading(arguments.input) as stream:
+def _lines_of(
+    path: Path | None, name: str, field: Field, invalid: Invalid | None
+) -> Iterator[Line]:
+    with errors_named(Path(name)), reading(path) as stream:
+        for number, line in enumerate(read_lines(stream, name, invalid), 1):
+            yield field.read(line, f"{name}, line {number}")
+
+
+@contextmanager
+def _kept(name: str, out: Out, say: Say) -> Iterator[None]:
+    """If the work ends early, says how much of it can be resumed."""
+    try:
+        yield
+    except BaseException:
+        if out.lines:
+            say(
+                f"{name}: {out.lines:,} lines are done and kept; the same command with --resume "
+                "goes on after them"
+            )
+        raise
+
+
+def _enter(
+    blocks: Blocks, path: Path | None, shard: tuple[int, int] | None, say: Say
+) -> int | None:
+    """Skips to the start of the shard, if there is one.
+
+    Returns:
+        The number of lines to translate, if it can be known.
+
+    Raises:
+        UserError: the lines of the file end in carriage returns alone.
+    """
+    if path is None or not path.is_file():  # a pipe can be read only once
+        return None
+    with errors_named(path), reading(path) as stream:
         head = stream.read(1 << 10)
     if (mark_up := MARK_UP.match(head)) or b"\0" in head:
         say(
-            f"{arguments.input}: looks like {'XML or HTML' if mark_up else 'a binary file'} and is "
+            f"{path}: looks like {'XML or HTML' if mark_up else 'a binary file'} and is "
             f"translated line by line; documents are known by {', '.join(FORMATS)}"
         )
-    total = count_lines(arguments.input)
-    if arguments.shard:
-        part = Shard(*arguments.shard).blocks(-(-total // BLOCK))
-        blocks.first = part.start * BLOCK
-        blocks.pass_over(blocks.first)
-        blocks.left = len(part)
-        total = min(total, part.stop * BLOCK) - part.start * BLOCK
-    bar.total = total
+    total = count_lines(path)
+    if total == 1:
+        with errors_named(path), reading(path) as stream:
+            for line in read_lines(stream, str(path), Invalid()):
+                expect_line_feeds(path, line.text)
+    if shard is None:
+        return total
+    sizes = block_sizes(path, BLOCK)
+    part = Shard(*shard).blocks(len(sizes))
+    blocks.enter(sizes, part)
+    return sum(sizes[part.start : part.stop])
 
 
 def _translated(
-    work: Work, texts: Sequence[str], say: Say, workers: int | None
+    work: Work, out: Out, texts: Sequence[str], *, say: Say, workers: int | None
 ) -> list[tuple[Translation, list[str]]]:
     """For each text, in order, its translation and why it looks suspicious."""
     blocks = Blocks((Line(text, "\n") for text in texts), BLOCK)
     found: list[tuple[Translation, list[str]]] = []
     with tqdm(total=len(texts), unit=" sentences", disable=None) as bar:
         work.bar = bar
-        for done in _shared(work, iter(blocks), workers, bar):
+        for done in _shared(work, out, iter(blocks), workers, bar):
             for warning in done.said:
                 say(warning)
             found += zip(done.translations, done.reasons, strict=True)
@@ -202,7 +242,7 @@ def write_pairs(job: Job, texts: Sequence[str], path: Path, say: Say, pairs: Pai
         work = Work(job)
         work.bar = bar
         pulse = Pulse(str(path), say, out.lines, len(texts))
-        _write(_shared(work, iter(blocks), None, bar), blocks, out, say, pairs, pulse)
+        _write(_shared(work, out, iter(blocks), None, bar), blocks, out, say, pairs, pulse)
 
 
 def _write(
@@ -231,19 +271,26 @@ def _write(
 
 
 def _shared(
-    work: Work, blocks: Iterator[list[Line]], wanted: int | None, bar: tqdm
+    work: Work, out: Out, blocks: Iterator[list[Line]], wanted: int | None, bar: tqdm
 ) -> Iterator[TranslatedBlock]:
     """Each block translated, by as many processes as are wanted or worth starting."""
     first = list(islice(blocks, ENOUGH))
-    workers = wanted or 1
+    workers, threads = wanted or 1, torch.get_num_threads()
     if len(first) < ENOUGH:  # these are all
         workers = min(workers, len(first))
     elif wanted is None and work.job.device == "cpu":
-        workers = min(torch.get_num_threads(), int(free("cpu") / ROOM))
+        workers = min(threads // (out.threads or 1), int(free("cpu") / ROOM))
+    workers = max(1, min(workers, MOST_WORKERS))
+    # Rounding depends on the threads of a process: what is resumed keeps their number.
+    out.threads = out.threads or max(1, threads // workers)
     every = chain(first, blocks)
-    if workers <= 1:
-        yield from map(work.here, every)
+    if workers > 1:
+        for done in map_in_processes(work.job.load, every, workers, out.threads):
+            bar.update(len(done.lines))
+            yield done
         return
-    for done in map_in_processes(work.job, every, min(workers, MOST_WORKERS)):
-        bar.update(len(done.lines))
-        yield done
+    torch.set_num_threads(out.threads)
+    try:
+        yield from map(work.translate, every)
+    finally:
+        torch.set_num_threads(threads)

@@ -26,7 +26,7 @@ def generate(arguments: Namespace, say: Callable[[str], None]) -> Iterator[str]:
             f"{arguments.run}: expected a language model (encoder: none), found a translator; "
             "`nmt translate` uses it"
         )
-    torch.manual_seed(arguments.seed % 2**64)
+    torch.manual_seed(arguments.seed)
     longest = replace(
         translator.decoding, max_length_ratio=1.0, max_length_extra=arguments.max_length
     )

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from nmt.checkpoint import SHORTLIST, read_config, read_manifest, weights_digest
 from nmt.config import Precision
 from nmt.decoding import health
 from nmt.decoding.paragraphs import Paragraphs
+from nmt.errors import UserError
 from nmt.lines import Line
 from nmt.translation import Translation
 
@@ -41,10 +42,12 @@ class Job:
 
     With `paragraphs`, each sentence of a line is translated on its own. With `reached`, attention
     is computed even if no alignments are requested, so that source words which it never reached
-    can be reported; this takes a quarter more time.
+    can be reported; this takes a quarter more time. `weights` are the digests of the runs' weights
+    when the job was made: those of a run that is being trained change.
     """
 
     runs: list[Path]
+    weights: list[str] = field(default_factory=list, kw_only=True)
     device: str = "cpu"
     precision: Precision | None = None
     n_best: int = 1
@@ -54,10 +57,14 @@ class Job:
     paragraphs: bool = False
     reached: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.weights:
+            object.__setattr__(self, "weights", list(map(weights_digest, self.runs)))
+
     @classmethod
     def of(cls, arguments: Namespace) -> "Job":
         """The job that command-line options ask for."""
-        names = [field.name for field in fields(cls)]
+        names = [one.name for one in fields(cls)]
         given = {name: value for name, value in vars(arguments).items() if name in names}
         return cls(**given, reached=vars(arguments).get("health") is not None)
 
@@ -67,20 +74,23 @@ class Job:
             "health" if name == "reached" else name: value for name, value in asdict(self).items()
         }
         del given["runs"]
-        weights = list(map(weights_digest, self.runs))
         shortlists = [read_manifest(run)["files"].get(SHORTLIST) for run in self.runs]
-        for run in self.runs[:1]:  # its settings apply to the whole ensemble
-            settings = asdict(read_config(run).decoding)
+        if self.runs:  # the settings of the first apply to the whole ensemble
+            settings = asdict(read_config(self.runs[0]).decoding)
             given |= {name: settings[name] for name in settings if given.get(name) is None}
-        return {"weights": weights, "shortlists": shortlists, **given}
+        return {"shortlists": shortlists, **given}
 
     def languages(self) -> tuple[str, str]:
         """The source and the target language."""
         source, target = read_manifest(self.runs[0])["languages"]
         return source, target
 
-    def __call__(self, progress: Progress | None = None) -> Translate:
-        """Loads the translator and returns a function that translates a block."""
+    def load(self, progress: Progress | None = None) -> Translate:
+        """Loads the translator and returns a function that translates a block.
+
+        Raises:
+            UserError: as for `Translator.load`, or a run has been trained further meanwhile.
+        """
         from nmt.decoding.translator import Translator  # late: a job may run in another process
 
         said: list[str] = []
@@ -88,6 +98,12 @@ class Job:
         translator = Translator.load(
             *self.runs, device=self.device, precision=self.precision, say=said.append
         )
+        for run, digest in zip(self.runs, self.weights, strict=True):
+            if weights_digest(run) != digest:
+                raise UserError(
+                    f"{run}: has changed since this translation began; `nmt export` it first and "
+                    "translate with what that writes, or begin anew"
+                )
         # Settings are checked before any input is read.
         translator.translate(
             [], n_best=self.n_best, beam_size=self.beam_size, length_penalty=self.length_penalty
@@ -137,7 +153,7 @@ class Work:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.bar: tqdm | None = None
-        self.here = job(self._progress)
+        self.translate = job.load(self._progress)
 
     def _progress(self, lines: int) -> None:
         if self.bar is not None:

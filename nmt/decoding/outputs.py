@@ -1,14 +1,16 @@
 """Where input is read from and where each output goes: one file, or all files of a folder."""
 
+import contextlib
+import os
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nmt.checkpoint import WEIGHTS
 from nmt.decoding.shards import Shard
-from nmt.decoding.streams import journal_of, partial_of, place_of, settle
+from nmt.decoding.streams import partial_of, place_of, settle
 from nmt.documents.formats import is_document
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 
 
 def is_one_file(arguments: Namespace) -> bool:
@@ -59,9 +61,7 @@ def _keep_input(source: Path, output: Path | None, health: Path | None) -> None:
             raise UserError(f"{path}: expected another file than the input, which would be lost")
 
 
-def places(
-    arguments: Namespace, say: Callable[[str], None]
-) -> Iterator[tuple[Path | None, list[Path]]]:
+def places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, list[Path]]]:
     """Each input with its output and health report; for a folder, all its files at any depth."""
     source, wanted = arguments.input, [arguments.output, arguments.health]
     paths = [path for path in wanted if path is not None]
@@ -78,8 +78,7 @@ def places(
                 f"{source}: expected another folder for what is made of this one, by -o and "
                 f"--health, found {path or 'none'}"
             )
-    files = (file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file())
-    inside = [file for file in files if not any(part.startswith(".") for part in file.parts)]
+    inside = sorted(_files(source, say))
     if not inside:
         raise UserError(f"{source}: expected a folder with at least one file, found none in it")
     for name in inside:
@@ -89,20 +88,34 @@ def places(
         if is_done(arguments, source / name, made, say):
             continue
         for path in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # told when the file itself cannot be made
+                path.parent.mkdir(parents=True, exist_ok=True)
         yield source / name, made
 
 
-def is_done(
-    arguments: Namespace, source: Path | None, made: Sequence[Path], say: Callable[[str], None]
-) -> bool:
+def _files(folder: Path, say: Say) -> Iterator[Path]:
+    """All files at any depth of a folder that are not hidden, relative to it."""
+
+    def refuse(error: OSError) -> None:
+        reason = (error.strerror or "cannot be read").lower()
+        raise UserError(f"{error.filename}: expected a folder that can be read ({reason})")
+
+    links = 0
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links += sum(Path(place, name).is_symlink() for name in folders)
+        shown = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (file.relative_to(folder) for file in shown if file.is_file())
+    if links:
+        say(f"{folder}: links to folders are passed over: {links:,}")
+
+
+def is_done(arguments: Namespace, source: Path | None, made: Sequence[Path], say: Say) -> bool:
     """Whether `--resume` finds all outputs complete, up to date, and not begun anew since."""
     if arguments.resume and made:
         settle(made)
-    begun = [journal_of(place_of(path)) for path in made[:1]]
-    begun += [partial_of(place_of(path)) for path in made]
-    whole = all(path.is_file() for path in made)
-    if not arguments.resume or not whole or any(path.exists() for path in begun):
+    whole = all(path.is_file() and not partial_of(place_of(path)).exists() for path in made)
+    if not arguments.resume or not whole:
         return False
     # Whether standard input is older cannot be told, nor what is left of a document translated in
     # place.
@@ -110,7 +123,8 @@ def is_done(
         return False
     origins = [source, *(run / WEIGHTS for run in arguments.runs)]
     for origin in filter(Path.exists, origins):
-        if origin.stat().st_mtime > made[0].stat().st_mtime:
+        own = origin.stat()  # what `cp -p`, `rsync -a` and `tar x` bring keeps its time of writing
+        if max(own.st_mtime, own.st_ctime) > made[0].stat().st_mtime:
             say(f"{made[0]}: is older than {origin}, and is made again")
             return False
     say(f"{made[0]}: is there already")

@@ -12,8 +12,9 @@ from nmt.vocab import EOS, RESERVED
 Item = TypeVar("Item")
 
 LONGEST = 2000
-"""Maximum number of characters of a part. Time and memory grow quadratically with length: a line of
-a megabyte would take days as one sentence, and no model has been trained on such sentences."""
+"""Maximum number of characters of a part, which has at most twice as many bytes: what a tokenizer
+does not know becomes a token a byte. Time and memory grow quadratically with length: a line of a
+megabyte would take days as one sentence, and no model has been trained on such sentences."""
 ENDS = "\u3002\uff01\uff1f"
 """What ends a sentence where no white space follows: 。 and the full-width exclamation and question
 marks."""
@@ -51,14 +52,22 @@ class Paragraphs:
 
 
 def _short(text: str) -> Iterator[str]:
-    """A text in parts of at most `LONGEST` characters, cut after white space or at the end of a
-    sentence in a script without it, if there is any."""
-    while len(text) > LONGEST:
-        fit = (i for i in range(LONGEST, 0, -1) if text[i - 1].isspace() or text[i - 1] in ENDS)
-        end = next(fit, LONGEST)
+    """A text in parts that are not too long, cut after white space or at the end of a sentence in a
+    script without it, if there is any."""
+    while len(text) > (longest := _longest(text)):
+        fit = (i for i in range(longest, 0, -1) if text[i - 1].isspace() or text[i - 1] in ENDS)
+        end = next(fit, longest)
         yield text[:end]
         text = text[end:]
     yield text
+
+
+def _longest(text: str) -> int:
+    """Maximum number of characters of the text's first part."""
+    longest = LONGEST
+    while len(text[:longest].encode()) > 2 * LONGEST:
+        longest //= 2
+    return longest
 
 
 def _together(parts: Sequence[str], found: Sequence[Translation]) -> Translation:

@@ -6,13 +6,16 @@ only on the file, i and n, and is reproducible.
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from nmt.decoding.streams import partial_of, place_of
-from nmt.errors import UserError
-from nmt.files import write_atomically
+from nmt.decoding.streams import SHARD, WHOLE, Growing, growing, journal_of, partial_of, place_of
+from nmt.errors import Say, UserError
+from nmt.files import errors_named, read_json
+
+MAY_DIFFER = (SHARD, "device")
+"""The settings of parts that may differ: machines may have other devices."""
 
 
 class Shard(NamedTuple):
@@ -31,16 +34,20 @@ class Shard(NamedTuple):
         return whole.with_name(f"{name}.{self.number}-of-{self.parts}{dot}{rest}")
 
 
-def join(whole: Path, say: Callable[[str], None], count: int | None = None) -> list[Path]:
-    """Joins the parts of a file once all of them exist; returns the parts, which stay.
+def join(whole: Path, say: Say, count: int | None = None) -> list[Path]:
+    """Joins the parts of a file once all of them exist.
 
     Args:
         whole: the file.
         say: prints a line for the user.
         count: the number of parts; None reads it from their names.
 
+    Returns:
+        The parts and their journals, which stay, so that a part can be made anew and joined again.
+
     Raises:
-        UserError: a part is missing or still being made, or there are parts of different divisions.
+        UserError: a part is missing or still being made, or there are parts of different divisions,
+            or parts that were made in another way or of another input than the first.
     """
     if whole.is_dir():
         raise UserError(f"{whole}: expected the name of the whole file, found a folder")
@@ -56,16 +63,46 @@ def join(whole: Path, say: Callable[[str], None], count: int | None = None) -> l
                 f"{path}: is being made anew; join when that has ended, or finish what was "
                 "interrupted with --shard and --resume"
             )
-
-    def write(file: Path) -> None:
-        with file.open("wb") as out:
-            for path in paths:
-                with path.open("rb") as part:
-                    shutil.copyfileobj(part, out)
-
-    write_atomically(whole, write)
+    _expect_alike(paths)
+    with growing([whole]) as out, errors_named(whole):
+        assert isinstance(out, Growing)
+        for path in paths:
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, out.streams[0])
     say(f"joined {whole}: {count} parts")
-    return paths
+    return paths + [journal_of(place_of(path)) for path in paths]
+
+
+def _expect_alike(paths: Sequence[Path]) -> None:
+    """Checks by their journals that parts belong together; each begins where the last one ended."""
+    first, end = _journal(paths[0]), ""
+    for path in paths:
+        journal = _journal(path)
+        for key, wanted in first["made_with"].items():
+            found = journal["made_with"].get(key)
+            if found != wanted and key not in MAY_DIFFER:
+                raise UserError(
+                    f"{path}: expected a part made with {key} {wanted!r} as {paths[0].name}, found "
+                    f"{found!r}; translate one of them again"
+                )
+        if journal["start"] != end:
+            raise UserError(
+                f"{path}: expected a part of the same input as those before it, found one of "
+                "another version of the input; translate the parts of the other version again"
+            )
+        end = journal["digest"]
+
+
+def _journal(path: Path) -> dict[str, Any]:
+    file = journal_of(place_of(path))
+    found = read_json(file) if file.exists() else {}
+    if WHOLE not in found:
+        raise UserError(
+            f"{path}: expected {file.name} beside it, which tells what it was made with, found "
+            "none; copy it from where the part was made, or translate the part again"
+        )
+    journal: dict[str, Any] = found
+    return journal
 
 
 def _division(whole: Path) -> int:

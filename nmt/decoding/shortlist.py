@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from nmt.errors import UserError
 from nmt.files import write_atomically
 from nmt.vocab import RESERVED
 
@@ -61,8 +63,31 @@ class Shortlist:
         write_atomically(path, lambda file: file.write_bytes(content))
 
     @classmethod
-    def read(cls, path: Path, vocabulary_size: int, device: str = "cpu") -> "Shortlist":
-        """Reads a file written by `write`."""
-        tensors = load_file(path)  # it would take "cuda" for the first GPU, not for the current one
-        lists, frequent = (tensors[name].to(device) for name in ("lists", "frequent"))
-        return cls(lists, frequent, vocabulary_size)
+    def read(cls, path: Path, sources: int, targets: int, device: str = "cpu") -> "Shortlist":
+        """Reads a file written by `write`.
+
+        Args:
+            path: the file.
+            sources: size of the source vocabulary.
+            targets: size of the target vocabulary.
+            device: cpu or cuda.
+
+        Raises:
+            UserError: the file is damaged, or of another model.
+        """
+        try:  # load_file would take "cuda" for the first GPU, not for the current one
+            tensors = load_file(path)
+        except SafetensorError:
+            tensors = {}
+        lists, frequent = (tensors.get(name, torch.empty(0)) for name in ("lists", "frequent"))
+        fit = lists.dim() == 2 and len(lists) == sources and frequent.dim() == 1
+        if not fit or not all(_are_tokens(ids, targets) for ids in (lists, frequent)):
+            raise UserError(
+                f"{path}: expected lists of {targets:,} target words for {sources:,} source words, "
+                "found others; copy the folder again, or export the run again"
+            )
+        return cls(lists.to(device), frequent.to(device), targets)
+
+
+def _are_tokens(ids: Tensor, size: int) -> bool:
+    return ids.dtype == torch.int32 and bool(((ids >= 0) & (ids < size)).all())

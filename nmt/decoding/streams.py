@@ -1,63 +1,19 @@
-"""Input and output of any length: read once, written in order, complete or resumed."""
+"""Output of any length: written in order, complete or resumed."""
 
 import contextlib
 import gzip
-import hashlib
 import os
 import sys
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nmt.decoding.blocks import Blocks
 from nmt.errors import UserError
 from nmt.files import errors_named, expect_closed, lock, read_json, rename, write_json
-from nmt.lines import PACKED, Line, reading
-
-
-def count_lines(path: Path) -> int:
-    """The number of lines of a file, so that progress can show a total."""
-    with reading(path) as stream:
-        count, last = 0, b"\n"
-        while chunk := stream.read(1 << 20):
-            count += chunk.count(b"\n")
-            last = chunk[-1:]
-    return count + (last != b"\n")
-
-
-class Blocks:
-    """A file's lines in blocks, with a digest of everything read up to the end of each.
-
-    Args:
-        lines: the lines of the file.
-        size: number of lines of a block; the last block may be shorter.
-    """
-
-    def __init__(self, lines: Iterable[Line], size: int) -> None:
-        self.lines = iter(lines)
-        self.size = size
-        self.left = sys.maxsize  # maximum number of blocks still to read
-        self.first = 0  # number of lines before the shard
-        self.digests: deque[str] = deque()  # of blocks that are read but not yet written
-        self._read = hashlib.sha256()
-
-    def __iter__(self) -> Iterator[list[Line]]:
-        while self.left and (block := list(islice(self.lines, self.size))):
-            self.left -= 1
-            for line in block:
-                self._read.update(f"{line.whole}{line.ending}".encode())
-            self.digests.append(self._read.hexdigest())
-            yield block
-
-    def pass_over(self, count: int) -> str:
-        """Skips the blocks of the next `count` lines; returns the digest of all read so far."""
-        for _ in range(-(-count // self.size)):
-            next(iter(self), None)
-        digest = self.digests[-1] if self.digests else ""
-        self.digests.clear()
-        return digest
+from nmt.lines import is_packed
 
 
 def place_of(path: Path) -> Path:
@@ -69,6 +25,8 @@ def place_of(path: Path) -> Path:
 
 WHOLE = "whole"
 """Set in a journal once its files are complete and only have to be renamed."""
+SHARD = "shard"
+"""Among the settings of a part of a file, whose journal is kept: `nmt join` compares them all."""
 
 
 def partial_of(path: Path) -> Path:
@@ -85,11 +43,32 @@ def settle(paths: Sequence[Path]) -> None:
     """Renames complete files whose process was killed before it could do so."""
     places = list(map(place_of, paths))
     journal = journal_of(places[0])
-    if journal.exists() and read_json(journal).get(WHOLE):
-        for path in places:
-            with contextlib.suppress(FileNotFoundError):  # renamed already
-                rename(partial_of(path), path)
-        journal.unlink(missing_ok=True)
+    found = read_json(journal) if journal.exists() else {}
+    if found.get(WHOLE):
+        for path, size in zip(places, found["bytes"], strict=False):
+            partial = partial_of(path)  # renamed already, or begun anew since
+            if partial.exists() and partial.stat().st_size == size:
+                rename(partial, path)
+        _put_away(found, places)
+
+
+def _put_away(journal: Mapping[str, Any], places: Sequence[Path]) -> None:
+    """Removes the journal of complete files; each file of a shard keeps one instead."""
+    for place in places:
+        if SHARD in journal["made_with"]:
+            write_json(journal_of(place), journal)
+        else:
+            journal_of(place).unlink(missing_ok=True)
+
+
+def _expect_writable(path: Path) -> None:
+    """Checks that there is no file at a path, or one that may be replaced."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or a pipe (-o may be left out)"
+        raise UserError(f"{path}: expected the name of a file to write, found {what}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UserError(f"{path}: is write-protected; choose another name, or allow writing to it")
+    expect_closed(path)
 
 
 def _open_alone(path: Path, partial: Path) -> BinaryIO:
@@ -124,7 +103,7 @@ class Growing:
     Args:
         paths: the files; those that end in `.gz` are compressed.
         made_with: the settings that the content depends on, by name; None for files made in one go.
-        resume: continue existing partial files.
+        resume: continue existing partial files; without it they are refused.
 
     Raises:
         UserError: a file cannot be written, or was begun with other settings.
@@ -134,28 +113,27 @@ class Growing:
         self, paths: Sequence[Path], made_with: Mapping[str, Any] | None, *, resume: bool = False
     ) -> None:
         for path in paths:
-            if path.exists() and not path.is_file():
-                what = "a folder" if path.is_dir() else "a device or a pipe (-o may be left out)"
-                raise UserError(f"{path}: expected the name of a file to write, found {what}")
-            expect_closed(path)
+            _expect_writable(path)
         self.paths = list(map(place_of, paths))
         self.partials = list(map(partial_of, self.paths))
         self.journal = journal_of(self.paths[0])
         self.made_with = None if made_with is None else dict(made_with)
-        self.lines, self.sizes, self.digest = 0, [0] * len(paths), ""
+        self.lines, self.sizes, self.digest, self.start = 0, [0] * len(paths), "", ""
         self.tally: Counter[str] = Counter()
+        self.threads: int | None = None
         self.streams: list[BinaryIO] = []
         try:
             for path, partial in zip(self.paths, self.partials, strict=True):
                 self.streams.append(_open_alone(path, partial))
-            if resume and self.journal.exists():
-                self._read_journal(self.made_with or {})
-            else:  # the content that the journal describes is about to be truncated
-                with contextlib.suppress(OSError):
-                    self.journal.unlink()
+            # Without content in the files, a journal is of files that were completed.
+            if self.journal.exists() and any(map(_size, self.partials)):
+                self._go_on_with(read_json(self.journal), resume)
+            else:
+                for path in self.paths:
+                    journal_of(path).unlink(missing_ok=True)
         except BaseException:
             for stream, partial in zip(self.streams, self.partials, strict=False):
-                begun = partial.stat().st_size > 0
+                begun = _size(partial) > 0
                 with _closed(stream):
                     if not begun:
                         partial.unlink(missing_ok=True)
@@ -164,23 +142,29 @@ class Growing:
             stream.truncate(size)
             stream.seek(size)
 
-    def _read_journal(self, made_with: Mapping[str, Any]) -> None:
-        found = read_json(self.journal)
-        for key, now in made_with.items():
+    def _go_on_with(self, found: Mapping[str, Any], resume: bool) -> None:
+        anew = f"remove {self.journal} to begin anew"
+        if not resume:
+            raise UserError(
+                f"{self.paths[0]}: {found['lines']:,} lines are done; --resume goes on after them, "
+                f"or {anew}"
+            )
+        for key, now in (self.made_with or {}).items():
             was = found["made_with"].get(key)
             if was != now:
                 raise UserError(
                     f"{self.paths[0]}: expected --resume with {key} {was!r}, with which it was "
-                    f"begun, found {now!r}; set it back, or leave --resume out to begin anew"
+                    f"begun, found {now!r}; set it back, or {anew}"
                 )
         least = dict(zip(self.partials, found["bytes"], strict=False))
         for path, partial in zip(self.paths, self.partials, strict=True):
-            if partial not in least or partial.stat().st_size < least[partial]:
+            if partial not in least or _size(partial) < least[partial]:
                 raise UserError(
                     f"{path}: expected --resume with what was begun, found no whole {partial.name} "
-                    "beside it; name the files as before, or leave --resume out to begin anew"
+                    f"beside it; name the files as before, or {anew}"
                 )
         self.lines, self.sizes, self.digest = found["lines"], found["bytes"], found["digest"]
+        self.threads = found.get("threads")
         self.tally.update(found["tally"])
 
     def go_on(self, blocks: Blocks) -> None:
@@ -189,37 +173,47 @@ class Growing:
         Raises:
             UserError: the existing output was made from another input.
         """
-        if self.lines and blocks.pass_over(self.lines) != self.digest:
+        self.start = blocks.start
+        if not self.lines:
+            self.digest = self.start
+        elif blocks.pass_over(self.lines) != self.digest:
             raise UserError(
                 f"{self.paths[0]}: expected --resume with the same input, found another in its "
-                f"first {self.lines:,} lines; leave --resume out to begin anew"
+                f"first {self.lines:,} lines; remove {self.journal} to begin anew"
             )
 
     def add(self, contents: Sequence[bytes], lines: int, digest: str) -> None:
         """Appends a block's output to each file and updates the journal: the block is now safe."""
         for number, (path, content) in enumerate(zip(self.paths, contents, strict=False)):
-            packed = gzip.compress(content, mtime=0) if path.suffix == PACKED else content
+            packed = gzip.compress(content, mtime=0) if is_packed(path) else content
             self.sizes[number] += len(packed)
             with errors_named(path):
                 self.streams[number].write(packed)
                 self.streams[number].flush()
                 # The journal must not reach the disk before the content that it describes.
                 os.fsync(self.streams[number].fileno())
-        self.lines += lines
+        done = self.lines + lines
         if self.made_with is not None:
-            whole = {"lines": self.lines, "bytes": self.sizes, "digest": digest}
-            write_json(self.journal, {"made_with": self.made_with, "tally": self.tally, **whole})
+            self._write_journal({"lines": done, "digest": digest})
+        self.lines, self.digest = done, digest
+
+    def _write_journal(self, more: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Records how much of the files is valid, and all that it depends on."""
+        names = ("made_with", "tally", "threads", "lines", "start", "digest")
+        journal = {**{name: vars(self)[name] for name in names}, "bytes": self.sizes, **more}
+        write_json(self.journal, journal)
+        return journal
 
     def finish(self) -> None:
         """Gives the complete files their final names."""
         for stream, path in zip(self.streams, self.paths, strict=True):
             with errors_named(path):
-                if path.suffix == PACKED and not stream.tell():  # zero bytes are not valid gzip
+                if is_packed(path) and not stream.tell():  # zero bytes are not valid gzip
                     stream.write(gzip.compress(b"", mtime=0))
                 stream.flush()
                 os.fsync(stream.fileno())
-        if self.journal.exists():
-            write_json(self.journal, {**read_json(self.journal), WHOLE: True})
+        self.sizes = [stream.tell() for stream in self.streams]
+        journal = self._write_journal({WHOLE: True}) if self.made_with is not None else None
         for stream, partial, path in zip(self.streams, self.partials, self.paths, strict=True):
             own = os.fstat(stream.fileno())
             with _closed(stream):
@@ -231,7 +225,8 @@ class Growing:
                             f"{partial}: expected what was written until now, found it removed; "
                             "begin anew"
                         ) from None
-        self.journal.unlink(missing_ok=True)
+        if journal:
+            _put_away(journal, self.paths)
 
     def give_up(self) -> None:
         """Closes incomplete files and removes those that cannot be resumed."""
@@ -242,7 +237,11 @@ class Growing:
                     partial.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+@contextmanager
 def _closed(stream: BinaryIO) -> Iterator[None]:
     """Closes a file that is about to be renamed or removed.
 
@@ -264,6 +263,7 @@ class Standard:
 
     def __init__(self) -> None:
         self.tally: Counter[str] = Counter()
+        self.threads: int | None = None
 
     def go_on(self, blocks: Blocks) -> None:
         """Starts at the beginning: there is nothing to resume."""

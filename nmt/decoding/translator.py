@@ -2,17 +2,19 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nmt import options
 from nmt.batch import Batch
 from nmt.checkpoint import SHORTLIST, Run, load_run
 from nmt.config import Decoding, Precision
 from nmt.decoding import scoring
+from nmt.decoding.batching import batches, in_parts_that_fit
 from nmt.decoding.engine import Engine
 from nmt.decoding.scoring import Scored
 from nmt.decoding.search import Hypothesis
@@ -90,7 +92,8 @@ class Translator:
             _check_ensemble(runs)
         first, shortlist = runs[0], None
         if SHORTLIST in first.manifest["files"]:
-            shortlist = Shortlist.read(first.folder / SHORTLIST, len(first.target), device)
+            sizes = len(first.source), len(first.target)
+            shortlist = Shortlist.read(first.folder / SHORTLIST, *sizes, device)
         return cls(
             Ensemble([run.model for run in runs]) if others else first.model,
             first.source,
@@ -100,18 +103,6 @@ class Translator:
             max_source_length=first.manifest.get("max_source_length"),
             say=say,
         )
-
-    def expect_source(self) -> None:
-        """Checks that the model translates.
-
-        Raises:
-            UserError: it is a language model, which has no source.
-        """
-        if not self.model.reads_source:
-            raise UserError(
-                "expected a translator, found a language model (encoder: none): `nmt generate` "
-                "writes text with it, `nmt score --tgt FILE` tells its perplexity"
-            )
 
     def translate(
         self,
@@ -135,9 +126,14 @@ class Translator:
             progress: called with the number of texts that have just been done.
 
         Raises:
-            UserError: a setting is out of range, or `texts` is a single string.
+            UserError: a setting is out of range, `texts` is a single string, the model is a
+                language model, or a text does not fit into the GPU's memory.
         """
-        self.expect_source()
+        if not self.model.reads_source:
+            raise UserError(
+                "expected a translator, found a language model (encoder: none): `nmt generate` "
+                "writes text with it, `nmt score --tgt FILE` tells its perplexity"
+            )
         if isinstance(texts, str):
             raise UserError(f"expected a list of texts, found one text: {texts[:40]!r}")
         decoding = self._settings(beam_size, length_penalty, n_best)
@@ -147,21 +143,28 @@ class Translator:
         rows = [row for row, text in enumerate(texts) if text.strip()]
         if progress:
             progress(len(texts) - len(rows))
-        budget = decoding.batch_tokens // decoding.beam_size
-        for batch in batches([len(ids[row]) + 1 for row in rows], budget):
-            here = [rows[i] for i in batch]
-            translations = self._translate([ids[row] for row in here], decoding, n_best, alignments)
-            for row, translation in zip(here, translations, strict=True):
-                results[row] = translation
+        lengths = [len(ids[row]) + 1 for row in rows]
+
+        def translated(batch: list[int]) -> list[Translation]:
+            sources = [ids[rows[i]] for i in batch]
+            return self._translate(sources, decoding, n_best, alignments)
+
+        for batch in batches(lengths, decoding.batch_tokens // decoding.beam_size):
+            found = in_parts_that_fit(
+                translated, batch, lambda i: _too_long(texts[rows[i]], lengths[i])
+            )
+            for i, translation in zip(batch, found, strict=True):
+                results[rows[i]] = translation
             if progress:
-                progress(len(here))
+                progress(len(batch))
         return results
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[Scored]:
         """The log-probability of each target as a translation of its source.
 
         Raises:
-            UserError: unequal numbers of sources and targets.
+            UserError: unequal numbers of sources and targets, or a pair does not fit into the GPU's
+                memory.
         """
         if len(sources) != len(targets):
             raise UserError(
@@ -170,10 +173,17 @@ class Translator:
         pairs = list(zip(self.source.encode(sources), self.target.encode(targets), strict=True))
         results = [Scored(0.0, 0)] * len(pairs)
         lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
-        for rows in batches(lengths, self.decoding.batch_tokens):
+
+        def scored(rows: list[int]) -> list[Scored]:
             batch = self._batch(*zip(*(pairs[row] for row in rows), strict=True))
-            for row, scored in zip(rows, scoring.score(self.model, batch), strict=True):
-                results[row] = scored
+            return scoring.score(self.model, batch)
+
+        for rows in batches(lengths, self.decoding.batch_tokens):
+            found = in_parts_that_fit(
+                scored, rows, lambda row: _too_long(targets[row], lengths[row])
+            )
+            for row, one in zip(rows, found, strict=True):
+                results[row] = one
         return results
 
     def _settings(
@@ -225,10 +235,10 @@ class Translator:
         """Alignments by one forced pass over the results, since search does not keep attention."""
         batch = self._batch(sources, [one.tokens for one in best])
         with scoring.recorded_heads(self.model) as heads:
-            weights = scoring.align(self.model, batch).tolist()
+            weights = scoring.align(self.model, batch)
         looked = {
             # If attention follows the cell, the heads have also looked once before the first word.
-            name: torch.stack(steps[-batch.target_input.shape[1] :], dim=1).tolist()
+            name: torch.stack(steps[-batch.target_input.shape[1] :], dim=1)
             for name, steps in heads.items()
         }
         end = RESERVED[EOS]
@@ -236,8 +246,8 @@ class Translator:
         for row, (ids, one) in enumerate(zip(sources, best, strict=True)):
             source = [*self.source.pieces(ids), end]
             target = self.target.pieces(one.tokens) + [end] * one.finished
-            table = _rounded(weights[row][: len(target)], len(source))
-            slots = {name: _rounded(of[row][: len(target)]) for name, of in looked.items()}
+            table = _rounded(weights[row, : len(target), : len(source)])
+            slots = {name: _rounded(of[row, : len(target)]) for name, of in looked.items()}
             aligned.append(Alignment(source, target, table, slots or None))
         return aligned
 
@@ -245,8 +255,17 @@ class Translator:
         return Batch.of(sources, targets).to(next(self.model.parameters()).device)
 
 
-def _rounded(table: list[list[float]], columns: int | None = None) -> list[list[float]]:
-    return [[round(weight, 4) for weight in row[:columns]] for row in table]
+def _rounded(table: Tensor) -> list[list[float]]:
+    """To four digits; in double precision, where the nearest number is also written with four."""
+    numbers: list[list[float]] = table.cpu().double().mul(1e4).round().div(1e4).tolist()
+    return numbers
+
+
+def _too_long(text: str, tokens: int) -> UserError:
+    return UserError(
+        f"a text of {tokens:,} tokens, '{text[:40]}...', does not fit into the GPU's memory; split "
+        "it, choose a smaller --beam-size, or take --device cpu"
+    )
 
 
 def _check_ensemble(runs: Sequence[Run]) -> None:
@@ -277,21 +296,3 @@ def _pack(run: Run, precision: Precision) -> None:
         )
     pack_decoder(run.model, precision)
     run.model.project_words()
-
-
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Batches of indices, by similar length, longest first so that a lack of memory shows at once.
-
-    Args:
-        lengths: the length of each sentence.
-        budget: maximum size of a batch in positions, padding included; a single longer sentence
-            forms a batch of its own.
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context, parent_process
+from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -20,7 +22,10 @@ Result = TypeVar("Result")
 
 
 def map_in_processes(
-    make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int
+    make: Callable[[], Callable[[Item], Result]],
+    items: Iterable[Item],
+    workers: int,
+    threads: int = 1,
 ) -> Iterator[Result]:
     """The result for each item, in order; only a few items are in memory at once.
 
@@ -31,50 +36,89 @@ def map_in_processes(
         make: builds the function, once in each process; must be picklable.
         items: each must be picklable.
         workers: number of processes.
+        threads: number of threads of each.
 
     Raises:
-        UserError: a process died.
+        UserError: a process died. What `make` or the function raise there is raised here.
     """
-    threads = max(1, torch.get_num_threads() // workers)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _open, (make, threads))
+    crew: list[_Worker[Item, Result]] = []
+    idle: SimpleQueue[_Worker[Item, Result]] = SimpleQueue()
+    waiting = ThreadPoolExecutor(workers)  # a thread for each process, which waits for its result
+
+    def apply(item: Item) -> Result:
+        worker = idle.get()
+        try:
+            return worker(item)
+        finally:
+            idle.put(worker)
+
     ahead: deque[Future[Result]] = deque()
     try:
+        for _ in range(workers):
+            crew.append(_Worker(make, threads))
+            idle.put(crew[-1])
         for item in items:
-            ahead.append(pool.submit(_apply, item))
+            ahead.append(waiting.submit(apply, item))
             if len(ahead) > 2 * workers:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-    except BrokenProcessPool:
-        raise UserError(
-            "a process that translates died, perhaps for want of memory; run again with fewer "
-            "--workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    finally:  # after Ctrl-C, or if nobody takes the results any more, in the midst of their work
+        for worker in crew:
+            worker.process.kill()
+        waiting.shutdown(cancel_futures=True)
+        for worker in crew:
+            worker.process.join()
 
 
-class _Made:
-    """The function that each process of the pool has built."""
+class _Worker(Generic[Item, Result]):
+    """A process with a pipe of its own: if it is killed, no other waits for what it had to say."""
 
-    function: Callable[[Any], Any]
+    def __init__(self, make: Callable[[], Callable[[Item], Result]], threads: int) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, make, threads), daemon=True)
+        self.process.start()
+        theirs.close()  # else reading from a process that died would never end
+
+    def __call__(self, item: Item) -> Result:
+        try:
+            self.pipe.send(item)
+            found, error = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            raise UserError(
+                "a process that translates died, perhaps for want of memory; run again with fewer "
+                "--workers"
+            ) from None
+        if error is not None:
+            raise error
+        result: Result = found
+        return result
 
 
-def _open(make: Callable[[], Callable[[Any], Any]], threads: int) -> None:
+def _work(pipe: Any, make: Callable[[], Callable[[Any], Any]], threads: int) -> None:
+    """What a process does: answers each item with a result or an error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     keep_freed_memory()
-    _Made.function = make()
+    function: Callable[[Any], Any] | None = None
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        while True:
+            item = pipe.recv()
+            answer: tuple[Any, Exception | None]
+            try:
+                function = function or make()
+                answer = function(item), None
+            except Exception as error:
+                error.add_note(traceback.format_exc())  # of this process
+                answer = None, error
+            pipe.send(answer)
 
 
 def _end_with_parent() -> None:
-    """Exits when the parent is gone: a killed parent cannot stop a process that waits for work."""
+    """Exits when the parent is gone: a killed parent cannot stop a process that is at work."""
     parent = parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _apply(item: Any) -> Any:
-    return _Made.function(item)

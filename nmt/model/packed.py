@@ -207,13 +207,12 @@ def pack_decoder(model: nn.Module, precision: "Precision") -> None:
 
 def place_int8_layers(module: nn.Module, tensors: Iterable[str]) -> None:
     """Replaces linear layers that were stored in 8 bits: `a.weight_scale` marks the layer `a`."""
+    layers = dict(module.named_modules(remove_duplicate=False))
     for name in tensors:
         path, _, last = name.rpartition(".")
         parent, _, child = path.rpartition(".")
-        if last != "weight_scale":
-            continue
-        layer = module.get_submodule(path)
-        if isinstance(layer, nn.Linear):
+        layer = layers.get(path)  # without one, the tensor is too many, and refused as such
+        if last == "weight_scale" and isinstance(layer, nn.Linear):
             bias = _bias(layer) is not None
             empty = Int8Linear(layer.in_features, layer.out_features, bias)
-            setattr(module.get_submodule(parent), child, empty)
+            setattr(layers[parent], child, empty)

@@ -69,7 +69,7 @@ def test_a_long_line_is_cut_behind_white_space() -> None:
     assert max(map(len, parts)) <= paragraphs.LONGEST
     assert parts[0] == "word " * 400
     [parts] = Paragraphs(["没有空格的句子。" * 300], None).cut
-    assert parts == ["没有空格的句子。" * 250, "没有空格的句子。" * 50]
+    assert parts == ["没有空格的句子。" * 125, "没有空格的句子。" * 125, "没有空格的句子。" * 50]
 
 
 @pytest.mark.parametrize(

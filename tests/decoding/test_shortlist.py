@@ -35,7 +35,7 @@ def test_candidates_are_the_union_in_order_with_the_reserved_ids_first() -> None
 
 def test_a_shortlist_is_written_and_read(tmp_path: Path) -> None:
     SHORTLIST.write(tmp_path / "list")
-    read = Shortlist.read(tmp_path / "list", SIZE)
+    read = Shortlist.read(tmp_path / "list", len(LISTS), SIZE)
 
     def sees(one: Shortlist) -> Tensor:
         return one.candidates(torch.tensor([[4, 6, EOS]])).ids

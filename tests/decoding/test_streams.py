@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.streams import Blocks, Growing, count_lines, growing, settle
+from nmt.decoding.blocks import Blocks, count_lines
+from nmt.decoding.streams import Growing, growing, settle
 from nmt.errors import UserError
 from nmt.lines import read_lines, reading
 
@@ -127,9 +128,15 @@ def test_what_is_made_in_one_go_leaves_nothing_when_it_is_cut(tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_without_resume_a_file_is_begun_anew(tmp_path: Path) -> None:
+def test_what_is_done_is_not_replaced_unless_its_journal_is_removed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path / "out", TEXT, stop=2)
+    begun = (tmp_path / ".out.partial").read_bytes()
+    message = r"out: 4 lines are done; --resume goes on after them, or remove .*\.out\.journal"
+    with pytest.raises(UserError, match=message), growing([tmp_path / "out"], {}):
+        pass
+    assert (tmp_path / ".out.partial").read_bytes() == begun
+    (tmp_path / ".out.journal").unlink()
     with growing([tmp_path / "out"], {}) as out:
         out.add([b"new\n"], 1, "")
     assert (tmp_path / "out").read_bytes() == b"new\n"
@@ -140,6 +147,7 @@ def test_what_was_begun_anew_and_killed_at_once_is_not_gone_on_with(tmp_path: Pa
     """A journal of the first session, and nothing in the file of the second."""
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path / "out", TEXT, stop=2)
+    os.truncate(tmp_path / ".out.partial", 0)
     begun = Growing([tmp_path / "out"], {})  # and killed: neither finished nor given up
     for stream in begun.streams:
         stream.close()

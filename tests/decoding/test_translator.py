@@ -12,9 +12,10 @@ from torch import Tensor
 from nmt import checkpoint
 from nmt.batch import Batch
 from nmt.config import Decoding
+from nmt.decoding.batching import batches
 from nmt.decoding.engine import _limits
 from nmt.decoding.search import Hypothesis
-from nmt.decoding.translator import Translator, batches
+from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.seq2seq import Ensemble, Seq2Seq
 from nmt.state import State

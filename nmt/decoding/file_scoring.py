@@ -1,14 +1,12 @@
 """`nmt score`: scores whole files of given translations."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.lines import read_parallel
 from nmt.perplexity import perplexity
-
-Say = Callable[[str], None]
 
 BLOCK = 10_000
 """Pairs that are sorted by length together, and whose scores are written together."""
