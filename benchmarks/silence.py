@@ -19,7 +19,7 @@ from nmt.checkpoint import read_config
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.metrics import compare, tokenizer_for
-from nmt.evaluation.origin import own_data
+from nmt.evaluation.origin import training_data
 from nmt.model.memory import TuringMachine
 from nmt.model.multihead import PastAttention
 
@@ -72,7 +72,7 @@ def worth(folder: Path) -> str:
         UserError: no run, no data, or nothing to silence.
     """
     translator = Translator.load(folder, say=say)
-    validation = own_data([folder], "prepare it again")["validation"]
+    validation = training_data([folder], "prepare it again")["validation"]
     sources, references = validation["source"][:], validation["references"][:]
     heard = [one.text for one in translator.translate(sources)]
     with silenced(translator.model) as memories:

@@ -26,7 +26,7 @@ def empty(source: str, target: str) -> bool:
 def predicates(settings: Clean) -> dict[str, Predicate]:
     """The filters that the settings enable, in order; True drops the pair.
 
-    Duplicates cannot be recognised from a single pair: see `repeated`.
+    Duplicates cannot be recognised from a single pair: see `is_repeat`.
     """
 
     def long(text: str) -> bool:
@@ -49,7 +49,7 @@ def predicates(settings: Clean) -> dict[str, Predicate]:
     return chosen
 
 
-def repeated(marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def is_repeat(marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """(N,) True for each number that already occurs earlier in the array."""
     again = np.ones(len(marks), np.bool_)
     again[np.unique(marks, return_index=True)[1]] = False

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 Pair = tuple[str, str]
 """(source sentence, target sentence)."""
 
+INSTEAD = (
+    "use your own files with `--data.corpus.kind files --data.corpus.train SOURCE_FILE TARGET_FILE`"
+)
+"""What a user can do where a corpus cannot be fetched."""
+
 
 @dataclass(frozen=True)
 class HeldOut:

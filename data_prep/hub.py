@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face hub, or local folders with the same layout."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -9,15 +9,13 @@ from typing import Any, cast
 import datasets
 import huggingface_hub
 
-from data_prep.corpus import Corpus, HeldOut, Pair
+from data_prep.corpus import INSTEAD, Corpus, HeldOut, Pair
 from data_prep.tables import Row, as_text, expect_two
-from data_prep.tatoeba import INSTEAD
 from nmt.config import Data
 from nmt.corpora import Hub
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import FURNITURE, sha256
 
-Say = Callable[[str], None]
 PROBE_SECONDS = 5.0
 BLOCK = 1000
 """Rows requested at once."""

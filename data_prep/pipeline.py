@@ -3,7 +3,7 @@
 import gc
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -15,19 +15,17 @@ import datasets
 import numpy as np
 
 from data_prep import manifest, sources
-from data_prep.clean import Predicate, predicates, repeated
+from data_prep.clean import Predicate, is_repeat, predicates
 from data_prep.corpus import Corpus, HeldOut
 from data_prep.encode import encode_splits
 from data_prep.marks import Gathered, Marks, gather
-from data_prep.pairs import Mask
+from data_prep.pairs import Pairs
 from data_prep.split import Splits, make_splits
 from data_prep.tokenizer import train_tokenizers
 from nmt.config import Data
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import FURNITURE, alone, errors_named, rename
 from nmt.vocab import load_vocabularies
-
-Say = Callable[[str], None]
 
 
 def prepare(data: Data, say: Say, fresh: bool = False) -> Path:
@@ -134,19 +132,19 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
         corpus = sources.read(data, say)
         clean = replace(data.clean, drop_copies=False) if corpus.monolingual else data.clean
         filters = predicates(clean)
-        parts = _gather(folder, corpus, data, filters)
-    read = {"train": parts[0].read, **_given(corpus)}
-    read |= {"synthetic": parts[1].read} if data.synthetic else {}
+        real, synthetic = _gather(folder, corpus, data, filters)
+    read = {"train": real.read, **_given(corpus)}
+    read |= {"synthetic": synthetic.read} if data.synthetic else {}
     say(f"read: {_listed(read)}")
     with _timed(seconds, "split"):
-        splits, dropped = _split(parts[0], corpus, data)
-        chosen, dropped = _choose(parts, splits, dropped, list(filters), data)
+        splits, dropped = _split(real, corpus, data)
+        kept, dropped = _choose((real, synthetic), splits, dropped, list(filters), data)
     say(f"dropped from training: {_listed(dropped)}")
-    train, synthetic = parts[0].pairs.only(chosen[0]), parts[1].pairs.only(chosen[1])
-    sizes = {"train": len(train), **_held_out(splits)}
-    sizes |= {"synthetic": len(synthetic)} if data.synthetic else {}
+    kept_real, kept_synthetic = kept
+    sizes = {"train": len(kept_real), **_held_out(splits)}
+    sizes |= {"synthetic": len(kept_synthetic)} if data.synthetic else {}
     say(f"kept: {_listed(sizes)}")
-    train += synthetic
+    train = kept_real + kept_synthetic
     with _timed(seconds, "train tokenizers"):
         vocabularies = train_tokenizers(folder, train, data.tokenizer)
     with _timed(seconds, "encode"):
@@ -157,7 +155,7 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
         say(f"{side}: {rate:.2f} tokens a word, longest sentence {measure['longest']} tokens")
     say(f"vocabulary: {_listed(vocabularies)}")
     times = ", ".join(f"{stage} {time:.1f} s" for stage, time in seconds.items())
-    say(f"{parts[0].read:,} pairs: {times}")
+    say(f"{real.read:,} pairs: {times}")
     _say_sample(folder, splits.test, data, say)
     for name, part in held_out.items():
         _write_text(folder, name, part, data, say)
@@ -181,16 +179,15 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 def _gather(
     folder: Path, corpus: Corpus, data: Data, filters: Mapping[str, Predicate]
-) -> list[Gathered]:
-    """The training pairs and the synthetic pairs."""
-    kinds = {"train": corpus.train, "synthetic": sources.read_synthetic(data)}
-    parts = []
-    for name, pairs in kinds.items():
-        path = folder / f"{name}.pairs"
-        parts.append(gather(path, pairs, filters, data.split.seed))
-    if not parts[0].read:
+) -> tuple[Gathered, Gathered]:
+    """The real and the synthetic training pairs."""
+    seed = data.split.seed
+    real = gather(folder / "train.pairs", corpus.train, filters, seed)
+    made = sources.read_synthetic(data)
+    synthetic = gather(folder / "synthetic.pairs", made, filters, seed)
+    if not real.read:
         raise UserError(sources.empty_part("training"))
-    return parts
+    return real, synthetic
 
 
 def _split(train: Gathered, corpus: Corpus, data: Data) -> tuple[Splits, dict[str, int]]:
@@ -205,29 +202,29 @@ def _split(train: Gathered, corpus: Corpus, data: Data) -> tuple[Splits, dict[st
 
 
 def _choose(
-    parts: Sequence[Gathered],
+    parts: tuple[Gathered, Gathered],
     splits: Splits,
     dropped: Mapping[str, int],
     filters: Sequence[str],
     data: Data,
-) -> tuple[list[Mask], dict[str, int]]:
-    """Which training and synthetic pairs are kept, and the number dropped for each reason.
+) -> tuple[tuple[Pairs, Pairs], dict[str, int]]:
+    """The real and the synthetic pairs that are kept, and the number dropped for each reason.
 
-    Of two equal pairs, a genuine one is kept in preference to a synthetic one.
+    Of two equal pairs, a real one is kept in preference to a synthetic one.
     """
-    train, synthetic = parts
+    real, synthetic = parts
     shared = synthetic.marks.shared_with([splits.validation, splits.test], data.split.seed)
     counts = dict(dropped)
     counts["empty"] += synthetic.read - len(synthetic.pairs)
     counts["shared_with_held_out"] += int(shared.sum())
-    marks = Marks.joined([train.marks, synthetic.marks])
+    marks = Marks.joined([real.marks, synthetic.marks])
     kept = np.concatenate([splits.train, ~shared])
     for number, name in enumerate(filters, start=1):
         counts[name] = int((kept & (marks.filtered == number)).sum())
     kept &= marks.filtered == 0
     if data.clean.drop_duplicates:
         rows = np.flatnonzero(kept)
-        again = rows[repeated(marks.pair[rows])]
+        again = rows[is_repeat(marks.pair[rows])]
         kept[again] = False
         counts["duplicate"] = len(again)
     border = len(splits.train)
@@ -237,7 +234,7 @@ def _choose(
         if most == "shared_with_held_out":
             remedy = "name other files for training than for validation and test"
         raise UserError(f"no training pair is left; dropped: {_listed(counts)}; {remedy}")
-    return [kept[:border], kept[border:]], counts
+    return (real.pairs.only(kept[:border]), synthetic.pairs.only(kept[border:])), counts
 
 
 def _given(corpus: Corpus) -> dict[str, int]:

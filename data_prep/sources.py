@@ -11,12 +11,10 @@ from data_prep.tables import TABLES, Column, Row, expect_two, read_plain
 from data_prep.tatoeba import read_tatoeba, tatoeba_inputs
 from nmt.config import Data
 from nmt.corpora import CORPORA, NOT_PLAIN, Files, Hub, Tatoeba, Text
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import sha256
 from nmt.lines import each_text, kind_of
 from nmt.options import build
-
-Say = Callable[[str], None]
 
 
 def read(data: Data, say: Say) -> Corpus:
@@ -176,6 +174,12 @@ def _files(corpus: Files | Text) -> list[Path]:
 
 
 def _digest(path: Path, key: str = "data.corpus") -> str:
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "a pipe"
+        raise UserError(
+            f"{path}: expected a file, which is read more than once, found {found}; check the path "
+            f"under {key}"
+        )
     try:
         return sha256(path)
     except OSError as error:

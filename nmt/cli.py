@@ -7,9 +7,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TextIO
 
-from nmt import __version__, processes
-from nmt.arguments import SECTIONS, Formatter, Parser, option_meant, read_overrides, settings_help
+from nmt import processes
+from nmt.arguments import Formatter, Parser, parse, parse_top_level, settings_help
 from nmt.commands import COMMANDS
 from nmt.errors import UserError
 from nmt.ram import keep_freed_memory
@@ -30,7 +32,11 @@ def prepare(arguments: argparse.Namespace) -> None:
     from data_prep.pipeline import prepare as run
     from nmt import config
 
-    run(config.load(arguments.config, arguments.overrides).data, say, arguments.fresh)
+    data = config.load(arguments.config, arguments.overrides).data
+    others = [f"--{key}" for key, _ in arguments.overrides if not key.startswith("data.")]
+    if others:
+        say(f"{', '.join(others)}: not used by nmt prepare, but by nmt train")
+    run(data, say, arguments.fresh)
 
 
 def recommend(arguments: argparse.Namespace) -> None:
@@ -118,7 +124,9 @@ def distill(arguments: argparse.Namespace) -> None:
     from nmt import config, synthesis
 
     settings = config.load(arguments.config, arguments.overrides)
-    _use_machine(arguments.threads, arguments.device)
+    # The launcher has divided the threads among the student's processes, each of which comes here.
+    threads = arguments.threads if processes.world() == 1 else None
+    _use_machine(threads, arguments.device)
     synthesis.distill(settings, arguments, _voice())
 
 
@@ -141,7 +149,7 @@ def generate(arguments: argparse.Namespace) -> None:
 
 def score(arguments: argparse.Namespace) -> None:
     """Runs `nmt score`."""
-    from nmt.decoding.score import score_files
+    from nmt.decoding.file_scoring import score_files
 
     _use_machine(arguments.threads, arguments.device)
     for line in score_files(arguments, say):
@@ -190,93 +198,86 @@ RUN: dict[str, Callable[[argparse.Namespace], None]] = {
 }
 CONFIGURABLE = ("prepare", "train", "distill")
 
+MEMORY_RAN_OUT = ("MemoryError", "out of memory", "allocate memory", "enough memory", "bad_alloc")
+"""What an error is called or says then; torch's are plain RuntimeErrors."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
     processes.open_streams()
     if processes.world() > 1:  # torch reads it when it is imported; DDP warns of an option of ours
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    words = list(sys.argv[1:] if argv is None else argv)
-    command = words[0] if words and words[0] in COMMANDS else ""
     try:
-        if not command:
-            _top_level(words)
-            return 0
-        summary, add_options = COMMANDS[command]
-        parser = Parser(
-            prog=f"nmt {command}",
-            description=summary,
-            formatter_class=Formatter,
-            allow_abbrev=False,
-        )
-        add_options(parser)
-        if command in CONFIGURABLE and {"-h", "--help"} & set(words):
-            keys = "\n".join(settings_help(words))
-            parser.print_help()
-            print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
-            return 0
-        RUN[command](_parsed(parser, words))
+        return _status_of(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
+        return 141
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _settle(stream)
+
+
+def _settle(stream: TextIO) -> None:
+    """Flushes a stream; what cannot be written is dropped, or the interpreter would fail at it."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):  # ValueError: it is closed
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _status_of(words: list[str]) -> int:
+    """Runs a command line; an error that a user can mend is said in one sentence."""
+    command = words[0] if words and words[0] in COMMANDS else ""
+    name = f"nmt {command}".rstrip()
+    try:
+        _run(command, words)
         sys.stdout.flush()
     except UserError as error:
         if processes.is_first_to_say(str(error)):
-            say(f"nmt {command}: {error}" if command else f"nmt: {error}")
+            say(f"{name}: {error}")
         return processes.LOST_STATUS if isinstance(error, processes.Lost) else 2
     except KeyboardInterrupt:
-        _voice()(f"nmt {command}: interrupted")
+        deletes = command in ("train", "distill") and "--fresh" in words
+        _voice()(f"{name}: interrupted" + ("; leave --fresh out to go on" if deletes else ""))
         return 130
-    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
-        sys.stderr.close()
-        return 141
-    except OSError as error:  # a full disk, a folder without write permission
-        if not error.errno:
+    except UnicodeEncodeError as error:  # of a library, which was given the name of a file
+        say(f"{name}: expected a name in UTF-8, found {error.object!r}; rename it")
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not any(it in repr(error) for it in MEMORY_RAN_OUT):
             raise
-        say(f"nmt {command}: {error.filename or 'standard output'}: {error.strerror}")
+        say(
+            f"{name}: memory ran out; a smaller --beam-size, fewer --workers, --device cpu or a "
+            "smaller model take less"
+        )
+        return 2
+    except OSError as error:  # a full disk, a folder without write permission
+        if not error.errno or isinstance(error, BrokenPipeError):
+            raise
+        say(f"{name}: {error.filename or 'standard output'}: {error.strerror}")
         return 2
     return 0
 
 
-def _parsed(parser: Parser, words: list[str]) -> argparse.Namespace:
-    """The options of a command; `words` and `overrides`, those of its YAML file, beside them."""
-    command, *others = words
-    own, given = _divided(others) if command in CONFIGURABLE else (others, [])
-    if given and all(word.startswith("-") for word in others[: others.index(given[0])]):
-        raise UserError(f"expected the YAML file before the settings, found {given[0]}")
-    arguments, rest = parser.parse_known_args(own)
-    configurable = command in CONFIGURABLE
-    for word in rest:
-        if not configurable or (word.startswith("--") and not word.startswith(SECTIONS)):
-            meant = option_meant(parser, word, configurable)
-            if meant or not configurable:  # else it is taken for a key, and its section is unknown
-                parser.error(f"unexpected {word!r}" + (f"; did you mean {meant}?" if meant else ""))
-    arguments.words, arguments.overrides = words, read_overrides(given + rest)
-    return arguments
-
-
-def _divided(words: list[str]) -> tuple[list[str], list[str]]:
-    """A command's own words, and the settings with their values, which argparse must not take."""
-    own: list[str] = []
-    given: list[str] = []
-    into = own
-    for word in words:
-        if word.startswith("-") and not word[1:2].isdigit():  # -1 is a value
-            into = given if word.startswith(SECTIONS) else own
-        into.append(word)
-    return own, given
-
-
-def _top_level(words: list[str]) -> None:
-    table = "\n".join(f"  {command:<12}{summary}" for command, (summary, _) in COMMANDS.items())
+def _run(command: str, words: list[str]) -> None:
+    if not command:
+        parse_top_level(words, COMMANDS)
+        return
+    summary, add_options = COMMANDS[command]
     parser = Parser(
-        prog="nmt",
-        usage="nmt COMMAND ...",
-        description="Recurrent neural machine translation with attention.",
-        epilog=f"commands:\n{table}\n\n`nmt COMMAND --help` lists its options.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=f"nmt {command}",
+        description=summary,
+        formatter_class=Formatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"nmt {__version__}")
-    if words and not words[0].startswith("-"):
-        raise UserError(f"unknown command {words[0]!r}; expected one of {', '.join(COMMANDS)}")
-    parser.parse_args(words or ["--help"])
+    add_options(parser)
+    configurable = command in CONFIGURABLE
+    if configurable and {"-h", "--help"} & set(words):
+        keys = "\n".join(settings_help(words))
+        parser.print_help()
+        print(f"\nEvery key of the YAML is an option too:\n\n{keys}")
+        return
+    RUN[command](parse(parser, words, configurable=configurable))
 
 
 def _use_machine(threads: int | None, device: str = "cpu") -> None:

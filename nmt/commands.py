@@ -1,9 +1,9 @@
 """The commands and their options; `nmt.cli` runs them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from nmt.arguments import (
+    Commands,
     Parser,
     add_format,
     add_input,
@@ -219,7 +219,9 @@ def add_generate(parser: Parser) -> None:
     parser.add_argument(
         "--max-length", type=at_least(1), default=100, metavar="L", help="most tokens per sentence"
     )
-    parser.add_argument("--seed", type=at_least(0), default=1, metavar="S", help="random seed")
+    parser.add_argument(
+        "--seed", type=at_least(0, 2**64 - 1), default=1, metavar="S", help="random seed"
+    )
     add_machine(parser)
 
 
@@ -248,7 +250,7 @@ def add_export(parser: Parser) -> None:
         default=0,
         metavar="N",
         help="limit the output vocabulary to at most N target tokens per source token, learnt from "
-        "the model's attention over its training data; 0 does not limit it (default: 0)",
+        "the model's attention over its training data; 0 does not limit it",
     )
 
 
@@ -280,7 +282,7 @@ def add_info(parser: Parser) -> None:
     parser.add_argument("run", type=Path, help="a run's folder")
 
 
-COMMANDS: dict[str, tuple[str, Callable[[Parser], None]]] = {
+COMMANDS: Commands = {
     "prepare": ("raw corpora -> a prepared folder", add_prepare),
     "recommend": ("a prepared folder -> a commented YAML file for it", add_recommend),
     "train": ("a prepared folder -> a run's folder; again: resume", add_train),
@@ -295,4 +297,3 @@ COMMANDS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "diagnose": ("how far back gradients reach: a table and a plot", add_diagnose),
     "info": ("what a run's folder contains", add_info),
 }
-"""For each command, a summary and the function that adds its options."""

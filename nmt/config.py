@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from nmt import options
 from nmt.errors import UserError
@@ -77,7 +77,7 @@ class Tokenizer:
     """
 
     kind: Literal["bpe", "unigram"] = "bpe"
-    vocabulary_size: Annotated[int, Ge(260)] = 4000
+    vocabulary_size: Annotated[int, Ge(260), Le(10**7)] = 4000
     joint: bool = False
 
 
@@ -153,7 +153,7 @@ class Training:
     max_steps: PositiveInt | None = None
     patience: PositiveInt = 10
     validate_every: PositiveInt | None = None
-    validation_beam: PositiveInt = 1
+    validation_beam: Annotated[int, Gt(0), Le(10_000)] = 1
     batch_tokens: PositiveInt = 1200
     max_length: PositiveInt | None = None
     longer: Literal["truncate", "chunk"] = "truncate"
@@ -169,7 +169,7 @@ class Training:
     average_decay: Fraction = 0.998
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: Annotated[int, Ge(0), Lt(2**32)] = 1
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Gt(0), Le(4096)] | None = None
     processes: PositiveInt = 1
     log_every: PositiveInt = 50
 
@@ -198,7 +198,7 @@ class Decoding:
         health: thresholds beyond which a translation is suspicious.
     """
 
-    beam_size: PositiveInt = 5
+    beam_size: Annotated[int, Gt(0), Le(10_000)] = 5
     length_penalty: NonNegative = 1.0
     max_length_ratio: Positive = 2.0
     max_length_extra: PositiveInt = 10
@@ -229,13 +229,13 @@ def load(path: Path, overrides: Sequence[options.Override] = ()) -> Config:
 
     Args:
         path: the YAML file.
-        overrides: see `options.lay_over`.
+        overrides: see `options.apply_overrides`.
 
     Raises:
         UserError: naming the file, the key, what was expected and what was found.
     """
     raw = read_yaml(path)
-    options.lay_over(Config, raw, overrides)
+    options.apply_overrides(Config, raw, overrides)
     return from_dict(raw, f"{path} and the command line" if overrides else str(path))
 
 

@@ -153,8 +153,11 @@ def errors_named(path: Path | None) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically, keeping the text's line endings."""
-    write_atomically(path, lambda file: file.write_bytes(text.encode()))
+    """Writes a text file atomically, keeping the text's line endings.
+
+    The name of a file that is not UTF-8 is escaped, which JSON and YAML read back.
+    """
+    write_atomically(path, lambda file: file.write_bytes(text.encode(errors="backslashreplace")))
 
 
 def write_json(path: Path, content: Any) -> None:

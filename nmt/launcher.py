@@ -133,6 +133,6 @@ class _Processes:
             raise Lost(LOST)
         raise Lost(
             f"process {rank + 1} of {self.count} died ({signal.Signals(-status).name}), perhaps "
-            "for want of memory, and the others have ended; the same command goes on from what "
-            "was saved last"
+            "for want of memory, and the others have ended; the same command, without --fresh, "
+            "goes on from what was saved last"
         )

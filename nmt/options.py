@@ -36,12 +36,6 @@ class Option:
     help: str
 
 
-def _part_of(annotation: Any) -> Part | None:
-    if get_origin(annotation) is Annotated:
-        return next((m for m in get_args(annotation)[1:] if isinstance(m, Part)), None)
-    return None
-
-
 @cache
 def _help_of(constructor: Callable[..., Any]) -> dict[str, str]:
     """The ``Args:`` section of a class's docstring as {name: meaning}."""
@@ -105,10 +99,10 @@ def check(target: Any, settings: Any, where: str) -> Settings:
 
 def _target_of(option: Option) -> Any:
     """The class or table that describes an option's own settings; None for a plain value."""
-    part = _part_of(option.annotation)
-    if part or is_dataclass(option.annotation):
-        return part.resolve() if part else option.annotation
-    return None
+    if get_origin(option.annotation) is Annotated:
+        parts = (mark for mark in get_args(option.annotation) if isinstance(mark, Part))
+        return next((part.resolve() for part in parts), None)
+    return option.annotation if is_dataclass(option.annotation) else None
 
 
 def _section_of(option: Option, settings: Mapping[str, Any]) -> Any:
@@ -161,9 +155,14 @@ def _check_value(option: Option, settings: Mapping[str, Any], where: str) -> Any
     required = option.default is inspect.Parameter.empty
     if required and option.key not in settings:
         raise UserError(f"{where}: this key is required ({option.help})")
-    if (target := _target_of(option)) is not None:
-        return check(target, _section_of(option, settings), where)
     value = settings.get(option.key, option.default)
+    if (target := _target_of(option)) is not None:
+        if isinstance(target, Mapping) and "none" in target and value is None:
+            raise UserError(
+                f"{where}: expected one of {', '.join(target)}, found null; write the word none "
+                "for none, or leave the key out"
+            )
+        return check(target, _section_of(option, settings), where)
     try:
         checked = _adapter(option.annotation).validate_python(value)
     except ValidationError as error:
@@ -199,13 +198,13 @@ def build(target: Any, settings: Any, *sizes: Any, where: str = "") -> Any:
             settings[key] = build(option.annotation, settings[key], where=_join(where, key))
     try:
         return constructor(*sizes, **settings)
-    except UserError:
-        raise
+    except UserError as error:  # of a part, which begins with its own key
+        raise UserError(_join(where, error)) from None
     except ValueError as error:
         raise UserError(f"{where or constructor.__name__}: {error}") from None
 
 
-def lay_over(target: Any, raw: Settings, overrides: Sequence[Override]) -> None:
+def apply_overrides(target: Any, raw: Settings, overrides: Sequence[Override]) -> None:
     """Applies overrides to settings in place; of several for one key, the last wins.
 
     Each word is parsed as YAML; several make a list. Choosing another `kind` takes that kind's own
@@ -296,4 +295,6 @@ def show(value: Any) -> str:
     """A default as a user would write it."""
     if value is inspect.Parameter.empty:
         return "none, required"
-    return "null" if value is None else str(value).lower() if value in (True, False) else str(value)
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)

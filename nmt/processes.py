@@ -27,8 +27,8 @@ LOST_STATUS = 75
 """Exit status of a process that has lost another: EX_TEMPFAIL of sysexits.h, "try again"."""
 
 LOST = (
-    "another process died or cannot be reached: see its messages; the same command goes on from "
-    "what was saved last"
+    "another process died or cannot be reached: see its messages; the same command, without "
+    "--fresh, goes on from what was saved last"
 )
 
 OWN = "nmt"
@@ -53,18 +53,16 @@ class _Joined:
 def open_streams() -> None:
     """Sets up the three standard streams, even in a process without them, such as a daemon.
 
-    Output to a file or a pipe is UTF-8, whatever the system's default encoding.
+    Output to a file or a pipe is UTF-8, whatever the system's default encoding. What cannot be
+    written, such as a file's name that is not UTF-8, is escaped.
     """
     for name, flags in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, flags, encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
-        if (
-            isinstance(stream, io.TextIOWrapper)
-            and not (stream.closed or stream.isatty() or "PYTHONIOENCODING" in os.environ)
-            and stream.encoding.lower() != "utf-8"
-        ):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
+            chosen = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if chosen else "utf-8", errors="backslashreplace")
 
 
 def world() -> int:
@@ -105,6 +103,8 @@ def process_group(silence: timedelta = SILENCE) -> Iterator[None]:
     if world() == 1:
         yield
         return
+    if missing := {"LOCAL_RANK", "LOCAL_WORLD_SIZE"} - os.environ.keys():
+        raise UserError(f"expected {missing.pop()} beside RANK, found none; start by torchrun")
     from torch import cuda, distributed
     from torch.distributed.rendezvous import rendezvous
 

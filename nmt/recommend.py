@@ -1,7 +1,7 @@
 """`nmt recommend`: writes a recipe for a prepared corpus and the measured time of an update."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,12 @@ import datasets
 
 from nmt import checkpoint, config, recipes
 from nmt.data.datamodule import TranslationData, open_dataset
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import read_json, write_text
-from nmt.recipes import Facts, Recipe
+from nmt.recipes import Choice, Facts, Recipe
 from nmt.training.speed import seconds_an_update
 from nmt.vocab import load_vocabularies
 from nmt.writing_systems import letters
-
-Say = Callable[[str], None]
 
 LONGEST_MEAN, USUAL_MEAN = 12, 6
 """Letters per word, including its space: an upper bound for languages that write spaces, and a
@@ -49,6 +47,8 @@ def recommend(arguments: Namespace, show: Say, say: Say) -> None:
     affordable = arguments.minutes * 60 / (seconds * updates)
     passes = min(float(most), affordable)
     recipe = _recipe(facts, folder, prepared, name, passes, updates)
+    if arguments.threads:
+        recipe["training"]["threads"] = Choice(arguments.threads, "as the update was timed")
     config.from_dict(recipes.plain(recipe), "the recommended configuration")
     minutes = passes * updates * seconds / 60
     text = recipes.written(

@@ -10,10 +10,11 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, AllowInfNan, BeforeValidator, StringConstraints
 
 Settings = dict[str, Any]
-PositiveInt = Annotated[int, Gt(0)]
+PositiveInt = Annotated[int, Gt(0), Le(10**9)]
+"""Limited, as a larger one is a mistake that would end in an overflow."""
 Depth = Annotated[int, Gt(0), Le(64)]
 """A number of stacked layers; limited, as each takes time to build, whatever its size."""
-Count = Annotated[int, Ge(0)]
+Count = Annotated[int, Ge(0), Le(10**9)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
 Fraction = Annotated[float, Ge(0), Lt(1)]

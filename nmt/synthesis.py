@@ -3,7 +3,6 @@
 import hashlib
 import json
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +11,12 @@ from nmt import checkpoint, processes
 from nmt.config import Config
 from nmt.corpora import NOT_PLAIN, TAGGED
 from nmt.decoding.synthetic import TAG, Pairs, is_tag
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import read_json
 from nmt.lines import kind_of
 
 if TYPE_CHECKING:
     from nmt.decoding.jobs import Job
-
-Say = Callable[[str], None]
 
 
 def synthesize(arguments: Namespace, say: Say) -> None:

@@ -1,7 +1,7 @@
 """Tasks that combine training with decoding and evaluation."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,12 @@ from nmt import checkpoint, processes
 from nmt.batch import Batch
 from nmt.config import Config
 from nmt.decoding.engine import Engine
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.evaluation import metrics
 from nmt.files import read_json
 
 if TYPE_CHECKING:
     from nmt.model.seq2seq import Seq2Seq
-
-Say = Callable[[str], None]
 
 SHORTLIST_BATCH_TOKENS = 4000
 """For a forced pass over the training data, which needs no gradients: batches may be large."""
@@ -115,9 +113,9 @@ def run_export(arguments: Namespace, say: Say) -> None:
 
 def _training_batches(run: Path, say: Say) -> Iterable[Batch]:
     from nmt.data.datamodule import TranslationData
-    from nmt.evaluation.origin import own_ids
+    from nmt.evaluation.origin import training_data_encoded
 
-    dataset = own_ids(run, NO_SHORTLIST, say)
+    dataset = training_data_encoded(run, NO_SHORTLIST, say)
     return TranslationData(dataset, SHORTLIST_BATCH_TOKENS, seed=1).train_dataloader()
 
 

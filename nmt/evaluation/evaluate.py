@@ -1,7 +1,9 @@
 """`nmt evaluate`: systems translate a test set, are scored and compared, and get reports."""
 
+import os
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sacrebleu.metrics.bleu import BLEU
@@ -10,14 +12,12 @@ from tqdm import tqdm
 from nmt import checkpoint
 from nmt.decoding.paragraphs import Paragraphs
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.evaluation import metrics, report
 from nmt.evaluation.metrics import References
 from nmt.lines import read_parallel, read_texts
 from nmt.translation import Alignment, Translation
 from nmt.writing_systems import is_unspaced
-
-Say = Callable[[str], None]
 
 ENSEMBLE = "ensemble"
 """The name of several runs that are evaluated as one system."""
@@ -36,7 +36,7 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
     systems = _systems(arguments)
     for name, lines in (hypotheses | dict.fromkeys(systems, sources or [])).items():
         metrics.check(lines, references, name)  # now: translating may take minutes
-    names = [*hypotheses, *systems]
+    reports = _report_folders(arguments, [*hypotheses, *systems], systems)
     translators = {}
     for name, folders in systems.items():
         assert sources is not None
@@ -49,14 +49,15 @@ def evaluate(arguments: Namespace, show: Say, say: Say) -> None:
             found = _translated(translator, sources, language, arguments, bar=bar)
         translators[name] = translator, language
         hypotheses[name] = [one.text for one in found]
-        if folder := _report_folder(arguments, names, name, is_run=True):
-            report.write_hypotheses(folder, hypotheses[name])  # now: it may have taken minutes
+        if folder := reports[name]:  # now: it may have taken minutes
+            with suppress(OSError):  # a full disk: the report tells, once the scores are shown
+                report.write_hypotheses(folder, hypotheses[name])
     scores = metrics.compare(
         hypotheses, references, lowercase=arguments.lowercase, tokenize=_tokenizer(arguments)
     )
     _show(scores, show)
     for name, lines in hypotheses.items():
-        if folder := _report_folder(arguments, names, name, name in translators):
+        if folder := reports[name]:
             examples = report.examples_of(sources, references, lines, lowercase=arguments.lowercase)
             made_by, language = translators.get(name, (None, ""))
             align = _aligner(made_by, language, arguments) if made_by is not None else None
@@ -106,8 +107,9 @@ def _doubt(arguments: Namespace, references: References) -> str | None:
     if 2 * unspaced <= len(references):
         return None
     return (
-        "--ref: looks like a language written without spaces between words, of which the default "
-        "tokenizer, 13a, makes a word a sentence: give --tokenize zh for Chinese, else char"
+        "--ref: looks like a language written without spaces between words; the default "
+        "tokenizer, 13a, takes a whole sentence for one word: give --tokenize zh for Chinese, "
+        "else char"
     )
 
 
@@ -162,9 +164,9 @@ def _rows(files: Sequence[Sequence[str]]) -> References:
 
 
 def _own_test_set(runs: Sequence[Path]) -> tuple[list[str], References]:
-    from nmt.evaluation.origin import own_data  # late: it imports the `datasets` library
+    from nmt.evaluation.origin import training_data  # late: it imports the `datasets` library
 
-    test = own_data(runs)["test"]
+    test = training_data(runs)["test"]
     return test["source"][:], test["references"][:]
 
 
@@ -184,6 +186,25 @@ def _setting(arguments: Namespace, translator: Translator | None) -> dict[str, s
         if arguments.paragraphs:
             told["lines"] = "translated sentence by sentence (--paragraphs)"
     return told
+
+
+def _report_folders(
+    arguments: Namespace, names: list[str], runs: Container[str]
+) -> dict[str, Path | None]:
+    """The folder of each system's report, if it gets one.
+
+    Raises:
+        UserError: one cannot be written, which must be known before minutes of translating.
+    """
+    folders = {name: _report_folder(arguments, names, name, name in runs) for name in names}
+    for folder in filter(None, folders.values()):
+        above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise UserError(
+                f"{folder}: expected a place to write the report to, found none ({above} cannot "
+                "be written); name another by --report"
+            )
+    return folders
 
 
 def _report_folder(arguments: Namespace, names: list[str], name: str, is_run: bool) -> Path | None:

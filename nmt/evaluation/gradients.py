@@ -15,7 +15,7 @@ from torch import Tensor
 from nmt import checkpoint, config
 from nmt.data.datamodule import open_dataset
 from nmt.errors import UserError
-from nmt.evaluation.origin import own_ids
+from nmt.evaluation.origin import training_data_encoded
 from nmt.evaluation.plots import plot_lines
 from nmt.model.encoders import RecurrentEncoder
 from nmt.model.packed import is_packed
@@ -49,16 +49,16 @@ def gradient_norms(model: Seq2Seq, source: Tensor, target: Tensor) -> Norms:
     found: Norms = {}
     lengths = torch.full((len(source),), source.shape[1], device=source.device)
     if model.source_embedding is not None:
-        read = model.source_embedding(source).detach().requires_grad_()
-        memory = model.encoder(read, lengths).memory
+        source_words = model.source_embedding(source).detach().requires_grad_()
+        memory = model.encoder(source_words, lengths).memory
         size = memory.shape[2] - model.encoder.words_size
         if isinstance(model.encoder, RecurrentEncoder):
             size = model.encoder.hidden_size
-        found["encoder"] = _norms(memory[:, -1, :size], read)
-    said = model.target_embedding(target).detach().requires_grad_()
-    features, _ = model.decoder(said, model.encode(source, lengths))
+        found["encoder"] = _norms(memory[:, -1, :size], source_words)
+    target_words = model.target_embedding(target).detach().requires_grad_()
+    features, _ = model.decoder(target_words, model.encode(source, lengths))
     states = features[:, -1, : model.decoder.sizes[0]]
-    return {**found, "decoder": _norms(states, said)}
+    return {**found, "decoder": _norms(states, target_words)}
 
 
 def _norms(last: Tensor, words: Tensor) -> list[float]:
@@ -111,7 +111,7 @@ def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDi
                 f"{system}: expected a trained run, found a bundle of 8 bits, which has no "
                 "gradients; name the run that it was exported from"
             )
-        return run.model, own_ids(system, "prepare it again", say)
+        return run.model, training_data_encoded(system, "prepare it again", say)
     if not system.exists():
         raise UserError(f"{system}: expected the folder of a run or a YAML file, found none")
     settings = config.load(system)

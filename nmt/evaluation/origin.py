@@ -11,7 +11,7 @@ from nmt.errors import UserError
 from nmt.files import read_json
 
 
-def own_data(
+def training_data(
     runs: Sequence[Path], otherwise: str = "name a test set by --src and --ref"
 ) -> DatasetDict:
     """The data set that all these runs were trained on.
@@ -49,11 +49,11 @@ def own_data(
     return dataset
 
 
-def own_ids(run: Path, otherwise: str, say: Callable[[str], None]) -> DatasetDict:
+def training_data_encoded(run: Path, otherwise: str, say: Callable[[str], None]) -> DatasetDict:
     """The data set that a run was trained on, encoded with the run's own tokenizer.
 
     Raises:
-        UserError: as `own_data`.
+        UserError: as `training_data`.
     """
     folder = Path(checkpoint.read_config(run).data.folder)
-    return encoded_for(run, folder, own_data([run], otherwise), say)
+    return encoded_for(run, folder, training_data([run], otherwise), say)
