@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.arithmetic import Product
 from benchmarks.measure import durations
-from nmt.model.products import repeated
+from nmt.model.products import packed_product
 
 Route = Callable[[Product], Callable[[], Tensor]]
 """Makes the operands of a product; what it gives back multiplies them once."""
@@ -66,7 +66,7 @@ def _packed(dtype: torch.dtype) -> Route:
 def _repeated(product: Product) -> Callable[[], Tensor]:
     """With the weight laid out beforehand as our own training does it."""
     left = torch.randn(product.rows, product.inner)
-    multiply = repeated(torch.randn(product.columns, product.inner), product.rows)
+    multiply = packed_product(torch.randn(product.columns, product.inner), product.rows)
     return lambda: multiply(left)
 
 

@@ -54,7 +54,7 @@ class WeightedMean(nn.Module):
     def prepare(self, memory: Tensor, mask: Tensor) -> State:
         return self.key(memory), memory, mask
 
-    def widened(self, prepared: State, function: Callable[[Tensor], Tensor]) -> State:
+    def with_projection(self, prepared: State, function: Callable[[Tensor], Tensor]) -> State:
         """The same with f(m_j) beside each vector m_j; for a linear f, contexts are [c, f(c)]."""
         keys, memory, mask = prepared
         assert isinstance(memory, Tensor)
@@ -193,7 +193,8 @@ class LocalAttention(GeneralAttention):
     Args:
         position: monotonic or predictive.
         window: D, in tokens on either side.
-        hidden_size: size of the hidden layer that predicts the position.
+        hidden_size: size of the hidden layer that predicts the position; monotonic attention has
+            none.
     """
 
     def __init__(

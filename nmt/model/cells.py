@@ -66,7 +66,8 @@ class RNN(_Cell):
     """The vanilla recurrent network (Elman 1990): h' = tanh(U h + W x + b).
 
     Args:
-        layer_norm: normalise both terms before they are added (Ba et al. 2016).
+        layer_norm: normalise both terms before they are added (Ba et al. 2016 have one norm of
+            the sum).
         recurrent_dropout: fraction of h' dropped, anew at each step.
     """
 
@@ -103,7 +104,8 @@ class GRU(_Cell):
 
     Args:
         reset_after: torch's form, which needs a single product per step.
-        layer_norm: normalise both terms of the gates' pre-activations (Ba et al. 2016).
+        layer_norm: normalise both terms of the gates' pre-activations, the candidate's with them
+            (Ba et al. 2016 normalise it by itself).
         recurrent_dropout: fraction of h~ dropped, anew at each step: of what is written, never of
             what is kept (Semeniuta et al. 2016).
     """
@@ -118,6 +120,8 @@ class GRU(_Cell):
         layer_norm: bool = False,
         recurrent_dropout: Fraction = 0.0,
     ) -> None:
+        if layer_norm and not reset_after:
+            raise ValueError("layer_norm: true needs reset_after: true, found false")
         # The order is torch's: r, z, h~.
         super().__init__(input_size, hidden_size, 3, recurrent_dropout)
         self.reset_after = reset_after
@@ -133,27 +137,21 @@ class GRU(_Cell):
             nn.init.constant_(bias[hidden_size : 2 * hidden_size], KEEP if reset_after else -KEEP)
         if reset_after:
             nn.init.zeros_(self.recurrent.bias)
-        elif layer_norm:
-            raise ValueError("layer_norm: true needs reset_after: true, found false")
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         assert isinstance(state, Tensor)
-        size = self.hidden_size
-        projected = self.norm_input(projected)
+        sizes = [2 * self.hidden_size, self.hidden_size]
+        x_gates, x_candidate = torch.split(self.norm_input(projected), sizes, dim=1)
         if self.reset_after:
             past = self.norm_recurrent(self.recurrent(state))
-            reset, update = torch.sigmoid(projected[:, : 2 * size] + past[:, : 2 * size]).chunk(
-                2, 1
-            )
-            candidate = tanh(projected[:, 2 * size :] + reset * past[:, 2 * size :])
-            candidate = self.dropout(candidate)
-            output = candidate + update * (state - candidate)
+            h_gates, h_candidate = torch.split(past, sizes, dim=1)
+            r, z = torch.sigmoid(x_gates + h_gates).chunk(2, dim=1)
+            candidate = self.dropout(tanh(x_candidate + r * h_candidate))
+            output = candidate + z * (state - candidate)
         else:
-            sums = projected[:, : 2 * size] + self.recurrent(state)
-            reset, update = torch.sigmoid(sums).chunk(2, 1)
-            past = self.candidate_recurrent(reset * state)
-            candidate = self.dropout(tanh(projected[:, 2 * size :] + past))
-            output = state + update * (candidate - state)
+            r, z = torch.sigmoid(x_gates + self.recurrent(state)).chunk(2, dim=1)
+            candidate = self.dropout(tanh(x_candidate + self.candidate_recurrent(r * state)))
+            output = state + z * (candidate - state)
         return output, output
 
 
@@ -199,14 +197,14 @@ class LSTM(_Cell):
         return output, torch.zeros_like(output)
 
     def step(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
-        hidden, memory = state
-        assert isinstance(hidden, Tensor) and isinstance(memory, Tensor)
+        hidden, cell = state
+        assert isinstance(hidden, Tensor) and isinstance(cell, Tensor)
         sums = self.norm_recurrent(self.recurrent(hidden)).add_(self.norm_input(projected))
-        keep, write = torch.split(sums, [3 * self.hidden_size, self.hidden_size], dim=1)
-        enter, forget, leave = torch.sigmoid(keep).chunk(3, dim=1)
-        memory = forget * memory + enter * self.dropout(tanh(write))
-        hidden = leave * tanh(self.norm_memory(memory))
-        return hidden, (hidden, memory)
+        gates, candidate = torch.split(sums, [3 * self.hidden_size, self.hidden_size], dim=1)
+        i, f, o = torch.sigmoid(gates).chunk(3, dim=1)
+        cell = f * cell + i * self.dropout(tanh(candidate))
+        hidden = o * tanh(self.norm_memory(cell))
+        return hidden, (hidden, cell)
 
 
 def _linear(inputs: int, outputs: int) -> Any:
@@ -225,17 +223,14 @@ def _norm(size: int, wanted: bool) -> nn.Module:
 CELLS: dict[str, Callable[..., Cell]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
-def build_cell(
-    settings: Settings | str, sizes: tuple[int, int], transitions: int, where: str
-) -> Any:
+def build_cell(settings: Settings | str, sizes: tuple[int, int], transitions: int) -> Any:
     """A cell or, with several transitions, a DeepTransition of as many cells.
 
     Args:
         settings: options of an entry of CELLS.
         sizes: input size and state size.
         transitions: cells within a time step.
-        where: the dotted key of the settings, for error messages.
     """
     inputs = [sizes[0], *[0] * (transitions - 1)]
-    cells = [options.build(CELLS, settings, size, sizes[1], where=where) for size in inputs]
+    cells = [options.build(CELLS, settings, size, sizes[1], where="cell") for size in inputs]
     return cells[0] if transitions == 1 else DeepTransition(cells)

@@ -1,6 +1,7 @@
 """The contracts between the parts of a model: interfaces, and the data that passes between them.
 
-A new variant implements one of them in its family's file and is listed in the table at the end.
+A new variant implements one of them in its family's file and is listed in its table: CELLS in
+`cells`, ENCODERS in `encoders`, ATTENTIONS in `memory`, PASTS in `multihead`.
 """
 
 from dataclasses import dataclass

@@ -64,27 +64,22 @@ class Decoder(nn.Module):
         super().__init__()
         self.attends_after = attend == "after"
         self.attention: Attention = options.build(
-            ATTENTIONS, attention, memory_size, hidden_size, where="model.decoder.attention"
+            ATTENTIONS, attention, memory_size, hidden_size, where="attention"
         )
-        self.past: Past = options.build(
-            PASTS, self_attention, hidden_size, where="model.decoder.self_attention"
-        )
+        self.past: Past = options.build(PASTS, self_attention, hidden_size, where="self_attention")
         expect_layers(layers, residual=residual, dropout=dropout)
         inputs = [embedding_size, *[hidden_size] * (layers - 1)]
-        cells = [
-            build_cell(cell, (size, hidden_size), transitions, "model.decoder.cell")
-            for size in inputs
-        ]
+        cells = [build_cell(cell, (size, hidden_size), transitions) for size in inputs]
         plain = layers == 1 and not layer_norm
         self.cell: Cell = (
             cells[0]
             if plain
             else Stack(cells, residual=residual, layer_norm=layer_norm, dropout=dropout)
         )
-        context_size = self.attention.context_size
-        self.context = nn.Linear(context_size, self.cell.gates_size, bias=False)
+        self.context_size = self.attention.context_size
+        self.context = nn.Linear(self.context_size, self.cell.gates_size, bias=False)
         self.bridge = nn.Linear(memory_size, hidden_size)
-        self.sizes = (hidden_size, context_size, embedding_size)  # of s, c, y
+        self.sizes = (hidden_size, self.context_size, embedding_size)  # of s, c, y
         self.features_size = sum(self.sizes)
         nn.init.zeros_(self.bridge.bias)
 
@@ -93,7 +88,7 @@ class Decoder(nn.Module):
         start = torch.tanh(self.bridge(encoded.summary))
         return self.attention.prepare(encoded.memory, encoded.mask), start
 
-    def read_ahead(self, source: State) -> State:
+    def project_memory(self, source: State) -> State:
         """The same source with W_c m_j beside each vector m_j of the memory, where that is exact.
 
         Since W_c c = sum_j a_j W_c m_j for a weighted mean c, a step then needs no product with
@@ -102,7 +97,7 @@ class Decoder(nn.Module):
         prepared, start = source
         if not isinstance(self.attention, WeightedMean) or rounds_inputs(self.context):
             return source
-        return self.attention.widened(prepared, self.context), start
+        return self.attention.with_projection(prepared, self.context), start
 
     def start(self, source: State) -> State:
         """The state before the first word: (carried, cell state, attention state, past).
@@ -149,12 +144,12 @@ class Decoder(nn.Module):
             output, cell_state = self.cell.step(self._fed(context) + projected, cell_state)
             output, past = self.past(output, past)
             carried = output
-        features = torch.cat([output, context[:, : self.sizes[1]], embedded], dim=1)
+        features = torch.cat([output, context[:, : self.context_size], embedded], dim=1)
         return features, (carried, cell_state, attention_state, past), weights
 
     def _fed(self, context: Tensor) -> Tensor:
         """W_c c for a context c (R, C), which [c, W_c c] already holds if it was read ahead."""
-        size = self.sizes[1]
+        size = self.context_size
         found: Tensor = context[:, size:] if context.shape[1] > size else self.context(context)
         return found
 

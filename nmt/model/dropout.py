@@ -1,5 +1,8 @@
 """Dropout: of single values, with one mask for all time steps, and of whole words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +20,19 @@ def kept(inputs: Tensor, rate: float) -> Tensor:
     draws = torch.empty((count + 3) // 4, dtype=torch.int64, device=inputs.device)
     sixteen = draws.random_(-(2**63), None).view(torch.int16)[:count].view(inputs.shape)
     return (sixteen >= round(rate * LEVELS) - LEVELS // 2).to(inputs.dtype)
+
+
+@contextmanager
+def without_dropout(model: nn.Module) -> Iterator[None]:
+    """Evaluation for a while, without gradients, in the middle of a training step."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+        torch.clear_autocast_cache()  # older torch would train with casts made without gradients
 
 
 class _Rate(nn.Module):

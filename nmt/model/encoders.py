@@ -67,8 +67,7 @@ class RecurrentEncoder(nn.Module):
         sizes = [embedding_size] + [states_size] * (layers - 1)
         self.layers = nn.ModuleList(
             nn.ModuleList(
-                build_cell(cell, (size, hidden_size), transitions, "model.encoder.cell")
-                for _ in range(directions)
+                build_cell(cell, (size, hidden_size), transitions) for _ in range(directions)
             )
             for size in sizes
         )
@@ -83,11 +82,11 @@ class RecurrentEncoder(nn.Module):
         # directions: no real token's state depends on it and no step needs a mask.
         mirror = torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)
         states = embedded
-        for place, (cells, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+        for depth, (cells, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             assert isinstance(cells, nn.ModuleList)
-            read = self.dropout(states) if place else states
-            said = _bidirectional(list(cells), read, mirror)
-            states = norm(said + states if self.residual and place else said)
+            inputs = self.dropout(states) if depth else states
+            outputs = _bidirectional(list(cells), inputs, mirror)
+            states = norm(outputs + states if self.residual and depth else outputs)
         return _encoded(self.dropout(states), embedded if self.shortcut else None, mask)
 
 
@@ -109,10 +108,10 @@ class Sinusoids(nn.Module):
         """(B, S, E), (B,) -> the memory (B, S, E), its mask and its summary."""
         size = self.memory_size
         positions, mask = _positions(embedded, lengths)
-        halves = torch.arange(0, size, 2, dtype=embedded.dtype, device=embedded.device) / size
-        angles = positions.unsqueeze(1) / 10000**halves  # (S, E / 2)
-        places = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :size]
-        return _encoded(embedded * size**0.5 + places, None, mask)
+        exponents = torch.arange(0, size, 2, dtype=embedded.dtype, device=embedded.device) / size
+        angles = positions.unsqueeze(1) / 10000**exponents  # (S, E / 2)
+        encodings = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :size]
+        return _encoded(embedded * size**0.5 + encodings, None, mask)
 
 
 class SelfAttentionEncoder(nn.Module):
@@ -152,7 +151,7 @@ class SelfAttentionEncoder(nn.Module):
         self.shortcut = shortcut
         self.words_size = embedding_size if shortcut else 0
         self.memory_size = width + self.words_size
-        self.order = options.build(ORDERS, order, embedding_size, where="model.encoder.order")
+        self.order = options.build(ORDERS, order, embedding_size, where="order")
         self.scales_words: bool = self.order.scales_words
         self.enter = nn.Linear(self.order.memory_size, width)
         self.layers = nn.ModuleList(
@@ -197,7 +196,7 @@ def _positions(embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _encoded(readings: Tensor, words: Tensor | None, mask: Tensor) -> Encoded:
-    """Readings (B, S, D * H), with words (B, S, E) appended if given; the summary is the mean."""
+    """Readings (B, S, any size), words (B, S, E) appended if given; the summary is the mean."""
     memory = readings if words is None else torch.cat([readings, words], dim=2)
     memory = memory.masked_fill(~mask.unsqueeze(2), 0.0)
     return Encoded(memory, mask, memory.sum(dim=1) / mask.sum(dim=1, keepdim=True))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt.model.activations import sigmoid_backward, tanh_backward
-from nmt.model.products import compute_dtype, repeated
+from nmt.model.products import compute_dtype, packed_product
 
 if TYPE_CHECKING:
     from nmt.model.cells import GRU
@@ -61,7 +61,7 @@ class _GruSequence(torch.autograd.Function):
         states[0].zero_()
         pasts = new(length, directions, batch, gates)
         keeps, candidates = new(length, directions, batch, 2 * size), torch.empty_like(states[1:])
-        products = [repeated(weight[d], batch, bias[d]) for d in range(directions)]
+        products = [packed_product(weight[d], batch, bias[d]) for d in range(directions)]
         for t in range(length):
             x, past = projected[:, :, t], pasts[t]
             for d, product in enumerate(products):
@@ -82,7 +82,7 @@ class _GruSequence(torch.autograd.Function):
         grad_input = states.new_empty(directions, batch, length, 3 * size)
         grad_past = states.new_empty(length, directions, batch, 3 * size)
         carried = states.new_zeros(directions, batch, size)
-        products = [repeated(weight[d].T, batch) for d in range(directions)]
+        products = [packed_product(weight[d].T, batch) for d in range(directions)]
         for t in reversed(range(length)):
             (reset, update), candidate = keeps[t].chunk(2, dim=-1), candidates[t]
             carried = carried + grad[:, :, t]

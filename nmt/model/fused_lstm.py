@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nmt.model.activations import sigmoid_backward, tanh_, tanh_backward
-from nmt.model.products import compute_dtype, repeated
+from nmt.model.products import compute_dtype, packed_product
 from nmt.state import State
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class _AttentionalLstmSequence(torch.autograd.Function):
     q = W_q h; e_j = v^T tanh(k_j + q + w C_j); a = softmax(e); c = sum_j a_j m_j; C' = C + a;
     i, f, o, g = x + U h + W_c c; the rest is the LSTM's. `stacked` is U on top of W_q, so that
     one product gives both. Shapes: projected (T, B, 4H), keys (B, S, A), memory (B, S, M), start
-    (B, H), stacked (4H + A, H), reader (4H, M), energy v (A,), covered w (A,) or None, without
-    which no C_j is fed back; C begins with the weights of step `first`. The results are time-first
+    (B, H), stacked (4H + A, H), reader (4H, M), energy v (A,), covered w (A,), or None without
+    coverage; C sums the weights from step `first` on. The results are time-first
     as well, so that the rows of a time step are contiguous.
     """
 
@@ -109,7 +109,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         wide = torch.promote_types(projected.dtype, torch.float32)
         coverage = None if covered is None else keys.new_zeros(steps, batch, length, dtype=wide)
         blocked = torch.zeros_like(mask, dtype=keys.dtype).masked_fill_(~mask, -torch.inf)
-        recur, read = repeated(stacked, batch), repeated(reader, batch)
+        recur, read = packed_product(stacked, batch), packed_product(reader, batch)
         for t in range(steps):
             past = recur(states[t])  # (B, 4H + A)
             queries[t] = past[:, gates:]
@@ -146,7 +146,7 @@ class _AttentionalLstmSequence(torch.autograd.Function):
         scoring = _ScoringBackward(keys, energy, covered, coverage)
         room = torch.empty_like(memory)
         carried, carried_cell = torch.zeros_like(states[0]), torch.zeros_like(cells[0])
-        recur, read = repeated(stacked.T, batch), repeated(reader.T, batch)
+        recur, read = packed_product(stacked.T, batch), packed_product(reader.T, batch)
         for t in reversed(range(steps)):
             sums = grad_past[t, :, :gates]
             carried_cell = _lstm_backward(

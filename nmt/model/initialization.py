@@ -12,18 +12,13 @@ def uniform(weight: Tensor) -> None:
     init.uniform_(weight, -0.1, 0.1)
 
 
-def identity(weight: Tensor) -> None:
-    """The identity matrix (Le et al. 2015, for recurrent weights)."""
-    init.eye_(weight)
-
-
 INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
     "uniform": uniform,
     "xavier_uniform": init.xavier_uniform_,
     "xavier_normal": init.xavier_normal_,
     "kaiming": lambda weight: init.kaiming_uniform_(weight, nonlinearity="relu"),
     "orthogonal": init.orthogonal_,
-    "identity": identity,
+    "identity": init.eye_,  # Le et al. 2015, for recurrent weights
 }
 
 
@@ -31,7 +26,8 @@ def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
     """Initialises every parameter of a module by its role, which its name shows.
 
     Recurrent weights are square blocks, one per gate, and each block is initialised separately: an
-    orthogonal (4H, H) matrix would not be orthogonal gate by gate. Embeddings and the projection
+    orthogonal (4H, H) matrix would not be orthogonal gate by gate. All other matrices are taken as
+    a whole, those that feed several gates too. Embeddings and the projection
     to the vocabulary, which may be tied, are N(0, 1/n) for rows of size n, which have unit length,
     while with Xavier's rule they would be shorter the larger the vocabulary. Vectors (biases,
     gains) keep the values that their modules gave them.

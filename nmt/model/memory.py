@@ -32,10 +32,10 @@ class MemoryNetwork(nn.Module):
     """Reading in several hops (Sukhbaatar et al. 2015).
 
     u_0 = B s; a_j = softmax_j(u_k^T A_k h_j); u_(k+1) = u_k + sum_j a_j C_k h_j, where A_(k+1) is
-    C_k (the paper's adjacent weights); c = u_K. The weights returned are those of the last hop.
+    C_k (the paper's adjacent weights); c = u_hops. The weights returned are those of the last hop.
 
     Args:
-        hops: number of reads, K.
+        hops: number of reads.
         hidden_size: the size of u.
     """
 
@@ -104,10 +104,10 @@ class Heads(nn.Module):
 
     def forward(self, query: Tensor, memory: Tensor, before: Tensor) -> Tensor:
         """(R, Q), slots (R, N, W) and the last weights (R, P, N) -> the weights (R, P, N)."""
-        said = self.interface(query).to(memory.dtype).view(len(query), self.heads, -1)
-        key, strength, gate, sharpness, shift = torch.split(said, self.sizes, dim=2)
-        alike = functional.normalize(key, dim=2) @ functional.normalize(memory, dim=2).mT
-        content = torch.softmax(functional.softplus(strength) * alike, dim=2)
+        emitted = self.interface(query).to(memory.dtype).view(len(query), self.heads, -1)
+        key, strength, gate, sharpness, shift = torch.split(emitted, self.sizes, dim=2)
+        cosine = functional.normalize(key, dim=2) @ functional.normalize(memory, dim=2).mT
+        content = torch.softmax(functional.softplus(strength) * cosine, dim=2)
         weights = torch.lerp(before, content, torch.sigmoid(gate))
         shift = torch.softmax(shift, dim=2)  # (R, P, 2D + 1), of -D to D
         moves = range(-self.shifts, self.shifts + 1)
@@ -153,9 +153,8 @@ class TuringMachine(nn.Module):
         shifts: Count = 1,
     ) -> None:
         super().__init__()
-        where = "model.decoder.attention.source"
         self.source: Attention = options.build(
-            READERS, source, memory_size, query_size, where=where
+            READERS, source, memory_size, query_size, where="source"
         )
         self.averages_memory = self.source.averages_memory
         self.reads_source = self.source.reads_source
@@ -179,17 +178,17 @@ class TuringMachine(nn.Module):
         return slots, reads, writes, self.source.start(source)
 
     def forward(self, query: Tensor, prepared: State, state: State) -> tuple[Tensor, Tensor, State]:
-        slots, reads, writes, within = state
+        slots, reads, writes, source_state = state
         assert isinstance(slots, Tensor) and isinstance(writes, Tensor)
         assert isinstance(reads, Tensor)
-        context, weights, within = self.source(query, prepared[0], within)
+        context, weights, source_state = self.source(query, prepared[0], source_state)
         writes = self.write(query, slots, writes)
         erase, add = self.change(query).view(*writes.shape[:2], -1).chunk(2, dim=2)  # (R, P, W)
         kept = 1 - writes.unsqueeze(3) * torch.sigmoid(erase).unsqueeze(2)  # (R, P, N, W)
         slots = slots * kept.prod(dim=1) + writes.mT @ torch.tanh(add)
         reads = self.read(query, slots, reads)
         found = (reads @ slots).flatten(1)  # (R, P * W)
-        return torch.cat([found, context], dim=1), weights, (slots, reads, writes, within)
+        return torch.cat([found, context], dim=1), weights, (slots, reads, writes, source_state)
 
 
 READERS: dict[str, Callable[..., Attention]] = {

@@ -98,7 +98,7 @@ class SelfAttentionLayer(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """(B, S, W), (B, S) True at real words -> (B, S, W)."""
+        """(B, S, heads * head_size), (B, S) True at real words -> the same shape."""
         first, second = self.norms
         queries = first(states)
         prepared = self.attention.prepare(queries, mask)
@@ -139,17 +139,17 @@ class PastAttention(nn.Module):
         self.attention = MultiHeadAttention(size, size, heads=heads, head_size=head_size)
 
     def start(self, output: Tensor) -> State:
-        return self._place(output)
+        return self._key_and_value(output)
 
     def forward(self, output: Tensor, state: State) -> tuple[Tensor, State]:
         keys, values = state
         assert isinstance(keys, Tensor) and isinstance(values, Tensor)  # (R, P, i, A)
         mask = torch.ones(len(keys), keys.shape[2], dtype=torch.bool, device=keys.device)
         found, _, _ = self.attention(output, (keys, values, mask), ())
-        key, value = self._place(output)
+        key, value = self._key_and_value(output)
         return output + found, (torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2))
 
-    def _place(self, output: Tensor) -> tuple[Tensor, Tensor]:
+    def _key_and_value(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """The key and the value of a state (R, H), each (R, P, 1, A)."""
         memory = output.unsqueeze(1)
         split = self.attention.split

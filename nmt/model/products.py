@@ -18,12 +18,14 @@ def compute_dtype(tensor: Tensor) -> torch.dtype:
     return tensor.dtype
 
 
-def repeated(weight: Tensor, rows: int, bias: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-    """A function from x (rows, inputs) to x @ weight.T + bias, for many x; outside autograd.
+def packed_product(
+    weight: Tensor, rows: int, bias: Tensor | None = None
+) -> Callable[[Tensor], Tensor]:
+    """A function that multiplies by one weight many times, x (rows, inputs) -> x @ weight.T + bias.
 
-    A plain product packs its weight anew in every call, which takes a third of the time for the
-    few rows of one time step. MKL's layout is the faster one on processors with AVX-512, oneDNN's
-    on the others (by 13 to 25 %).
+    The weight is packed once; outside autograd. A plain product packs its weight anew in every
+    call, which takes a third of the time for the few rows of one time step. MKL's layout is
+    the faster one on processors with AVX-512, oneDNN's on the others (by 13 to 25 %).
     """
     fit = weight.device.type == "cpu" and weight.dtype == torch.float32 and rows >= MANY
     mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ RecurrentRule = Literal[Rule, "identity"]
 
 
 LARGEST_TABLE = 1 << 24
-"""The most numbers of a table of projected words: 64 MB."""
+"""Maximum number of elements of a table of projected words: 64 MB in fp32."""
 
 
 class Embedding(nn.Embedding):
@@ -82,16 +82,16 @@ class Seq2Seq(nn.Module):
         encoder: how the source is read.
         decoder: how the target is generated.
         readout_size: the size of the deep output layer; null is the embedding's.
-        readout_shortcut: part of the context that bypasses the tanh of the deep output layer: words
-            (the embeddings that the encoder's shortcut put there; all of it if there are none, or
-            if attention mixes them); context (all of it); none.
+        readout_shortcut: what else reaches the output layer, past its tanh: words (the part of the
+            context that the encoder's shortcut filled with embeddings; all of the context if there
+            is no such part); context (all of it); none.
         tie_embeddings: none; target (the output projection is the target embedding); all (the
             source embedding too: needs a joint vocabulary).
         dropout: fraction of values dropped from embeddings (one mask for all time steps) and from
             the deep output layer.
         word_dropout: fraction of words whose embedding is dropped whole, on both sides.
-        initialization: the rule for input and output matrices.
-        recurrent_initialization: the rule for recurrent matrices, gate by gate.
+        initialization: the rule for all matrices but recurrent ones and embeddings.
+        recurrent_initialization: the rule for the cells' recurrent matrices, gate by gate.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Seq2Seq(nn.Module):
         readout_size = readout_size or embedding_size
         _expect_ties(tie_embeddings, embedding_size, readout_size)
         _expect_joint(tie_embeddings, source_vocabulary, target_vocabulary)
-        built = options.build(ENCODERS, encoder, embedding_size, where="model.encoder")
+        built = options.build(ENCODERS, encoder, embedding_size, where="encoder")
         _expect_unscaled(built.scales_words, embedding_scale)
         self.reads_source: bool = built.reads_source
         self.source_embedding: Any = None  # None in a language model; else an Embedding
@@ -129,7 +129,7 @@ class Seq2Seq(nn.Module):
             decoder or {},
             embedding_size,
             self.encoder.memory_size,
-            where="model.decoder",
+            where="decoder",
         )
         attention = self.decoder.attention
         if not self.reads_source:
@@ -158,14 +158,17 @@ class Seq2Seq(nn.Module):
             source = self.dropout(self.source_embedding(source))
         return self.decoder.prepare(self.encoder(source, lengths))
 
-    def read_ahead(self, source: State) -> State:
-        """The same source, read ahead for a search with several hypotheses for each sentence."""
-        return self.decoder.read_ahead(source)
+    def project_memory(self, source: State) -> State:
+        """The same source with its memory projected to the cell's gates too, where that is exact.
+
+        It pays with several hypotheses for each sentence.
+        """
+        return self.decoder.project_memory(source)
 
     def project_words(self) -> None:
-        """Projects every target word to the decoder's gates once, as steps do; for inference.
+        """Projects every target word to the cell's gates once, so that a step looks it up.
 
-        A table that would be too large is not made.
+        For inference. A table that would be too large is not made.
         """
         words = self.target_embedding
         if words.num_embeddings * self.decoder.cell.gates_size <= LARGEST_TABLE:
@@ -231,9 +234,11 @@ class Ensemble(nn.Module):
         """See `Seq2Seq.encode`."""
         return tuple(model.encode(source, lengths) for model in self._each())
 
-    def read_ahead(self, source: State) -> State:
-        """See `Seq2Seq.read_ahead`."""
-        return tuple(model.read_ahead(own) for model, own in zip(self._each(), source, strict=True))
+    def project_memory(self, source: State) -> State:
+        """See `Seq2Seq.project_memory`."""
+        return tuple(
+            model.project_memory(own) for model, own in zip(self._each(), source, strict=True)
+        )
 
     def start(self, source: State) -> State:
         """See `Seq2Seq.start`."""

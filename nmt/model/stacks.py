@@ -82,9 +82,9 @@ class Stack(_Cells):
         norm, *norms = self.norms
         output, lowest = first.step(projected, state[0])
         output, states = norm(output), [lowest]
-        for cell, norm, below in zip(others, norms, state[1:], strict=True):
-            said, after = cell(self.dropout(output), below)
-            output = norm(said + output if self.residual else said)
+        for cell, norm, before in zip(others, norms, state[1:], strict=True):
+            new, after = cell(self.dropout(output), before)
+            output = norm(new + output if self.residual else new)
             states.append(after)
         return output, tuple(states)
 

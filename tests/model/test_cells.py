@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nmt.errors import UserError
 from nmt.model import cells
 from nmt.model.encoders import unroll
+from nmt.model.seq2seq import Seq2Seq
 from nmt.options import build
 from tests.model.variants import assert_same, perturb
 
@@ -208,3 +209,10 @@ def test_a_textbook_gru_with_layer_norm_is_refused() -> None:
             HIDDEN,
             where="model.encoder.cell",
         )
+
+
+def test_a_mistake_in_a_part_of_a_part_is_named_by_its_whole_key() -> None:
+    cell = {"kind": "gru", "reset_after": False, "layer_norm": True}
+    encoder = {"kind": "self_attention", "order": {"kind": "recurrent", "cell": cell}}
+    with pytest.raises(UserError, match=r"^model\.encoder\.order\.cell: layer_norm: true needs"):
+        build(Seq2Seq, {"encoder": encoder}, 8, 8, where="model")

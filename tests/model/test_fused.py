@@ -14,15 +14,14 @@ from nmt.model.encoders import RecurrentEncoder
 from tests.model.variants import assert_gradients, assert_same, perturb
 
 EMBEDDING, HIDDEN = 6, 5
-PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
-precisions = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["fp32", "fp64"])
+SHAPES = [([1], 1), ([4], 3), ([1, 1, 1], 2), ([5, 3, 1, 5], 7), ([2, 6], 1), ([30, 17], 25)]
+CASES = {f"fp64-{shape}": (torch.float64, 1e-12, *shape) for shape in SHAPES}
+CASES |= {f"fp32-{shape}": (torch.float32, 1e-5, *shape) for shape in (SHAPES[3], SHAPES[5])}
+cases = pytest.mark.parametrize(
+    ("dtype", "tolerance", "lengths", "steps"), CASES.values(), ids=CASES
+)
 orders = pytest.mark.parametrize("attend", ["after", "before"])
 coverages = pytest.mark.parametrize("coverage", [False, True], ids=["plain", "coverage"])
-shapes = pytest.mark.parametrize(
-    ("lengths", "steps"),
-    [([1], 1), ([4], 3), ([1, 1, 1], 2), ([5, 3, 1, 5], 7), ([2, 6], 1), ([30, 17], 25)],
-    ids=str,
-)
 
 
 def make_encoder(layers: int = 1, bidirectional: bool = True) -> RecurrentEncoder:
@@ -75,10 +74,9 @@ def encode_by_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Encoded]:
     return encode
 
 
-@precisions
+@cases
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True])
-@shapes
 def test_the_encoder_is_the_same_fused_and_by_steps(
     encode_by_steps: Callable[..., Encoded],
     dtype: torch.dtype,
@@ -101,10 +99,9 @@ def test_the_encoder_is_the_same_fused_and_by_steps(
     assert_same(fused, stepped, tolerance)
 
 
-@precisions
+@cases
 @orders
 @coverages
-@shapes
 def test_the_decoder_is_the_same_fused_and_by_steps(
     dtype: torch.dtype,
     tolerance: float,

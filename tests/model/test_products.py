@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nmt.model.products import MANY, repeated
+from nmt.model.products import MANY, packed_product
 
 
 @pytest.mark.parametrize("rows", [1, MANY - 1, MANY, 62])
@@ -13,7 +13,7 @@ from nmt.model.products import MANY, repeated
 def test_it_is_a_linear_layer(rows: int, dtype: torch.dtype, biased: bool) -> None:
     torch.manual_seed(5)
     weight, bias = torch.randn(37, 24, dtype=dtype), torch.randn(37, dtype=dtype)
-    product = repeated(weight, rows, bias if biased else None)
+    product = packed_product(weight, rows, bias if biased else None)
     for _ in range(2):
         inputs = torch.randn(rows, 24, dtype=dtype)
         expected = functional.linear(inputs, weight, bias if biased else None)
@@ -24,4 +24,4 @@ def test_views_are_taken_as_they_are() -> None:
     """A transposed weight, and rows that lie apart in memory."""
     torch.manual_seed(5)
     weight, inputs = torch.randn(24, 37), torch.randn(MANY, 3, 24)[:, 1]
-    torch.testing.assert_close(repeated(weight.T, MANY)(inputs), inputs @ weight)
+    torch.testing.assert_close(packed_product(weight.T, MANY)(inputs), inputs @ weight)

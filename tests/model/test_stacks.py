@@ -28,7 +28,7 @@ def random(*shape: int) -> Tensor:
 @kinds
 def test_within_a_step_each_cell_goes_on_from_the_one_before(kind: str) -> None:
     torch.manual_seed(5)
-    deep = build_cell(kind, (5, SIZE), 3, "cell")
+    deep = build_cell(kind, (5, SIZE), 3)
     perturb(deep)
     assert isinstance(deep, DeepTransition)
     cells: list[Any] = list(deep.cells)
@@ -47,7 +47,7 @@ def test_within_a_step_each_cell_goes_on_from_the_one_before(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
 def test_a_transition_without_input_begins_by_keeping_its_state(kind: str, norm: bool) -> None:
     torch.manual_seed(8)
-    _, second = build_cell({"kind": kind, "layer_norm": norm}, (5, 64), 2, "cell").cells
+    _, second = build_cell({"kind": kind, "layer_norm": norm}, (5, 64), 2).cells
     second.double()
     state = 0.3 * torch.randn(BATCH, 64, dtype=torch.double)
     before = (state, state) if kind == "lstm" else state
@@ -58,7 +58,7 @@ def test_a_transition_without_input_begins_by_keeping_its_state(kind: str, norm:
 
 def test_a_textbook_gru_without_input_begins_by_keeping_its_state() -> None:
     torch.manual_seed(8)
-    _, second = build_cell({"kind": "gru", "reset_after": False}, (5, 64), 2, "cell").cells
+    _, second = build_cell({"kind": "gru", "reset_after": False}, (5, 64), 2).cells
     state = 0.3 * torch.randn(BATCH, 64)
     output, _ = second(state[:, :0], state)
     assert (output * state).sum() > 0.8 * state.square().sum()
@@ -67,7 +67,7 @@ def test_a_textbook_gru_without_input_begins_by_keeping_its_state() -> None:
 @kinds
 def test_a_transition_without_input_normalises_its_state_alone(kind: str) -> None:
     torch.manual_seed(7)
-    _, second = build_cell({"kind": kind, "layer_norm": True}, (5, SIZE), 2, "cell").cells
+    _, second = build_cell({"kind": kind, "layer_norm": True}, (5, SIZE), 2).cells
     perturb(second)
     nothing, state = random(BATCH, 0), second.start(random(BATCH, SIZE))
     before, _ = second(nothing, state)

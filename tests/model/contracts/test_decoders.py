@@ -60,6 +60,7 @@ def test_gradients_agree_with_finite_differences(settings: Settings) -> None:
 
 @over(Decoder)
 def test_a_whole_target_is_the_same_as_step_by_step(settings: Settings) -> None:
+    """So that a word does not depend on those after it, which a step has not seen."""
     decoder, embedded = build(settings), words(3)
     source = decoder.prepare(encoded(LENGTHS, MEMORY))
     whole = decoder(embedded, source)
@@ -86,14 +87,6 @@ def test_a_row_depends_neither_on_its_neighbours_nor_on_padding(settings: Settin
         only = slice(row, row + 1)
         alone = decoder(embedded[only], decoder.prepare(rows_of(source, only, length)))
         assert_same(alone, (features[only], weights[only, :, :length]))
-
-
-@over(Decoder)
-def test_a_word_does_not_depend_on_those_after_it(settings: Settings) -> None:
-    decoder, embedded = build(settings), words(3)
-    source = decoder.prepare(encoded(LENGTHS, MEMORY))
-    features, weights = decoder(embedded, source)
-    assert_same(decoder(embedded[:, :2], source), (features[:, :2], weights[:, :2]))
 
 
 @over(Decoder)

@@ -25,7 +25,7 @@ def build(settings: Settings) -> Seq2Seq:
     return model
 
 
-# Those that differ in a number alone make the same tensors.
+# Those that differ in a number alone make the same tensors; the parts' own tests try them too.
 MAKING = {
     name: settings
     for name, settings in variants(Seq2Seq).items()
@@ -78,7 +78,7 @@ def test_weights_are_written_and_read(settings: Settings, tmp_path: Path) -> Non
     assert_same(other(*batch), model(*batch))
 
 
-@over(Seq2Seq)
+@pytest.mark.parametrize("settings", MAKING.values(), ids=MAKING)
 def test_a_whole_target_is_the_same_as_word_by_word(settings: Settings) -> None:
     model = build(settings).double().eval()
     features, weights = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
@@ -105,11 +105,11 @@ def test_what_search_reads_ahead_changes_nothing(settings: Settings) -> None:
 
     plain = stepped(source)
     model.project_words()
-    for found, wanted in zip(stepped(model.read_ahead(source)), plain, strict=True):
+    for found, wanted in zip(stepped(model.project_memory(source)), plain, strict=True):
         assert_same(found, wanted)
 
 
-@over(Seq2Seq)
+@pytest.mark.parametrize("settings", MAKING.values(), ids=MAKING)
 def test_a_sentence_is_the_same_alone_and_in_a_batch(settings: Settings) -> None:
     model = build(settings).double().eval()
     features, weights = model(TOGETHER.source, TOGETHER.source_lengths, TOGETHER.target_input)
