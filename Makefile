@@ -36,7 +36,7 @@ demo: $(READY)
 	$(BIN)/nmt evaluate $(RUN)
 
 test: check
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -2,9 +2,12 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+import hypothesis
 import pytest
 
 from tests.toy import Answer, Toy, command, make
@@ -25,6 +28,15 @@ def pytest_configure(config: pytest.Config) -> None:
     }
     if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: a thread for each process
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    hypothesis.settings.register_profile("tests", deadline=None)  # machines have neighbours
+    hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Tests of what is on disk, and when, watch `os.fsync` themselves; the others only wait."""
+    with patch("os.fsync"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ class Cut:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 0
         self.monkeypatch = monkeypatch
-        self.whole = Job.__call__
+        self.whole = Job.load
 
     def __call__(self, blocks: int) -> None:
         self.left = blocks
@@ -28,4 +28,4 @@ class Cut:
 
             return translate
 
-        self.monkeypatch.setattr(Job, "__call__", job)
+        self.monkeypatch.setattr(Job, "load", job)

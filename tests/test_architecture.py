@@ -65,7 +65,8 @@ def module_name(path: Path) -> str:
 def files(*folders: str) -> dict[str, Path]:
     """Every module below the folders, by name."""
     found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    return {module_name(path): path for path in found}
+    # Below .work lie the environments of the benchmarks' peers.
+    return {module_name(path): path for path in found if ".work" not in path.parts}
 
 
 MODULES = files("nmt", "data_prep")

@@ -213,15 +213,26 @@ def test_no_path_outside_the_bundle_is_read(trained: Toy, tmp_path: Path) -> Non
     digest = manifest["files"][checkpoint.METRICS]
     for name in ("../outside.json", str(tmp_path / "outside.json"), "..", ""):
         rewrite(run, {**manifest["files"], name: digest})
-        with pytest.raises(UserError, match=r"run"):
+        with pytest.raises(UserError, match=r"that training wrote \(by sha256\)"):
             checkpoint.load_run(run)
 
 
-@pytest.mark.parametrize("files", [None, [], "all", {"model.safetensors": 7}, {}])
-def test_digests_that_are_none_are_refused(files: Any, trained: Toy, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, r"that training wrote \(by its own seal\)"),
+        ([], r"that training wrote \(by its own seal\)"),
+        ("all", r"that training wrote \(by its own seal\)"),
+        ({"model.safetensors": 7}, "config.yaml: expected its digest in manifest.json, found"),
+        ({}, "expected a trained run; its training has not yet saved a model"),
+    ],
+)
+def test_digests_that_are_none_are_refused(
+    files: Any, message: str, trained: Toy, tmp_path: Path
+) -> None:
     run = trained.copy_of_run(tmp_path / "run")
     rewrite(run, files)
-    with pytest.raises(UserError, match=r"run"):
+    with pytest.raises(UserError, match=message):
         checkpoint.load_run(run)
 
 

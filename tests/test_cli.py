@@ -24,8 +24,9 @@ BLEU = r"BLEU \d+\.\d ± \d+\.\d \(nrefs:1\|bs:1000\|.*\|version:.*\)"
 
 
 @pytest.fixture
-def nmt(capsys: pytest.CaptureFixture[str]) -> Run:
+def nmt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command that must succeed; gives what it wrote to standard output."""
+    monkeypatch.setattr("nmt.evaluation.report.PICTURES", 1)  # test_report.py counts them
 
     def run(*words: object) -> str:
         status = main([str(word) for word in words])
@@ -89,10 +90,13 @@ def test_train_shows_no_word_of_its_libraries(trained: Toy) -> None:
     assert "\r" not in trained.said  # bars are for terminals
 
 
-def test_train_again_is_finished(trained: Toy, capsys: pytest.CaptureFixture[str]) -> None:
-    files = [trained.run / name for name in ("model.safetensors", "manifest.json", "last.ckpt")]
+def test_train_again_is_finished(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained.copy_of_run(tmp_path / "run")  # its curves are drawn again
+    files = [run / name for name in ("model.safetensors", "manifest.json", "last.ckpt")]
     before = [file.stat().st_mtime_ns for file in files]
-    assert main(["train", str(trained.config)]) == 0
+    assert main(["train", str(trained.config), "--training.folder", str(run)]) == 0
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
     assert "this run is finished: all 90 updates are done; a higher limit" in err
@@ -418,7 +422,7 @@ def test_score_agrees_with_search(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nmt.decoding.score.BLOCK", 7)  # the last block is a part of one
+    monkeypatch.setattr("nmt.decoding.file_scoring.BLOCK", 7)  # the last block is a part of one
     found = Translator.load(trained.run).translate(NEW)
     source = write_lines(tmp_path / "in", NEW)
     target = write_lines(tmp_path / "out", [one.text for one in found])

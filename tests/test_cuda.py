@@ -68,7 +68,7 @@ def test_files_are_translated_and_evaluated_there(trained: Toy, tmp_path: Path) 
         assert done.returncode == 0, done.stderr
         answers.append(done.stdout)
     assert answers[0] == answers[1]
-    files = ["--src", str(source), "--ref", str(reference)]
+    files = ["--src", str(source), "--ref", str(reference), "--report", str(tmp_path / "report")]
     done = command(["evaluate", str(trained.run), *files, "--device", DEVICE])
     assert done.returncode == 0, done.stderr
     contains(done.stdout, "BLEU")

@@ -1,8 +1,10 @@
 """A decoder without a source: from one file of text to perplexity and sentences of its own."""
 
+import io
 import json
 import math
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.encoders import NoEncoder
 from nmt.model.seq2seq import Seq2Seq
-from tests.toy import WORDS, Answer, Toy, command, contains, sentences, settings, write_lines
+from tests.toy import WORDS, Answer, Toy, contains, sentences, settings, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,10 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     toy = Toy(folder)
     toy.config.write_text(yaml.safe_dump(given))
     for verb in ("prepare", "train"):
-        done = command([verb, str(toy.config)])
-        assert done.returncode == 0, done.stderr
-        toy = Toy(folder, said=done.stderr)
+        with redirect_stderr(io.StringIO()) as said:
+            status = main([verb, str(toy.config)])
+        assert status == 0, said.getvalue()
+        toy = Toy(folder, said=said.getvalue())
     return toy
 
 

@@ -148,6 +148,7 @@ def test_the_updates_fill_the_minutes(
     assert 11 * minutes <= steps <= 12 * minutes and steps % every == 0
 
 
+@pytest.mark.usefixtures("timed")
 def test_the_current_folder_has_a_name(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -127,9 +127,10 @@ def test_the_output_must_be_named_as_what_it_is(trained: Toy, answer: Answer) ->
     ],
 )
 def test_what_would_make_wrong_pairs_is_refused(
-    options: list[str], message: str, trained: Toy, answer: Answer
+    options: list[str], message: str, trained: Toy, answer: Answer, tmp_path: Path
 ) -> None:
-    contains(answer("synthesize", trained.run, "-o", "made.jsonl", *options), message)
+    made = tmp_path / "made.jsonl"
+    contains(answer("synthesize", trained.run, "-o", made, *options), message)
 
 
 def test_torchrun_is_not_for_what_one_process_does(
@@ -139,7 +140,8 @@ def test_torchrun_is_not_for_what_one_process_does(
         monkeypatch.setenv(name, number)
     words = ["distill", _student(trained, tmp_path), trained.run, "--training.processes", "2"]
     contains(answer(*words), "leave torchrun out")
-    contains(answer("synthesize", trained.run, "-o", "made.jsonl"), "leave torchrun out")
+    made = tmp_path / "made.jsonl"
+    contains(answer("synthesize", trained.run, "-o", made), "leave torchrun out")
 
 
 def _student(trained: Toy, folder: Path) -> Path:
@@ -155,7 +157,8 @@ def test_a_student_learns_from_its_teachers_on_leak_free_data(
     trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = _student(trained, tmp_path)
-    words = ["distill", str(config), str(trained.run), str(trained.run), "--beam-size", "2"]
+    other = trained.copy_of_run(tmp_path / "other")
+    words = ["distill", str(config), str(trained.run), str(other), "--beam-size", "2"]
     assert main(words) == 0
     capsys.readouterr()
     [made] = tmp_path.glob("prepared-distilled.*.jsonl")

@@ -3,6 +3,7 @@
 import builtins
 import gzip
 import json
+import pickle
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,6 @@ from nmt.checkpoint import CONFIG
 from nmt.cli import main
 from nmt.decoding import file_translation
 from nmt.decoding.jobs import Job
-from nmt.decoding.workers import map_in_processes
 from nmt.documents.formats import FORMATS
 from nmt.translation import Alignment, Translation, unchanged
 from tests.documents.standin import shout
@@ -132,9 +132,14 @@ def test_several_processes_translate_a_document(
 ) -> None:
     asked: list[int] = []
 
-    def spread(job: Any, blocks: Any, workers: int) -> Any:
+    def sent(thing: Any) -> Any:
+        return pickle.loads(pickle.dumps(thing))
+
+    def spread(load: Any, blocks: Any, workers: int, threads: int) -> Any:
+        """Here, with all that crosses between processes."""
         asked.append(workers)
-        return map_in_processes(job, blocks, workers)
+        work = sent(load)()
+        return (sent(work(sent(block))) for block in blocks)
 
     monkeypatch.setattr(file_translation, "BLOCK", 1)
     monkeypatch.setattr(file_translation, "map_in_processes", spread)

@@ -106,7 +106,7 @@ def test_a_mistake_is_said_before_anything_runs(
 
 
 def test_peak_memory_is_of_the_process_itself() -> None:
-    ballast = bytearray(b"x" * (300 * measure.MIB))
+    ballast = b"x" * (300 * measure.MIB)
     code = (
         "from benchmarks.measure import MIB, peak_memory\n"
         "before = peak_memory()\n"

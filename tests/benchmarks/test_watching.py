@@ -15,7 +15,7 @@ def test_lines_are_timed_as_they_arrive(tmp_path: Path) -> None:
     code = "import sys, time; print('a'); time.sleep(1); print('b', file=sys.stderr)"
     lines = watch(python(code, tmp_path / "new"), tmp_path / "log")
     assert [line.text for line in lines] == ["a", "b"]
-    assert 0.5 < lines[1].seconds - lines[0].seconds < 5
+    assert lines[1].seconds - lines[0].seconds > 0.5
     assert (tmp_path / "log").read_text() == "a\nb\n"
 
 

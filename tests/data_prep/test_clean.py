@@ -1,6 +1,6 @@
 import pytest
 
-from data_prep.clean import empty, predicates, repeated
+from data_prep.clean import empty, is_repeat, predicates
 from data_prep.marks import Marks
 from nmt.config import Clean
 
@@ -34,8 +34,8 @@ def test_each_predicate_at_its_boundary(name: str, dropped: Pair, kept: Pair) ->
 
 def test_duplicates_are_whole_pairs_and_the_first_is_kept() -> None:
     pairs = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("a", "x"), ("ab", ""), ("a", "b")]
-    assert repeated(Marks.of(pairs, {}, 1).pair).tolist() == [False] * 3 + [True] * 2 + [False] * 2
-    assert repeated(Marks.of([], {}, 1).pair).tolist() == []
+    assert is_repeat(Marks.of(pairs, {}, 1).pair).tolist() == [False] * 3 + [True] * 2 + [False] * 2
+    assert is_repeat(Marks.of([], {}, 1).pair).tolist() == []
 
 
 def test_a_pair_is_counted_once_in_order() -> None:

@@ -201,17 +201,17 @@ def test_cleaning_settings_do_not_change_the_test_split(
 
 def test_a_folder_that_another_process_prepares_is_waited_for(data: Data) -> None:
     folder = Path(data.folder).resolve()
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), thread_local=False)
-    lock.acquire()
     said: list[str] = []
-    waiting = threading.Thread(target=prepare, args=(data, said.append))
-    waiting.start()
-    while not said:
-        time.sleep(0.01)
-    assert said == [f"{data.folder}: another process is preparing it; waiting"]
-    assert not folder.exists()
-    lock.release()
-    waiting.join()
+    waiting = threading.Thread(target=prepare, args=(data, said.append), daemon=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock"), thread_local=False):
+        waiting.start()
+        end = time.monotonic() + 60
+        while not said:
+            assert waiting.is_alive() and time.monotonic() < end
+            time.sleep(0.01)
+        assert said == [f"{data.folder}: another process is preparing it; waiting"]
+        assert not folder.exists()
+    waiting.join(60)
     assert said[-1] == f"prepared {data.folder}"
 
 

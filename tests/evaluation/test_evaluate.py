@@ -12,6 +12,11 @@ from tests.toy import Toy, sentences, write_lines
 SOURCES = sentences(3, seed=11)
 
 
+@pytest.fixture(autouse=True)
+def one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt.evaluation.report.PICTURES", 1)  # test_report.py counts them
+
+
 def test_translations_are_kept_if_scoring_is_interrupted(
     trained: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,7 +109,7 @@ def test_a_target_may_have_fewer_texts_than_its_source(
 ) -> None:
     data = {"source_ids": [[4] * 30], "target_ids": [[5] * 25]}  # three texts of ten, and two
     split = {"validation": datasets.Dataset.from_dict(data)}
-    monkeypatch.setattr("nmt.evaluation.gradients.own_ids", lambda *_: split)
+    monkeypatch.setattr("nmt.evaluation.gradients.training_data_encoded", lambda *_: split)
     words = ["diagnose", trained.run, "--length", 10, "-o", tmp_path / "made.png"]
     assert main(list(map(str, words))) == 0
 

@@ -30,10 +30,13 @@ REFERENCES: list[list[str | None]] = [
     ("language", "tokenizer"),
     [("de", "13a"), ("ko", "13a"), ("zh", "zh"), ("zh-TW", "zh"), ("km", "char"), ("JA", "char")],
 )
-def test_languages_without_spaces_are_not_scored_sentence_by_sentence(
+def test_languages_without_spaces_have_a_tokenizer_of_their_own(
     language: str, tokenizer: str
 ) -> None:
     assert metrics.tokenizer_for(language) == tokenizer
+
+
+def test_languages_without_spaces_are_not_scored_sentence_by_sentence() -> None:
     score = metrics.bleu(["ខ្ញុំស្រឡាញ់អ្នក"], [["ខ្ញុំស្រឡាញ់គាត់"]], metrics.tokenizer_for("km"))
     assert 30 < score.value < 100 and "tok:char" in score.signature
 

@@ -85,8 +85,7 @@ def test_examples_are_ranked_by_their_own_chrf(tmp_path: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_report(tmp_path: Path) -> None:
-    assert write(tmp_path / "a") == write(tmp_path / "b")
-    assert write(tmp_path / "a") == write(tmp_path / "b")
+    assert write(tmp_path / "a", with_pictures=False) == write(tmp_path / "b", with_pictures=False)
 
 
 def test_translations_alone_are_enough(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from nmt import checkpoint, config
 from nmt.config import Config
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.callbacks import Validate
+from nmt.training.footprint import Footprint
+from nmt.training.module import TranslationModule
 from nmt.training.risk import Risk
 from nmt.training.run import train
 from nmt.training.states import LAST
@@ -24,6 +26,8 @@ from nmt.vocab import Vocabulary
 from tests.toy import Toy
 
 Weights = dict[str, Tensor]
+MEASURE = Footprint.of
+MEASURED: dict[str, Footprint] = {}
 
 
 class PowerCut(BaseException):
@@ -84,8 +88,20 @@ class Script(Callback):
             callbacks.insert(0, self)  # before anything is saved
             return make_trainer(folder, *others)
 
-        with patch("nmt.training.run.make_trainer", trainer):
+        with (
+            patch("nmt.training.run.make_trainer", trainer),
+            patch("nmt.training.trainer.TensorBoardLogger", side_effect=ModuleNotFoundError),
+            patch.object(Footprint, "of", _footprint),
+        ):
             return train(settings, validation, risk, self.said.append, **arguments)
+
+
+def _footprint(module: TranslationModule) -> Footprint:
+    """As measured for the first module with this network and objective."""
+    key = f"{module} {module.objective}"
+    if key not in MEASURED:
+        MEASURED[key] = MEASURE(module)
+    return MEASURED[key]
 
 
 def weights_of(model: Any) -> Weights:

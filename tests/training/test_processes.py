@@ -55,20 +55,21 @@ def words(toy: Toy, folder: Path, *more: object) -> list[str]:
 
 
 TWO = ("--training.processes", 2)
+FEW = ("--training.max_steps", 40, "--training.validate_every", 20)
+
+GPU = "each process would need a GPU of its own: see test_cuda.py"
+
+on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason=GPU)
 
 
 @pytest.fixture(scope="module")
 def pair(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes that nothing interrupted; tests leave it as it is."""
     if torch.cuda.is_available():
-        pytest.skip("each process would need a GPU of its own: see test_cuda.py")
+        pytest.skip(GPU)
     run = tmp_path_factory.mktemp("pair") / "run"
     done = command(words(toy, run, *TWO))
     assert done.returncode == 0, done.stderr
-    contains(done.stderr, "1 threads on cpu in each of 2 processes", "finished after 200 updates")
-    # What the libraries have to say of processes does not reach the user, who is told all once.
-    assert "Warning" not in done.stderr and "sync_dist" not in done.stderr
-    assert done.stderr.count("update 50: validation loss") == 1
     return run
 
 
@@ -81,10 +82,18 @@ def distance(one: Path, other: Path) -> float:
     return max(float((left[name] - right[name]).abs().max()) for name in left)
 
 
-def test_two_processes_come_to_the_weights_of_one(toy: Toy, pair: Path, tmp_path: Path) -> None:
-    assert main(words(toy, tmp_path / "run")) == 0
-    assert 0 < distance(tmp_path / "run", pair) < 1e-5
-    assert read_manifest(pair)["choices"] == {"precision": "fp32", "threads": 1, "processes": 2}
+@on_a_cpu
+def test_two_processes_come_to_the_weights_of_one(toy: Toy, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    done = command(words(toy, two, *TWO, *FEW))
+    assert done.returncode == 0, done.stderr
+    contains(done.stderr, "1 threads on cpu in each of 2 processes", "finished after 40 updates")
+    # What the libraries have to say of processes does not reach the user, who is told all once.
+    assert "Warning" not in done.stderr and "sync_dist" not in done.stderr
+    assert done.stderr.count("update 20: validation loss") == 1
+    assert main(words(toy, one, *FEW)) == 0
+    assert 0 < distance(one, two) < 1e-5
+    assert read_manifest(two)["choices"] == {"precision": "fp32", "threads": 1, "processes": 2}
 
 
 # a process's part of a batch
@@ -158,7 +167,8 @@ def test_a_process_that_is_killed_ends_all_and_the_run_goes_on(
     assert status == processes.LOST_STATUS and seconds < 60
     assert said.splitlines()[-1] == (
         f"nmt train: process {rank + 1} of 2 died (SIGKILL), perhaps for want of memory, and the "
-        "others have ended; the same command goes on from what was saved last"
+        "others have ended; the same command, without --fresh, goes on from what was saved "
+        "last"
     )
     assert "Traceback" not in said and "Error" not in said
     done = command(again)
@@ -189,7 +199,7 @@ def test_a_signal_to_any_of_them_saves_and_ends_all(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="each would need a GPU of its own")
+@on_a_cpu
 def test_three_processes_go_on_as_if_nothing_had_been(toy: Toy, tmp_path: Path) -> None:
     """Of two the sum is the same in either order, of three it is not."""
     three = ("--training.processes", 3)
@@ -202,7 +212,7 @@ def test_three_processes_go_on_as_if_nothing_had_been(toy: Toy, tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="each would need a GPU of its own")
+@on_a_cpu
 def test_processes_that_nobody_watches_save_and_end(toy: Toy, tmp_path: Path) -> None:
     again = words(toy, tmp_path / "run", *TWO, "--training.max_steps", 100_000)
     session = Session(again, until=tmp_path / "run" / METRICS)

@@ -18,8 +18,9 @@ from nmt.data.datamodule import TranslationData, open_dataset
 from nmt.errors import UserError
 from nmt.files import sha256
 from nmt.training.module import TranslationModule
+from nmt.vocab import load_vocabularies
 from tests.toy import Toy
-from tests.training.scripted import PowerCut, Script, assert_alike, same, settings
+from tests.training.scripted import PowerCut, Script, assert_alike, same, settings, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_a_loaded_model_gives_the_same_numbers(session: tuple[Path, Script], toy
     losses = [module.loss(batch, smoothing=0.0) for batch in data.val_dataloader()]
     mean = sum(float(nll) for _, nll, _ in losses) / sum(tokens for _, _, tokens in losses)
     best = json.loads((folder / "metrics.json").read_text())["validation"]
-    assert mean == pytest.approx(best["loss"], abs=1e-6)
+    assert mean == pytest.approx(best["loss"], abs=1e-5)
 
 
 def test_validation_loss_is_the_mean_over_tokens_of_several_batches(
@@ -158,30 +159,32 @@ def test_validation_loss_is_the_mean_over_tokens_of_several_batches(
     assert total / count == pytest.approx(best["loss"], abs=1e-4)
 
 
-def test_labels_are_smoothed_as_the_settings_say(toy: Toy, tmp_path: Path) -> None:
-    updated = []
-    for smoothing in (0.0, 0.3):
-        script = Script()
-        folder = tmp_path / str(smoothing)
-        few = {"training__max_steps": 1, "training__validate_every": 1}
-        script.run(settings(toy, folder, training__label_smoothing=smoothing, **few))
-        updated.append(script.updated[1])
-    assert not same(*updated)
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_labels_are_smoothed_as_the_settings_say(
+    smoothing: float, session: tuple[Path, Script], toy: Toy, tmp_path: Path
+) -> None:
+    _, sharp = session
+    script = Script()
+    few = {"training__max_steps": 1, "training__validate_every": 1}
+    script.run(settings(toy, tmp_path / "run", training__label_smoothing=smoothing, **few))
+    assert same(script.updated[1], sharp.updated[1]) == (smoothing == 0)
 
 
-def test_tied_weights_are_written_once(toy: Toy, tmp_path: Path) -> None:
+def test_tied_weights_are_written_once(
+    session: tuple[Path, Script], toy: Toy, tmp_path: Path
+) -> None:
+    vocabularies = load_vocabularies(toy.prepared)
+    sizes = {}
     for kind in ("none", "target"):
-        changes = settings(
-            *(toy, tmp_path / kind),
-            model__tie_embeddings=kind,
-            training__max_steps=2,
-            training__validate_every=2,
-        )
-        script = Script()
-        run = script.run(changes)
-        assert same(checkpoint.load_run(run).model.state_dict(), script.validated[2])
-    sizes = [(tmp_path / kind / "model.safetensors").stat().st_size for kind in ("none", "target")]
-    assert sizes[0] - sizes[1] > 280 * 16 * 4  # one matrix of the vocabulary
+        config = settings(toy, tmp_path, model__tie_embeddings=kind)
+        written, loaded = (checkpoint.build_model(config, *vocabularies) for _ in range(2))
+        checkpoint.write_weights(tmp_path, written)
+        checkpoint.load_weights(loaded, tmp_path / checkpoint.WEIGHTS)
+        assert same(weights_of(loaded), weights_of(written))
+        sizes[kind] = (tmp_path / checkpoint.WEIGHTS).stat().st_size
+    assert sizes["none"] - sizes["target"] > 280 * 16 * 4  # one matrix of the vocabulary
+    trained, _ = session
+    assert (trained / checkpoint.WEIGHTS).stat().st_size == sizes["target"]
 
 
 # when to stop
@@ -237,20 +240,16 @@ def test_epochs_updates_and_validations(
     assert sorted(script.updated) == list(range(1, validated[-1] + 1))
 
 
-def test_seed_decides_everything(toy: Toy, tmp_path: Path) -> None:
-    scripts: list[Script] = []
-    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
-        torch.manual_seed(len(scripts))  # what happened before does not matter
-        scripts.append(Script())
-        changes = settings(
-            *(toy, tmp_path / name),
-            training__seed=seed,
-            training__max_steps=3,
-            training__validate_every=3,
-        )
-        scripts[-1].run(changes)
-    one, two, three = (script.validated[3] for script in scripts)
-    assert same(one, two) and not same(one, three)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_seed_decides_everything(
+    seed: int, session: tuple[Path, Script], toy: Toy, tmp_path: Path
+) -> None:
+    _, first = session  # of seed 1
+    torch.manual_seed(9)  # what happened before does not matter
+    script = Script()
+    few = {"training__max_steps": 3, "training__validate_every": 3}
+    script.run(settings(toy, tmp_path / "run", training__seed=seed, **few))
+    assert same(script.updated[3], first.updated[3]) == (seed == 1)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(toy: Toy, tmp_path: Path) -> None:
@@ -270,20 +269,17 @@ class Norms(Script):
         super().on_train_batch_end(trainer, *args)
 
 
-@pytest.mark.parametrize("kind", ["fp32", "bf16"])
-def test_gradients_are_clipped(kind: str, toy: Toy, tmp_path: Path) -> None:
-    largest = {}
-    for limit in (0.0, 0.01):
-        script = Norms()
-        changes = settings(
-            *(toy, tmp_path / str(limit)),
-            training__clip_norm=limit,
-            training__precision=kind,
-            training__max_steps=2,
-            training__validate_every=2,
-        )
-        script.run(changes)
-        norms = [float(line.split()[1]) for line in script.said if line.startswith("norm ")]
-        assert len(norms) == 2
-        largest[limit] = max(norms)
-    assert largest[0.01] == pytest.approx(0.01, rel=1e-3) and largest[0.0] > 0.1
+@pytest.mark.parametrize(("kind", "limit"), [("fp32", 0.0), ("fp32", 0.01), ("bf16", 0.01)])
+def test_gradients_are_clipped(kind: str, limit: float, toy: Toy, tmp_path: Path) -> None:
+    script = Norms()
+    changes = settings(
+        *(toy, tmp_path / "run"),
+        training__clip_norm=limit,
+        training__precision=kind,
+        training__max_steps=2,
+        training__validate_every=2,
+    )
+    script.run(changes)
+    norms = [float(line.split()[1]) for line in script.said if line.startswith("norm ")]
+    assert len(norms) == 2
+    assert max(norms) == pytest.approx(0.01, rel=1e-3) if limit else max(norms) > 0.1
