@@ -61,8 +61,9 @@ class Run:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
-    processor = f"{processor_name()} {torch.backends.cpu.get_cpu_capability()}"
+    processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     own = {"nmt": __version__, "python": platform.python_version(), "processor": processor}
+    own["cpu"] = processor_name()
     if torch.cuda.is_available():
         own["gpu"] = torch.cuda.get_device_name()
     names = ("torch", "numpy", "pytorch-lightning", "tokenizers", "sacrebleu")

@@ -238,7 +238,8 @@ def _status_of(words: list[str]) -> int:
         return processes.LOST_STATUS if isinstance(error, processes.Lost) else 2
     except KeyboardInterrupt:
         deletes = command in ("train", "distill") and "--fresh" in words
-        _voice()(f"{name}: interrupted" + ("; leave --fresh out to go on" if deletes else ""))
+        advice = "; without --fresh, the same command goes on from what was saved last"
+        _voice()(f"{name}: interrupted{advice if deletes else ''}")
         return 130
     except UnicodeEncodeError as error:  # of a library, which was given the name of a file
         say(f"{name}: expected a name in UTF-8, found {error.object!r}; rename it")

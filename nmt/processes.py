@@ -27,8 +27,8 @@ LOST_STATUS = 75
 """Exit status of a process that has lost another: EX_TEMPFAIL of sysexits.h, "try again"."""
 
 LOST = (
-    "another process died or cannot be reached: see its messages; the same command, without "
-    "--fresh, goes on from what was saved last"
+    "another process died or cannot be reached: see its messages; the same command (train: without "
+    "--fresh, translate: with --resume) goes on from what was saved last"
 )
 
 OWN = "nmt"

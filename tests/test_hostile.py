@@ -250,7 +250,9 @@ def test_a_corpus_that_can_be_read_only_once(toy: Toy, answer: Answer, tmp_path:
         contains(line, f"{name}: expected a file, which is read more than once", found)
 
 
-@pytest.mark.parametrize(("fresh", "more"), [([], ""), (["--fresh"], "; leave --fresh out to go")])
+@pytest.mark.parametrize(
+    ("fresh", "more"), [([], ""), (["--fresh"], "; without --fresh, the same")]
+)
 def test_an_interruption_tells_how_to_go_on(
     fresh: list[str],
     more: str,

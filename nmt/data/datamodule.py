@@ -16,7 +16,7 @@ from nmt import processes
 from nmt.batch import Batch
 from nmt.data.batching import BatchPlan, Indices, Room, TooLong
 from nmt.errors import UserError
-from nmt.files import sha256
+from nmt.files import errors_named, sha256
 from nmt.vocab import load_vocabularies, tokenizer_files
 
 
@@ -68,9 +68,16 @@ def read_own(split: datasets.Dataset, indices: Indices) -> Batch:
 
 
 def encoded_for(
-    run: Path, prepared: Path, dataset: datasets.DatasetDict, say: Callable[[str], None]
+    run: Path,
+    prepared: Path,
+    dataset: datasets.DatasetDict,
+    say: Callable[[str], None],
+    place: Path | None = None,
 ) -> datasets.DatasetDict:
-    """The same pairs with the ids of a run's own tokenizer, which may come from another corpus."""
+    """The same pairs with the ids of a run's own tokenizer, which may come from another corpus.
+
+    `place` has room for them; by default the run's folder.
+    """
     run_files, own_files = tokenizer_files(run), tokenizer_files(prepared)
     if [sha256(file) for file in run_files] == [sha256(file) for file in own_files]:
         return dataset
@@ -84,7 +91,7 @@ def encoded_for(
         }
 
     return datasets.DatasetDict(
-        {name: mapped(split, encode, run) for name, split in dataset.items()}
+        {name: mapped(split, encode, place or run) for name, split in dataset.items()}
     )
 
 
@@ -99,7 +106,7 @@ def mapped(split: datasets.Dataset, change: Callable[..., Any], folder: Path) ->
     place = folder if os.access(folder, os.W_OK) else None
     # Where a file that is read cannot be removed (Windows), the next session of the run does it.
     own = tempfile.TemporaryDirectory(".partial", ".rows-", place, ignore_cleanup_errors=True)
-    with own as name:
+    with errors_named(Path(own.name)), own as name:
         file = str(Path(name) / "rows.arrow")
         return split.map(change, batched=True, cache_file_name=file, load_from_cache_file=False)
 

@@ -123,8 +123,10 @@ def is_done(arguments: Namespace, source: Path | None, made: Sequence[Path], say
         return False
     origins = [source, *(run / WEIGHTS for run in arguments.runs)]
     for origin in filter(Path.exists, origins):
-        own = origin.stat()  # what `cp -p`, `rsync -a` and `tar x` bring keeps its time of writing
-        if max(own.st_mtime, own.st_ctime) > made[0].stat().st_mtime:
+        own, ours = origin.stat(), made[0].stat()
+        # What `cp -p`, `rsync -a` and `tar x` bring keeps its time of writing, but came later; if
+        # they have brought both, neither tells more than when it was written.
+        if own.st_mtime > ours.st_mtime or own.st_ctime > max(ours.st_mtime, ours.st_ctime):
             say(f"{made[0]}: is older than {origin}, and is made again")
             return False
     say(f"{made[0]}: is there already")

@@ -128,9 +128,6 @@ class Growing:
             # Without content in the files, a journal is of files that were completed.
             if self.journal.exists() and any(map(_size, self.partials)):
                 self._go_on_with(read_json(self.journal), resume)
-            else:
-                for path in self.paths:
-                    journal_of(path).unlink(missing_ok=True)
         except BaseException:
             for stream, partial in zip(self.streams, self.partials, strict=False):
                 begun = _size(partial) > 0
@@ -184,6 +181,9 @@ class Growing:
 
     def add(self, contents: Sequence[bytes], lines: int, digest: str) -> None:
         """Appends a block's output to each file and updates the journal: the block is now safe."""
+        if not self.lines:  # until now a journal is of the files that these will replace
+            for path in self.paths:
+                journal_of(path).unlink(missing_ok=True)
         for number, (path, content) in enumerate(zip(self.paths, contents, strict=False)):
             packed = gzip.compress(content, mtime=0) if is_packed(path) else content
             self.sizes[number] += len(packed)

@@ -85,7 +85,7 @@ class _Worker(Generic[Item, Result]):
         try:
             self.pipe.send(item)
             found, error = self.pipe.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # in the midst of an answer, too
             raise UserError(
                 "a process that translates died, perhaps for want of memory; run again with fewer "
                 "--workers"

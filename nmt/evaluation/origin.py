@@ -1,5 +1,6 @@
 """The data that runs were trained on, if it still exists unchanged."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -56,4 +57,6 @@ def training_data_encoded(run: Path, otherwise: str, say: Callable[[str], None])
         UserError: as `training_data`.
     """
     folder = Path(checkpoint.read_config(run).data.folder)
-    return encoded_for(run, folder, training_data([run], otherwise), say)
+    # Not into the run's folder, where somebody may be training.
+    place = Path(tempfile.gettempdir())
+    return encoded_for(run, folder, training_data([run], otherwise), say, place)

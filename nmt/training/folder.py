@@ -39,7 +39,9 @@ def expect_own(folder: Path) -> None:
         UserError: the folder holds something that is not a run's.
     """
     for path in sorted(folder.iterdir()) if folder.exists() else ():
-        if path.name not in OWN and not path.name.startswith(("evaluation", ".")):
+        hidden = path.name.startswith(".") and path.suffix != ".journal"  # of a translation
+        report = path.name.startswith("evaluation") and path.is_dir()
+        if path.name not in OWN and not hidden and not report:
             raise UserError(
                 f"training.folder: expected {folder} to be new or a run, found {path.name} in it; "
                 "move that away or choose another training.folder"
@@ -84,7 +86,7 @@ def settle(folder: Path) -> None:
     aside = _aside(folder)
     if not aside.exists():
         return
-    if states_of(folder):
+    if states_of(folder) or (folder / checkpoint.WEIGHTS).exists():
         shutil.rmtree(aside, ignore_errors=True)
     else:
         place = folder.resolve()

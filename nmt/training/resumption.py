@@ -192,7 +192,7 @@ def other_machine(facts: dict[str, Any]) -> str | None:
     changed = [
         f"{name} {was.get(name, 'none')} is {now.get(name, 'none')}"
         for name in was | now
-        if was.get(name) != now.get(name)
+        if was.get(name) != now.get(name) and (name in was or name == "gpu")
     ]
     if not changed:
         return None
@@ -222,15 +222,17 @@ def already_finished(facts: dict[str, Any], config: Config, steps: int) -> str |
     return None
 
 
-def with_new_decoding(config: Config, facts: dict[str, Any], say: Say) -> None:
+def with_new_decoding(config: Config, say: Say) -> None:
     """Records what may still change of a finished run: how it decodes, and where its data lie."""
     folder = Path(config.training.folder)
     was = checkpoint.read_config(folder)
     data = replace(was.data, folder=config.data.folder)
     now = replace(was, decoding=config.decoding, data=data)
     if now != was and processes.rank() == 0:
+        # As it was trained: `facts` may be of this session's machine.
+        trained = checkpoint.read_manifest(folder)
         checkpoint.write_config(folder, now)
-        checkpoint.write_manifest(folder, facts)
+        checkpoint.write_manifest(folder, trained)
         say(f"{folder}: decoding and data.folder are now those of the configuration")
 
 

@@ -1,6 +1,7 @@
 """One training run from checked settings to a finished folder: fresh, resumed or fine-tuned."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -84,13 +85,15 @@ def train(
     dataset = open_dataset(prepared)
     waiting = f"{folder}: another process is training in it; waiting"
     with alone(folder, lambda: say(waiting), processes.from_first):
+        processes.from_first(lambda: settle(folder))  # of a session that was killed
         try:
             return _trained(
                 config, dataset, make_validate, make_risk, say, fresh=fresh, init_from=init_from
             )
-        except UserError:
+        except BaseException:
             if processes.rank() == 0:
-                settle(folder)
+                with suppress(OSError):  # data still mapped (Windows): the next session does it
+                    settle(folder)
             raise
 
 
@@ -127,7 +130,7 @@ def _trained(
     done = already_finished(facts, config, data.steps) if facts else None
     if facts and done:
         say(f"{folder}: this run is finished: {done}; {GO_ON}")
-        with_new_decoding(config, facts, say)
+        with_new_decoding(config, say)
         return folder
     if facts is None:
         facts = processes.from_first(lambda: new_facts(config, data, data_hash, model, parent))
@@ -164,7 +167,6 @@ def _open(
 ) -> tuple[Path | None, dict[str, Any] | None]:
     """The state and facts of the run in the folder; without one, prepares it for a new run."""
     folder = Path(config.training.folder)
-    settle(folder)  # a session that was killed may have put a run aside
     if fresh:
         put_aside(folder)
     clear_partial(folder)

@@ -227,3 +227,30 @@ def test_an_input_that_changes_meanwhile_is_told(
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
     assert translate(trained, source, tmp_path / "out", "--resume") == 0
+
+
+def test_a_part_that_could_not_be_made_anew_is_joined_as_it_was(
+    trained: Toy, tmp_path: Path
+) -> None:
+    source, out = write_lines(tmp_path / "in", NEW), tmp_path / "out.txt"
+    parts(trained, source, out)
+    good = source.read_bytes()
+    source.write_bytes(b"\xff\n" + good)
+    assert translate(trained, source, out, "--shard", "1/2", "--strict") == 2
+    source.write_bytes(good)
+    assert main(["join", str(out)]) == 0
+    assert out.read_text().count("\n") == len(NEW)
+
+
+def test_a_project_that_was_copied_keeps_its_outputs(
+    trained: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = write_lines(tmp_path / "in", NEW[:2]), tmp_path / "out"
+    assert translate(trained, source, out) == 0
+    run = shutil.copytree(trained.run, tmp_path / "run")
+    for path in (*run.rglob("*"), source, out):  # they arrive now, and were written long ago
+        written = 86400 * (2 if path == out else 1)
+        os.utime(path, (written, written))
+    words = ["translate", run, "-i", source, "-o", out, "--resume"]
+    assert main([str(word) for word in words]) == 0
+    contains(capsys.readouterr().err, "out: is there already")

@@ -31,15 +31,16 @@ def test_a_run_does_not_begin_among_other_files(toy: Toy, answer: Answer, tmp_pa
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("name", ["thesis.txt", ".out.txt.journal", "evaluation.txt"])
 def test_a_run_with_other_files_is_not_deleted(
-    trained: Toy, answer: Answer, tmp_path: Path
+    trained: Toy, answer: Answer, tmp_path: Path, name: str
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained.folder / "run", folder)
-    (folder / "thesis.txt").write_text("all of it")
+    (folder / name).write_text("all of it")
     before = contents(folder)
     said = answer("train", trained.config, "--training.folder", folder, "--fresh")
-    contains(said, "found thesis.txt in it; move that away")
+    contains(said, f"found {name} in it; move that away")
     assert contents(folder) == before
 
 
@@ -47,16 +48,17 @@ def test_every_file_of_a_finished_run_is_its_own(trained: Toy) -> None:
     expect_own(trained.folder / "run")
 
 
+@pytest.mark.parametrize("error", [UserError, KeyboardInterrupt, OSError, RuntimeError])
 @pytest.mark.parametrize("place", ["encoded_for", "rehearse"])
 def test_an_old_run_outlives_a_new_one_that_cannot_begin(
-    toy: Toy, tmp_path: Path, place: str
+    toy: Toy, tmp_path: Path, place: str, error: type[BaseException]
 ) -> None:
     made = settings(toy, tmp_path / "run")
     Script().run(made)
     before = contents(tmp_path / "run")
     with (
-        patch(f"nmt.training.run.{place}", side_effect=UserError("impossible")),
-        pytest.raises(UserError, match="impossible"),
+        patch(f"nmt.training.run.{place}", side_effect=error("impossible")),
+        pytest.raises(error, match="impossible"),
     ):
         Script().run(made, fresh=True)
     assert contents(tmp_path / "run") == before
@@ -71,6 +73,7 @@ def test_an_old_run_comes_back_after_a_kill_before_the_new_one_can_be_resumed(
     before = (tmp_path / "run" / checkpoint.WEIGHTS).read_bytes()
     with (
         patch("nmt.training.run.rehearse", side_effect=KeyboardInterrupt),
+        patch("nmt.training.run.settle"),  # a killed process does not tidy up
         pytest.raises(KeyboardInterrupt),
     ):
         Script().run(made, fresh=True)
@@ -113,3 +116,15 @@ def test_only_what_a_run_had_not_finished_writing_is_removed(tmp_path: Path) -> 
     clear_partial(tmp_path)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == [".out.2-of-4.txt.partial", ".out.txt.partial", "a.partial"]
+
+
+def test_what_is_left_of_a_deleted_run_never_replaces_a_model(toy: Toy, tmp_path: Path) -> None:
+    made = settings(toy, tmp_path / "run", training__max_steps=4)
+    Script().run(made)
+    (tmp_path / ".run.deleted").mkdir()  # a file of it could not be deleted
+    for state in (tmp_path / "run").glob("*.ckpt"):
+        state.unlink()
+    before = contents(tmp_path / "run")
+    with pytest.raises(UserError, match=f"no {LAST} to resume from"):
+        Script().run(made)
+    assert contents(tmp_path / "run") == before
