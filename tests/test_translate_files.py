@@ -10,21 +10,20 @@ import subprocess
 import sys
 import threading
 from argparse import Namespace
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from nmt import processes
 from nmt.cli import main
 from nmt.decoding import file_translation, jobs
 from nmt.errors import UserError
-from nmt.lines import Line, is_wide
+from nmt.lines import Line
 from nmt.translation import unchanged
+from tests.nasty import TEXTS
 from tests.patience import Cut
 from tests.toy import Answer, Toy, contains, sentences, write_lines
 
@@ -442,22 +441,6 @@ def lines_survive(content: bytes, folder: Path) -> None:
     endings = [line.endswith("\r") for line in text.split("\n")]
     assert [line.endswith("\r") for line in found.decode().split("\n")] == endings
     assert found.decode() == text.upper()
-
-
-NASTY = "\r\n\x00\u2028\u2029\x85\x0b\x0c\x1c\ufeff\u200b\u202e\xa0 aß東🦜\ud7ff\U0010ffff"
-UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
-
-
-def is_refused(content: bytes) -> bool:
-    first, *rest = content.split(b"\n")
-    text = first.removesuffix(b"\r")
-    one_line_of_many = rest in ([], [b""]) and (text if rest else first).count(b"\r") > 1
-    return content.startswith(UTF16) or is_wide(text) or one_line_of_many
-
-
-TEXTS = (st.binary() | st.text(alphabet=NASTY).map(str.encode)).filter(
-    lambda made: not is_refused(made)
-)
 
 
 @pytest.mark.parametrize(
