@@ -6,11 +6,11 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import write_json
 
 TORCH = "torch==2.13.0"
@@ -35,9 +35,7 @@ class Recipe:
     report: Sequence[str] = ()
 
 
-def install(
-    folder: Path, recipe: Recipe, pip_args: Sequence[str], say: Callable[[str], None]
-) -> None:
+def install(folder: Path, recipe: Recipe, pip_args: Sequence[str], say: Say) -> None:
     """Makes an environment unless it is there already, from this very recipe.
 
     Raises:

@@ -39,11 +39,10 @@ from benchmarks.trial import Trial
 from benchmarks.watching import REPOSITORY
 from nmt.arguments import at_least
 from nmt.checkpoint import MANIFEST
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.evaluation.metrics import bleu
 from nmt.files import read_json, sha256
 
-Say = Callable[[str], None]
 BEAMS = {"beam5": 5, "greedy": 1}
 TOLERANCE = 0.03
 """A peer's model is matched if its parameters differ from ours by this share at most."""

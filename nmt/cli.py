@@ -13,7 +13,7 @@ from typing import TextIO
 from nmt import processes
 from nmt.arguments import Formatter, Parser, parse, parse_top_level, settings_help
 from nmt.commands import COMMANDS
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.ram import keep_freed_memory
 
 
@@ -22,7 +22,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _voice() -> Callable[[str], None]:
+def _voice() -> Say:
     """`say` in the first of several processes; silence in the others."""
     return say if processes.rank() == 0 else lambda line: None
 

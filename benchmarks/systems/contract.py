@@ -1,13 +1,14 @@
 """What a system must offer to be measured: how to train it, read its log, and decode with it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.segmented import Segmented
 from benchmarks.watching import Command, Progress
+from nmt.errors import Say
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Bench:
     threads: int
     batch: int
     pip_args: Sequence[str]
-    say: Callable[[str], None]
+    say: Say
 
     @property
     def updates_an_epoch(self) -> int:

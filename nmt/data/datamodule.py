@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from nmt import processes
 from nmt.batch import Batch
 from nmt.data.batching import BatchPlan, Indices, Room, TooLong
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import errors_named, sha256
 from nmt.vocab import load_vocabularies, tokenizer_files
 
@@ -71,7 +71,7 @@ def encoded_for(
     run: Path,
     prepared: Path,
     dataset: datasets.DatasetDict,
-    say: Callable[[str], None],
+    say: Say,
     place: Path | None = None,
 ) -> datasets.DatasetDict:
     """The same pairs with the ids of a run's own tokenizer, which may come from another corpus.

@@ -10,6 +10,7 @@ from nmt.documents.formats import FORMATS
 from nmt.documents.parts import Translated, joined, parts
 from nmt.documents.placeholders import BACKSLASH
 from nmt.documents.segments import Raw, written
+from nmt.errors import Say
 from nmt.files import errors_named
 from nmt.lines import kind_of, reading
 from nmt.translation import Translation
@@ -24,7 +25,7 @@ def translate_document(
     translate: TranslateTexts,
     languages: tuple[str, str],
     arguments: Namespace,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Writes a document with its translations to `out`, and the list of suspicious translations.
 

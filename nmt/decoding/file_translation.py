@@ -40,7 +40,7 @@ BLOCK = 1000
 blocks are in memory at once."""
 
 MARK_UP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!doctype|html)\b", re.IGNORECASE)
-"""How a file begins that is no lines of text."""
+"""How XML and HTML begin, which line-by-line translation would damage."""
 
 WARNINGS = 3
 """Blocks whose warnings are shown one by one."""
@@ -198,14 +198,14 @@ def _enter(
             f"{path}: looks like {'XML or HTML' if mark_up else 'a binary file'} and is "
             f"translated line by line; documents are known by {', '.join(FORMATS)}"
         )
-    total = count_lines(path)
+    sizes = [] if shard is None else block_sizes(path, BLOCK)
+    total = count_lines(path) if shard is None else sum(sizes)
     if total == 1:
         with errors_named(path), reading(path) as stream:
             for line in read_lines(stream, str(path), Invalid()):
                 expect_line_feeds(path, line.text)
     if shard is None:
         return total
-    sizes = block_sizes(path, BLOCK)
     part = Shard(*shard).blocks(len(sizes))
     blocks.enter(sizes, part)
     return sum(sizes[part.start : part.stop])

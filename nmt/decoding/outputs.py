@@ -14,7 +14,7 @@ from nmt.errors import Say, UserError
 
 
 def is_one_file(arguments: Namespace) -> bool:
-    """Whether one file is made of one file."""
+    """Whether one input file becomes one output file: no folder, no standard stream."""
     source, made = arguments.input, arguments.output
     if source is None or made is None or made.is_dir():
         return False

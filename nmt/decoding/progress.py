@@ -2,9 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
 
-Say = Callable[[str], None]
+from nmt.errors import Say
 
 EVERY = 60.0
 """Minimum number of seconds between two lines."""

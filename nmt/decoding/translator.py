@@ -19,7 +19,7 @@ from nmt.decoding.engine import Engine
 from nmt.decoding.scoring import Scored
 from nmt.decoding.search import Hypothesis
 from nmt.decoding.shortlist import Shortlist
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.lines import one_line
 from nmt.model.packed import is_packed, pack_decoder
 from nmt.model.seq2seq import Ensemble, Seq2Seq
@@ -52,7 +52,7 @@ class Translator:
         *,
         shortlist: Shortlist | None = None,
         max_source_length: int | None = None,
-        say: Callable[[str], None] = warnings.warn,
+        say: Say = warnings.warn,
     ) -> None:
         self.model = model
         self.engine = Engine(model, shortlist)
@@ -69,7 +69,7 @@ class Translator:
         *others: str | Path,
         device: str = "cpu",
         precision: Precision | None = None,
-        say: Callable[[str], None] = warnings.warn,
+        say: Say = warnings.warn,
     ) -> "Translator":
         """Loads a translator from the folder of a run, or of a bundle made by `nmt export`.
 

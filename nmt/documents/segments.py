@@ -1,10 +1,11 @@
 """A segment: text with tags, which are hidden from the model and must not be lost."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from nmt.documents.placeholders import MARK, find
+from nmt.errors import Say
 from nmt.writing_systems import same_variety
 
 Kind = Literal["point", "open", "close"]
@@ -113,7 +114,7 @@ class Raw:
     content: bytes
     name: str
     languages: tuple[str, str]
-    say: Callable[[str], None]
+    say: Say
     strict: bool = False
 
     def expect_source(self, found: str) -> None:

@@ -4,7 +4,7 @@ A recurrence multiplies the gradient by a Jacobian at every step, so that it van
 with distance (Bengio et al. 1994; Pascanu et al. 2013) unless gates preserve it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt import checkpoint, config
 from nmt.data.datamodule import open_dataset
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.evaluation.origin import training_data_encoded
 from nmt.evaluation.plots import plot_lines
 from nmt.model.encoders import RecurrentEncoder
@@ -70,9 +70,7 @@ def _norms(last: Tensor, words: Tensor) -> list[float]:
     return found
 
 
-def diagnose(
-    systems: Sequence[Path], length: int, picture: Path, say: Callable[[str], None]
-) -> list[str]:
+def diagnose(systems: Sequence[Path], length: int, picture: Path, say: Say) -> list[str]:
     """Plots how far gradients reach in trained and untrained models, and returns a table.
 
     Args:
@@ -102,7 +100,7 @@ def diagnose(
     return _table(lines, length)
 
 
-def _model(system: Path, say: Callable[[str], None]) -> tuple[Seq2Seq, DatasetDict]:
+def _model(system: Path, say: Say) -> tuple[Seq2Seq, DatasetDict]:
     """A trained or untrained model, and its prepared data."""
     if system.is_dir():
         run = checkpoint.load_run(system)

@@ -1,14 +1,14 @@
 """The data that runs were trained on, if it still exists unchanged."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import DatasetDict
 
 from nmt import checkpoint
 from nmt.data.datamodule import encoded_for, open_dataset
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import read_json
 
 
@@ -50,7 +50,7 @@ def training_data(
     return dataset
 
 
-def training_data_encoded(run: Path, otherwise: str, say: Callable[[str], None]) -> DatasetDict:
+def training_data_encoded(run: Path, otherwise: str, say: Say) -> DatasetDict:
     """The data set that a run was trained on, encoded with the run's own tokenizer.
 
     Raises:

@@ -1,10 +1,11 @@
 """Validation BLEU, or a language model's validation perplexity, during training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nmt.config import Decoding
 from nmt.decoding.translator import Translator
+from nmt.errors import Say
 from nmt.evaluation.metrics import DEFAULT_TOKENIZER, References, bleu
 from nmt.model.seq2seq import Seq2Seq
 from nmt.perplexity import perplexity
@@ -32,7 +33,7 @@ class ValidationBleu:
         references: References,
         vocabularies: tuple[Vocabulary, Vocabulary],
         decoding: Decoding,
-        say: Callable[[str], None],
+        say: Say,
         tokenize: str = DEFAULT_TOKENIZER,
     ) -> None:
         self.sources = sources
@@ -60,7 +61,7 @@ class ValidationBleu:
 
 
 def validation_perplexity(
-    say: Callable[[str], None], model: Seq2Seq, step: int, loss: float | None
+    say: Say, model: Seq2Seq, step: int, loss: float | None
 ) -> dict[str, Any]:
     """The loss of a language model, told with its perplexity."""
     if loss is not None:

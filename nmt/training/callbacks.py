@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from nmt import processes
 from nmt.checkpoint import METRICS, WEIGHTS, write_manifest, write_weights
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import sha256, write_json
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.module import TranslationModule
@@ -164,7 +164,7 @@ class Progress(Callback):
         say: prints a line.
     """
 
-    def __init__(self, steps: int, say: Callable[[str], None]) -> None:
+    def __init__(self, steps: int, say: Say) -> None:
         self.steps = steps
         self.say = say
         self.every = max(1, steps // 20)

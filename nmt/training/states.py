@@ -16,7 +16,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from nmt import processes
-from nmt.errors import UserError
+from nmt.errors import Say, UserError
 from nmt.files import rename, write_atomically
 from nmt.processes import ENDINGS
 
@@ -162,7 +162,7 @@ def states_of(folder: Path) -> list[Path]:
     return [path for path in (folder / LAST, folder / BEFORE_LAST) if path.exists()]
 
 
-def newest_state(folder: Path, say: Callable[[str], None]) -> Path | None:
+def newest_state(folder: Path, say: Say) -> Path | None:
     """The state to resume from; None if there never was one.
 
     A damaged state is reported and skipped. The one before takes its place, so that the next save
