@@ -228,9 +228,10 @@ def with_new_decoding(config: Config, say: Say) -> None:
     was = checkpoint.read_config(folder)
     data = replace(was.data, folder=config.data.folder)
     now = replace(was, decoding=config.decoding, data=data)
-    if now != was and processes.rank() == 0:
-        # As it was trained: `facts` may be of this session's machine.
-        trained = checkpoint.read_manifest(folder)
+    trained = checkpoint.read_manifest(folder)
+    # Not so if a session was killed between the two files.
+    fits = trained["files"].get(checkpoint.CONFIG) == sha256(folder / checkpoint.CONFIG)
+    if (now != was or not fits) and processes.rank() == 0:
         checkpoint.write_config(folder, now)
         checkpoint.write_manifest(folder, trained)
         say(f"{folder}: decoding and data.folder are now those of the configuration")

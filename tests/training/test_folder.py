@@ -109,6 +109,23 @@ def test_a_finished_run_takes_new_settings_of_decoding(toy: Toy, tmp_path: Path)
     assert checkpoint.read_config(tmp_path / "run").decoding.beam_size == 7
 
 
+def test_settings_of_decoding_that_were_half_taken_are_taken_whole(
+    toy: Toy, tmp_path: Path
+) -> None:
+    few = {"training__max_steps": 4}
+    Script().run(settings(toy, tmp_path / "run", **few))
+    new = settings(toy, tmp_path / "run", decoding__beam_size=7, **few)
+    with (
+        patch("nmt.checkpoint.write_manifest", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        Script().run(new)
+    with pytest.raises(UserError, match="differs from the file that training wrote"):
+        checkpoint.load_run(tmp_path / "run")
+    Script().run(new)
+    assert checkpoint.load_run(tmp_path / "run").config.decoding.beam_size == 7
+
+
 def test_only_what_a_run_had_not_finished_writing_is_removed(tmp_path: Path) -> None:
     for name in (f".{LAST}.12.partial", ".out.txt.partial", ".out.2-of-4.txt.partial", "a.partial"):
         (tmp_path / name).touch()
