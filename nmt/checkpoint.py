@@ -132,13 +132,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
     keys = {"format_version", "files", "languages"}
     if not isinstance(manifest, dict) or not keys <= manifest.keys():
-        hint = "; its training has not yet saved a model" if (folder / CONFIG).exists() else ""
+        instead = "none; `nmt train` makes one"
         if folder.is_file():
-            hint = " but a file: -i names what to read (nmt evaluate: --src, --ref), -o the output"
-        raise UserError(
-            f"{folder}: expected the folder of a trained run, found none{hint}; "
-            "`nmt train` makes one"
-        )
+            instead = (
+                "a file; -i names what to read (nmt evaluate: --src, --ref), -o the output; `nmt "
+                "train` makes such a folder"
+            )
+        elif (folder / CONFIG).exists():
+            instead = "none; its training has not yet saved a model; `nmt train` makes one"
+        raise UserError(f"{folder}: expected the folder of a trained run, found {instead}")
     found = manifest["format_version"]
     if not isinstance(found, int) or found not in range(1, FORMAT_VERSION + 1):
         raise UserError(
