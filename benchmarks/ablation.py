@@ -34,7 +34,7 @@ from nmt import config
 from nmt.arguments import at_least
 from nmt.checkpoint import MANIFEST, METRICS
 from nmt.errors import UserError
-from nmt.files import read_json, write_atomically, write_json
+from nmt.files import read_json, read_yaml, write_atomically, write_json
 from nmt.schema import Settings
 
 RECIPE = "the recipe"
@@ -125,13 +125,13 @@ def measured(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _jobs(given: argparse.Namespace, version: str) -> Iterator[Job]:
-    file = config.read_yaml(given.file)
+    file = read_yaml(given.file)
     if file.keys() != KEYS or not isinstance(file["variants"], dict):
         raise UserError(
             f"{given.file}: expected the keys {', '.join(sorted(KEYS))}, the variants by name, "
             f"found {', '.join(map(str, file)) or 'none'}"
         )
-    recipe = merged(config.read_yaml(Path(file["config"])), file["common"] or {})
+    recipe = merged(read_yaml(Path(file["config"])), file["common"] or {})
     for seed, (name, change) in product(given.seeds, {RECIPE: {}, **file["variants"]}.items()):
         settings = merged(recipe, change or {})
         training = {**settings["training"], "seed": seed, "threads": 1, "precision": "fp32"}

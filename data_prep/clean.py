@@ -8,11 +8,13 @@ therefore never change what a system is tested on.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.config import Clean
+from data_prep.corpus import Corpus
+from nmt.config import Clean, Data
 from nmt.writing_systems import lengths
 
 Predicate = Callable[[str, str], bool]
@@ -47,6 +49,11 @@ def predicates(settings: Clean) -> dict[str, Predicate]:
     if settings.drop_copies:
         chosen["copy"] = copy
     return chosen
+
+
+def filters_of(corpus: Corpus, data: Data) -> dict[str, Predicate]:
+    """The filters for a corpus; all pairs of a monolingual one are copies."""
+    return predicates(replace(data.clean, drop_copies=False) if corpus.monolingual else data.clean)
 
 
 def is_repeat(marks: NDArray[np.uint64]) -> NDArray[np.bool_]:

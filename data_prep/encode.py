@@ -52,9 +52,9 @@ sentence."""
 
 
 def encode_splits(
-    folder: Path, train: Pairs, held_out: Mapping[str, HeldOut]
+    folder: Path, train: Pairs, held_out: Mapping[str, HeldOut], tokenizers: Path | None = None
 ) -> dict[str, Measures]:
-    """Writes `folder/dataset`, using the tokenizers in the folder.
+    """Writes `folder/dataset`, using the tokenizers in the folder or in another.
 
     Returns:
         The measures of each split.
@@ -64,7 +64,7 @@ def encode_splits(
         columns = {"source": part.sources, "target": part.targets, "references": part.references}
         table = pa.table(columns, schema=TEXTS)
         texts[name] = (len(table), iter([table]))
-    encoders = [WordEncoder(vocabulary) for vocabulary in load_vocabularies(folder)]
+    encoders = [WordEncoder(vocabulary) for vocabulary in load_vocabularies(tokenizers or folder)]
     result = datasets.DatasetDict()
     measures = {}
     for name, (size, blocks) in texts.items():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data_prep.clean import Predicate, empty
+from data_prep.clean import Predicate, empty, is_repeat
 from data_prep.corpus import HeldOut, Pair
 from data_prep.pairs import Mask, Pairs, in_blocks, writing
 from nmt.corpora import TAGGED
@@ -104,6 +104,13 @@ class Marks:
         rows = [row for part in parts for row in part.references]
         targets = hashes((fold(text) for row in rows for text in row if text is not None), seed)
         return np.isin(self.source, sources) | np.isin(self.target, targets)
+
+    def once(self, among: Mask) -> Mask:
+        """The pairs `among`, but of equal ones only the first."""
+        rows = np.flatnonzero(among)
+        kept = among.copy()
+        kept[rows[is_repeat(self.pair[rows])]] = False
+        return kept
 
 
 @dataclass(frozen=True)

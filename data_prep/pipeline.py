@@ -5,8 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,7 +14,7 @@ import datasets
 import numpy as np
 
 from data_prep import manifest, sources
-from data_prep.clean import Predicate, is_repeat, predicates
+from data_prep.clean import Predicate, filters_of
 from data_prep.corpus import Corpus, HeldOut
 from data_prep.encode import encode_splits
 from data_prep.marks import Gathered, Marks, gather
@@ -130,9 +129,8 @@ def _build(folder: Path, data: Data, say: Say) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         corpus = sources.read(data, say)
-        clean = replace(data.clean, drop_copies=False) if corpus.monolingual else data.clean
-        filters = predicates(clean)
-        real, synthetic = _gather(folder, corpus, data, filters)
+        filters = filters_of(corpus, data)
+        real, synthetic = _gather(folder, corpus, data, filters, say)
     read = {"train": real.read, **_given(corpus)}
     read |= {"synthetic": synthetic.read} if data.synthetic else {}
     say(f"read: {_listed(read)}")
@@ -178,15 +176,22 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def _gather(
-    folder: Path, corpus: Corpus, data: Data, filters: Mapping[str, Predicate]
+    folder: Path, corpus: Corpus, data: Data, filters: Mapping[str, Predicate], say: Say
 ) -> tuple[Gathered, Gathered]:
     """The real and the synthetic training pairs."""
     seed = data.split.seed
-    real = gather(folder / "train.pairs", corpus.train, filters, seed)
+    real = gather(folder / "train.pairs", islice(corpus.train, data.piece), filters, seed)
     made = sources.read_synthetic(data)
     synthetic = gather(folder / "synthetic.pairs", made, filters, seed)
     if not real.read:
         raise UserError(sources.empty_part("training"))
+    if data.piece and real.read < data.piece:
+        raise UserError(
+            f"data.piece: expected at most the {real.read:,} pairs that the corpus has, found "
+            f"{data.piece:,}; leave it out"
+        )
+    if data.piece:
+        say(f"data.piece: the first {real.read:,} pairs; `nmt train` reads on, piece by piece")
     return real, synthetic
 
 
@@ -223,10 +228,8 @@ def _choose(
         counts[name] = int((kept & (marks.filtered == number)).sum())
     kept &= marks.filtered == 0
     if data.clean.drop_duplicates:
-        rows = np.flatnonzero(kept)
-        again = rows[is_repeat(marks.pair[rows])]
-        kept[again] = False
-        counts["duplicate"] = len(again)
+        before, kept = int(kept.sum()), marks.once(kept)
+        counts["duplicate"] = before - int(kept.sum())
     border = len(splits.train)
     if not kept[:border].any():
         most = max(counts, key=lambda name: counts[name])

@@ -280,10 +280,11 @@ def settings_help(words: list[str]) -> Iterator[str]:
     Without a file among the words, they are those of an example.
     """
     from nmt import config, options
+    from nmt.files import read_yaml
     from nmt.schema import flat
 
     files = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
-    settings = config.read_yaml(files[0]) if files else dict(config.EXAMPLE)
+    settings = read_yaml(files[0]) if files else dict(config.EXAMPLE)
     required = () if files else flat(settings)
     first = next((n for n, word in enumerate(words) if word.startswith(SECTIONS)), len(words))
     given = [word for word in words[first:] if word.startswith(SECTIONS) or word[:1] != "-"]

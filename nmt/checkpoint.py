@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from nmt import __version__, options
-from nmt.config import Config, from_dict, read_yaml
+from nmt.config import Config, from_dict
 from nmt.errors import UserError
-from nmt.files import read_json, sha256, write_atomically, write_json, write_text
+from nmt.files import read_json, read_yaml, sha256, write_atomically, write_json, write_text
 from nmt.model.packed import place_int8_layers
 from nmt.model.seq2seq import Seq2Seq
 from nmt.perplexity import perplexity

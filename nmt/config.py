@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from annotated_types import Ge, Gt, Le, Lt
 
 from nmt import options
 from nmt.errors import UserError
+from nmt.files import read_yaml
 from nmt.schema import (
     Code,
     Count,
@@ -90,6 +90,9 @@ class Data:
         source_language: code of the language to translate from.
         target_language: code of the language to translate into.
         corpus: where the pairs come from.
+        piece: for a corpus that is too large for the disk: pairs to read from it at a time.
+            `nmt prepare` reads the first so many, each further epoch of `nmt train` the next, and
+            after the last the first again; null prepares all.
         clean: filters of training pairs.
         split: the leak-free split.
         tokenizer: subword units.
@@ -105,6 +108,15 @@ class Data:
     split: Split = field(default_factory=Split)
     tokenizer: Tokenizer = field(default_factory=Tokenizer)
     synthetic: Paths | None = None
+    piece: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        if self.piece and self.synthetic:
+            raise UserError(
+                "piece: synthetic pairs would belong to the first piece alone, expected none "
+                f"beside a corpus in pieces, found data.synthetic {', '.join(self.synthetic)}; put "
+                "them into the corpus, or leave data.piece out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +187,16 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.longer == "chunk" and self.max_length is None:
-            raise UserError("training.longer: chunk needs training.max_length, found null there")
+            raise UserError("longer: chunk needs training.max_length, found null there")
+
+
+def expect_whole(piece: int | None, why: str) -> None:
+    """Requires a corpus that is prepared as a whole, not in pieces of so many pairs."""
+    if piece:
+        raise UserError(
+            f"data.piece: {why}, expected all of a corpus, found pieces of {piece:,} pairs; leave "
+            "it out, and take a part of the corpus if need be"
+        )
 
 
 Precision = Literal["fp32", "bf16", "int8"]
@@ -246,46 +267,6 @@ def from_dict(raw: Any, where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return built
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would drop the first."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                problem = f"the key {key.value!r} stands twice"
-                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return node
-
-
-def read_yaml(path: Path) -> Settings:
-    """A YAML file's mapping.
-
-    Raises:
-        UserError: no such file, or not YAML.
-    """
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path}: expected a configuration file here, found none") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: expected a YAML file in UTF-8, found other bytes") from None
-    except RecursionError:
-        raise UserError(f"{path}: not valid YAML: more levels than can be read") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-45, which is no date
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        found = {type(None): "nothing", str: "plain text", list: "a list"}.get(type(raw), raw)
-        raise UserError(
-            f"{path}: expected keys and values in YAML, as configs/ has them, found {found}"
-        )
-    return raw
 
 
 EXAMPLE: Settings = {

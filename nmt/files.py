@@ -1,4 +1,4 @@
-"""Atomic writing, locking and digests of files."""
+"""Atomic writing, locking, reading and digests of files."""
 
 import hashlib
 import json
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import yaml
 
 from nmt.errors import UserError
 
@@ -177,6 +179,46 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: expected a file here, found none") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would drop the first."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                problem = f"the key {key.value!r} stands twice"
+                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return node
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping.
+
+    Raises:
+        UserError: no such file, or not YAML.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{path}: expected a configuration file here, found none") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected a YAML file in UTF-8, found other bytes") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML: more levels than can be read") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-45, which is no date
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        found = {type(None): "nothing", str: "plain text", list: "a list"}.get(type(raw), raw)
+        raise UserError(
+            f"{path}: expected keys and values in YAML, as configs/ has them, found {found}"
+        )
+    return raw
 
 
 def sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -22,6 +23,9 @@ SILENCE = timedelta(minutes=10)
 
 LONG_SILENCE = timedelta(days=7)
 """The same where each first does its whole part, under torchrun's supervision."""
+
+SIGN_SECONDS = 30.0
+"""How often process 0 lets the others know that it is still at work."""
 
 LOST_STATUS = 75
 """Exit status of a process that has lost another: EX_TEMPFAIL of sysexits.h, "try again"."""
@@ -149,6 +153,23 @@ def from_first(make: Callable[[], Made]) -> Made:
         raise UserError(made[1])
     found: Made = made[0]
     return found
+
+
+def long_from_first(make: Callable[[], object]) -> None:
+    """As `from_first`, of what may take hours: the others hear from process 0 all the while."""
+    if world() == 1:
+        make()
+        return
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(make) if rank() == 0 else None
+
+        def is_done() -> bool:
+            assert doing is not None
+            wait([doing], timeout=SIGN_SECONDS)
+            return doing.done() and doing.result() is None
+
+        while not from_first(is_done):
+            pass
 
 
 def barrier() -> None:

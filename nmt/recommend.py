@@ -38,6 +38,7 @@ def recommend(arguments: Namespace, show: Say, say: Say) -> None:
             f"{folder}: expected pairs of two languages, found {prepared['languages'][0]} alone; "
             "docs/language-model.md has a configuration for that"
         )
+    config.expect_whole(prepared["settings"].get("piece"), "a recipe is for what is prepared")
     facts = facts_of(dataset["train"], prepared)
     name = output.stem if output else f"{folder.name}-recommended"
     most = recipes.most_passes(facts.pairs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt import checkpoint, processes
-from nmt.config import Config
+from nmt.config import Config, expect_whole
 from nmt.corpora import NOT_PLAIN, TAGGED
 from nmt.decoding.synthetic import TAG, Pairs, is_tag
 from nmt.errors import Say, UserError
@@ -90,6 +90,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
             "for the student"
         )
     data, job = config.data, Job.of(arguments)
+    expect_whole(data.piece, "a student learns from what is prepared")
     wanted = [data.source_language, data.target_language]
     own = Path(config.training.folder).resolve()
     for run in job.runs:

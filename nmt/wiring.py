@@ -31,10 +31,11 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
     """Trains with validation BLEU (or perplexity) wired in, then plots the curves."""
     import datasets
 
+    from data_prep.pieces import Pieces
     from nmt.evaluation.validation import ValidationBleu, validation_perplexity
     from nmt.training.callbacks import Validate
     from nmt.training.risk import Risk
-    from nmt.training.run import train
+    from nmt.training.run import Hooks, train
     from nmt.vocab import Vocabulary
 
     decoding = replace(config.decoding, beam_size=config.training.validation_beam)
@@ -58,7 +59,8 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
 
         return Risk(drawn, reward)
 
-    folder = train(config, validation, risk, say, fresh, init_from)
+    hooks = Hooks(validation, risk, lambda: Pieces.of(Path(config.data.folder), say).write)
+    folder = train(config, hooks, say, fresh, init_from)
     if processes.rank() == 0:
         _draw_curves(folder, say)
     return folder

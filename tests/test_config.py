@@ -81,7 +81,7 @@ def test_a_tilde_is_the_users_folder(file: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_chunks_have_a_length(file: Path) -> None:
-    with pytest.raises(UserError, match=r"training\.longer: chunk needs training\.max_length"):
+    with pytest.raises(UserError, match=r": training\.longer: chunk needs training\.max_length"):
         config.load(file, [("training.longer", ["chunk"])])
 
 

@@ -209,3 +209,10 @@ def test_a_student_does_not_take_its_teachers_place(
     said = answer("distill", config, trained.run, "--fresh", f"--training.folder={folder}")
     contains(said, "training.folder: expected another folder than the teacher's, found")
     assert trained.run.exists()
+
+
+def test_a_student_learns_from_all_of_a_corpus(
+    trained: Toy, tmp_path: Path, answer: Answer
+) -> None:
+    said = answer("distill", _student(trained, tmp_path), trained.run, "--data.piece", "100")
+    contains(said, "data.piece: a student learns from what is prepared", "found pieces of 100")

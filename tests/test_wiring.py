@@ -12,6 +12,7 @@ from nmt.checkpoint import build_model
 from nmt.data.datamodule import open_dataset
 from nmt.evaluation.validation import ValidationBleu
 from nmt.files import write_json
+from nmt.training.run import Hooks
 from nmt.vocab import load_vocabularies
 from nmt.wiring import run_training
 from tests.toy import Toy
@@ -22,8 +23,8 @@ def handed(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     """What training is called with, for a toy whose target language has no spaces."""
     given: dict[str, Any] = {}
 
-    def train(settings: config.Config, validation: object, risk: object, *rest: object) -> Path:
-        given.update(validation=validation, risk=risk)
+    def train(settings: config.Config, hooks: Hooks, *rest: object) -> Path:
+        given.update(validation=hooks.validate, risk=hooks.risk)
         write_json(tmp_path / "metrics.json", {"history": []})
         return tmp_path
 

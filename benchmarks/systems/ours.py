@@ -13,11 +13,10 @@ import yaml
 from benchmarks.systems.contract import Bench, Length, Search
 from benchmarks.watching import REPOSITORY, Command, Progress, number, watch
 from nmt.checkpoint import MANIFEST, versions
-from nmt.config import read_yaml
 from nmt.data.batching import BatchPlan
 from nmt.data.datamodule import lengths_of, open_dataset
 from nmt.errors import UserError
-from nmt.files import read_json
+from nmt.files import read_json, read_yaml
 
 NMT = (sys.executable, "-m", "nmt.cli")
 STARTED = re.compile(r" ([\d,]+) parameters, .* ([\d,]+) updates an epoch, ")

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from nmt.data.batching import BatchPlan, Indices, Room, TooLong
 from nmt.errors import Say, UserError
 from nmt.files import errors_named, sha256
 from nmt.vocab import load_vocabularies, tokenizer_files
+
+MakePiece = Callable[[int], datasets.Dataset]
+"""The training pairs of an epoch, counted from 0, where each has a piece of the corpus."""
 
 
 def open_dataset(folder: Path) -> datasets.DatasetDict:
@@ -116,12 +120,28 @@ class BatchStream(IterableDataset[Batch]):
 
     With several processes, each gets its part of every batch: all have equally many batches, and a
     position means the same whatever the number of processes.
+
+    Where each epoch has a piece of the corpus, it has as many batches as the first: of the others
+    the last are left out, or the first come again.
+
+    Args:
+        split: the training pairs, of all epochs or of the first.
+        plan: their batches.
+        steps: total number of batches.
+        further: the pairs of a later epoch and their batches, if not the same.
     """
 
-    def __init__(self, split: datasets.Dataset, plan: BatchPlan, steps: int) -> None:
+    def __init__(
+        self,
+        split: datasets.Dataset,
+        plan: BatchPlan,
+        steps: int,
+        further: Callable[[int], tuple[datasets.Dataset, BatchPlan]] | None = None,
+    ) -> None:
         self.split = split
         self.plan = plan
         self.steps = steps
+        self.further = further
         self.start = 0
 
     def __len__(self) -> int:
@@ -131,11 +151,17 @@ class BatchStream(IterableDataset[Batch]):
         step = self.start
         while step < self.steps:
             epoch, position = divmod(step, len(self.plan))
-            for indices in self.plan.epoch(epoch)[position:]:
-                if step == self.steps:
-                    return
-                yield read_own(self.split, indices)
+            for batch in islice(self._epoch(epoch, position), self.steps - step):
+                yield batch
                 step += 1
+
+    def _epoch(self, epoch: int, position: int) -> Iterator[Batch]:
+        """The batches of an epoch from a position on; its piece is not held any longer."""
+        split, plan = self.split, self.plan
+        if epoch > 0 and self.further:
+            split, plan = self.further(epoch)
+        for indices in islice(cycle(plan.epoch(epoch)), position, len(self.plan)):
+            yield read_own(split, indices)
 
 
 class ResumableLoader(DataLoader[Batch]):
@@ -183,9 +209,14 @@ class TranslationData(pl.LightningDataModule):
             if len(dataset[name]) == 0:
                 raise UserError(f"the prepared data has no sentence pairs in its {name} split")
         self.dataset = dataset
-        self.plan = self._plan("train", batch_tokens, seed, room)
+        self.make_piece: MakePiece | None = None
+        """Gives the pairs of each epoch but the first, if not the same."""
+        self._batches = batch_tokens, seed, room
+        self.plan = self._plan("train", dataset["train"], *self._batches)
         # Without gradients four times as many positions fit; `room` still counts gradients.
-        self.validation_plan = self._plan("validation", 4 * batch_tokens, seed, room)
+        self.validation_plan = self._plan(
+            "validation", dataset["validation"], 4 * batch_tokens, seed, room
+        )
         self.steps = len(self.plan)
 
     @property
@@ -193,8 +224,9 @@ class TranslationData(pl.LightningDataModule):
         """Whether batches were cut to fit into memory."""
         return any(len(plan) > plan.wished for plan in (self.plan, self.validation_plan))
 
-    def _plan(self, name: str, batch_tokens: int, seed: int, room: Room | None) -> BatchPlan:
-        split = self.dataset[name]
+    def _plan(
+        self, name: str, split: datasets.Dataset, batch_tokens: int, seed: int, room: Room | None
+    ) -> BatchPlan:
         lengths = [lengths_of(split, column) for column in ("source_ids", "target_ids")]
         try:
             return BatchPlan(lengths[0], lengths[1], batch_tokens, seed, room=room)
@@ -213,8 +245,14 @@ class TranslationData(pl.LightningDataModule):
             ) from None
 
     def train_dataloader(self) -> ResumableLoader:
-        stream = BatchStream(self.dataset["train"], self.plan, self.steps)
+        further = self._piece if self.make_piece else None
+        stream = BatchStream(self.dataset["train"], self.plan, self.steps, further)
         return ResumableLoader(stream, lambda: self.trainer.global_step if self.trainer else 0)
+
+    def _piece(self, epoch: int) -> tuple[datasets.Dataset, BatchPlan]:
+        assert self.make_piece is not None
+        split = self.make_piece(epoch)
+        return split, self._plan("train", split, *self._batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         split = self.dataset["validation"]

@@ -119,7 +119,8 @@ class RunFolder(Callback):
     def overflowed(self, size: float) -> UserError:
         """The error for a GPU that ran out of memory; a resumed run will use smaller batches.
 
-        The widest batch did fit when the run began: something else has taken the memory.
+        The widest batch did fit when the run began: something else has taken the memory, or a later
+        piece of the corpus has a wider one.
 
         Args:
             size: bytes that the widest batch takes.

@@ -266,8 +266,8 @@ def new_facts(
         "choices": {
             "precision": choose_precision(config.training.precision, device()),
             **layout,
-            # Only if batches were cut: free memory is never the same twice.
-            **({"memory": data.plan.room.size} if data.is_cut else {}),
+            # Only if batches are or may be cut: free memory is never the same twice.
+            **({"memory": data.plan.room.size} if data.is_cut or data.make_piece else {}),
         },
     }
 

@@ -24,6 +24,7 @@ from nmt.training.folder import begin, check_folder, clear_partial, put_aside, s
 from nmt.training.footprint import GB, free_for_batches, plan_batches
 from nmt.training.module import TranslationModule
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
+from nmt.training.pieces import OpenCorpus, clear_pieces, memory_beside, pieces
 from nmt.training.precision import device
 from nmt.training.resumption import (
     already_finished,
@@ -50,26 +51,31 @@ GO_ON = (
 )
 """What can be done with a run that is finished."""
 
-MakeRisk = Callable[[Vocabulary], Risk]
-MakeValidate = Callable[[Seq2Seq, datasets.Dataset, Vocabulary, Vocabulary], Validate]
+
+@dataclass(frozen=True)
+class Hooks:
+    """What training is given, because it knows neither decoding nor raw corpora.
+
+    Args:
+        validate: builds the validation from the model being trained, the Arrow validation split and
+            the source and target vocabularies.
+        risk: builds the sampler and the reward of `objective: risk` from the target vocabulary.
+        open_corpus: opens the corpus of `data.folder`, if it is read in pieces.
+    """
+
+    validate: Callable[[Seq2Seq, datasets.Dataset, Vocabulary, Vocabulary], Validate]
+    risk: Callable[[Vocabulary], Risk]
+    open_corpus: OpenCorpus
 
 
 def train(
-    config: Config,
-    make_validate: MakeValidate,
-    make_risk: MakeRisk,
-    say: Say,
-    fresh: bool = False,
-    init_from: Path | None = None,
+    config: Config, hooks: Hooks, say: Say, fresh: bool = False, init_from: Path | None = None
 ) -> Path:
     """Trains, or resumes training, until the limits in the settings are reached.
 
     Args:
         config: checked settings.
-        make_validate: builds the validation from the model being trained, the Arrow validation
-            split and the source and target vocabularies.
-        make_risk: builds the sampler and the reward of `objective: risk` from the target
-            vocabulary.
+        hooks: what is done with parts that training does not know.
         say: prints a line for the user.
         fresh: delete the run in the folder and start over.
         init_from: a run to take weights, tokenizer and architecture from.
@@ -87,9 +93,7 @@ def train(
     with alone(folder, lambda: say(waiting), processes.from_first):
         processes.from_first(lambda: settle(folder))  # of a session that was killed
         try:
-            return _trained(
-                config, dataset, make_validate, make_risk, say, fresh=fresh, init_from=init_from
-            )
+            return _trained(config, dataset, hooks, say, fresh=fresh, init_from=init_from)
         except BaseException:
             if processes.rank() == 0:
                 with suppress(OSError):  # data still mapped (Windows): the next session does it
@@ -100,8 +104,7 @@ def train(
 def _trained(
     config: Config,
     dataset: datasets.DatasetDict,
-    make_validate: MakeValidate,
-    make_risk: MakeRisk,
+    hooks: Hooks,
     say: Say,
     *,
     fresh: bool,
@@ -111,12 +114,7 @@ def _trained(
     check_objective(config, init_from, fresh)
     data_hash = check_prepared(prepared, config, say)
     expect_same_data(data_hash, prepared)
-    parent = checkpoint.load_run(init_from) if init_from else None
-    if parent and is_packed(parent.model):
-        raise UserError(
-            f"--init-from {init_from}: expected a trained run, found a bundle of 8 bits, which "
-            "cannot be trained; name the run that it was exported from"
-        )
+    parent = _parent(init_from) if init_from else None
     config = with_inherited_model(config, parent, fresh, say)
     _expect_possible(config, parent.folder if parent else prepared)
     state, facts = processes.from_first(lambda: _open(config, data_hash, parent, say, fresh))
@@ -132,21 +130,35 @@ def _trained(
         say(f"{folder}: this run is finished: {done}; {GO_ON}")
         with_new_decoding(config, say)
         return folder
+    if config.data.piece:
+        data.make_piece = pieces(hooks.open_corpus, data.dataset, config.training, say)
     if facts is None:
         facts = processes.from_first(lambda: new_facts(config, data, data_hash, model, parent))
     facts.pop("finished", None)
     if processes.rank() == 0:
         checkpoint.write_config(folder, config)
         checkpoint.write_manifest(folder, facts)
-    validate = make_validate(model, data.dataset["validation"], source, target)
+    validate = hooks.validate(model, data.dataset["validation"], source, target)
     run = RunFolder(folder, facts, validate, config.training.patience)
     objective = options.build(OBJECTIVES, config.training.objective)
-    risk = make_risk(target) if isinstance(objective, MinimumRisk) else None
+    risk = hooks.risk(target) if isinstance(objective, MinimumRisk) else None
     try:
         _fit(_Prepared(config, model, data, every, run, risk, state), say)
     except torch.OutOfMemoryError:
         raise run.overflowed(data.plan.bytes_of(data.plan.widest)) from None
+    if config.data.piece:
+        processes.from_first(lambda: clear_pieces(folder))
     return folder
+
+
+def _parent(init_from: Path) -> checkpoint.Run:
+    parent = checkpoint.load_run(init_from)
+    if is_packed(parent.model):
+        raise UserError(
+            f"--init-from {init_from}: expected a trained run, found a bundle of 8 bits, which "
+            "cannot be trained; name the run that it was exported from"
+        )
+    return parent
 
 
 @dataclass(frozen=True)
@@ -198,6 +210,7 @@ def _data(
         )
     module = TranslationModule(model, training, steps=1)
     [free] = processes.all_min(free_for_batches(module))
+    free -= memory_beside(free) if config.data.piece else 0.0
     # A batch that was not cut when the run began is not cut now: the batches stay the same.
     size = (facts["choices"].get("memory") or inf) if facts else free
     data = plan_batches(module, dataset, training, size, max(size, free))

@@ -11,6 +11,7 @@ import yaml
 from benchmarks import ablation
 from benchmarks.ablation import RECIPE, merged, shown
 from nmt import config, options
+from nmt.files import read_yaml
 from nmt.model.seq2seq import Seq2Seq
 from tests.toy import make
 
@@ -130,8 +131,8 @@ def test_one_seed_tells_of_no_difference() -> None:
 
 def variants_of(name: str) -> dict[str, config.Config]:
     """The settings of each variant of a file beside the benchmarks, the recipe's own first."""
-    file = config.read_yaml(REPOSITORY / "benchmarks" / name)
-    recipe = merged(config.read_yaml(REPOSITORY / file["config"]), file["common"])
+    file = read_yaml(REPOSITORY / "benchmarks" / name)
+    recipe = merged(read_yaml(REPOSITORY / file["config"]), file["common"])
     changes = {RECIPE: {}, **file["variants"]}
     return {
         name: config.from_dict(merged(recipe, change), name) for name, change in changes.items()

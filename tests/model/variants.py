@@ -34,8 +34,13 @@ NEEDS: dict[str, Settings] = {
 
 def over(target: Any) -> pytest.MarkDecorator:
     """Runs a test with the `settings` of every variant of a class, or of a table of classes."""
-    found = [pytest.param(settings, id=name) for name, settings in variants(target).items()]
-    return pytest.mark.parametrize("settings", found)
+    return each(variants(target))
+
+
+def each(found: Mapping[str, Settings]) -> pytest.MarkDecorator:
+    """Runs a test with each of the named `settings`."""
+    named = [pytest.param(settings, id=name) for name, settings in found.items()]
+    return pytest.mark.parametrize("settings", named)
 
 
 def variants(target: Any) -> dict[str, Settings]:

@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from data_prep.pieces import Pieces
 from nmt import checkpoint, config
 from nmt.config import Config
 from nmt.model.seq2seq import Seq2Seq
@@ -19,7 +20,7 @@ from nmt.training.callbacks import Validate
 from nmt.training.footprint import Footprint
 from nmt.training.module import TranslationModule
 from nmt.training.risk import Risk
-from nmt.training.run import train
+from nmt.training.run import Hooks, train
 from nmt.training.states import LAST
 from nmt.training.trainer import make_trainer
 from nmt.vocab import Vocabulary
@@ -88,12 +89,15 @@ class Script(Callback):
             callbacks.insert(0, self)  # before anything is saved
             return make_trainer(folder, *others)
 
+        hooks = Hooks(
+            validation, risk, lambda: Pieces.of(Path(settings.data.folder), self.said.append).write
+        )
         with (
             patch("nmt.training.run.make_trainer", trainer),
             patch("nmt.training.trainer.TensorBoardLogger", side_effect=ModuleNotFoundError),
             patch.object(Footprint, "of", _footprint),
         ):
-            return train(settings, validation, risk, self.said.append, **arguments)
+            return train(settings, hooks, self.said.append, **arguments)
 
 
 def _footprint(module: TranslationModule) -> Footprint:

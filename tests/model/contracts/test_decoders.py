@@ -11,14 +11,24 @@ from nmt.state import State, map_state, repeat, select
 from tests.model.variants import (
     assert_gradients,
     assert_same,
+    each,
     encoded,
-    over,
     perturb,
     rows_of,
+    variants,
 )
 
 EMBEDDING, MEMORY = 5, 3
 LENGTHS = [4, 1, 3]
+
+VARIANTS = variants(Decoder)
+BEFORE = {
+    f"{name}-before": settings | {"attend": "before"}
+    for name, settings in VARIANTS.items()
+    if name.startswith("attention=")
+}
+decoders = each(VARIANTS | BEFORE)
+"""Every variant, and every attention before the cell as well."""
 
 
 def build(settings: Settings) -> Decoder:
@@ -48,7 +58,7 @@ def rows_in(state: State) -> int:
     return len(state if isinstance(state, Tensor) else state[0])
 
 
-@over(Decoder)
+@decoders
 def test_gradients_agree_with_finite_differences(settings: Settings) -> None:
     decoder, source, embedded = build(settings), encoded([3, 2], MEMORY), words(2, 3)
     source.memory[1, 2] = 0.5  # a large number in the padding would drown the differences
@@ -58,7 +68,7 @@ def test_gradients_agree_with_finite_differences(settings: Settings) -> None:
     )
 
 
-@over(Decoder)
+@decoders
 def test_a_whole_target_is_the_same_as_step_by_step(settings: Settings) -> None:
     """So that a word does not depend on those after it, which a step has not seen."""
     decoder, embedded = build(settings), words(3)
@@ -70,7 +80,7 @@ def test_a_whole_target_is_the_same_as_step_by_step(settings: Settings) -> None:
     assert_same(whole, by_steps(decoder, embedded, source))
 
 
-@over(Decoder)
+@decoders
 def test_the_hypotheses_of_a_sentence_share_its_source(settings: Settings) -> None:
     decoder, embedded, encodings = build(settings), words(6), encoded(LENGTHS, MEMORY)
     shared = by_steps(decoder, embedded, decoder.prepare(encodings))
@@ -79,7 +89,7 @@ def test_the_hypotheses_of_a_sentence_share_its_source(settings: Settings) -> No
     assert_same(shared, decoder(embedded, decoder.prepare(copied)))
 
 
-@over(Decoder)
+@decoders
 def test_a_row_depends_neither_on_its_neighbours_nor_on_padding(settings: Settings) -> None:
     decoder, embedded, source = build(settings), words(3), encoded(LENGTHS, MEMORY)
     features, weights = decoder(embedded, decoder.prepare(source))
@@ -89,7 +99,7 @@ def test_a_row_depends_neither_on_its_neighbours_nor_on_padding(settings: Settin
         assert_same(alone, (features[only], weights[only, :, :length]))
 
 
-@over(Decoder)
+@decoders
 def test_selecting_rows_commutes_with_a_step(settings: Settings) -> None:
     decoder, rows = build(settings), torch.tensor([2, 0, 2])
     source = decoder.prepare(encoded(LENGTHS, MEMORY))
@@ -99,7 +109,7 @@ def test_selecting_rows_commutes_with_a_step(settings: Settings) -> None:
     assert_same(before, select(decoder.step(second, source, state), rows))
 
 
-@over(Decoder)
+@decoders
 def test_nothing_is_remembered_between_calls_or_written_to_the_state(settings: Settings) -> None:
     decoder, embedded = build(settings), words(3, 1)[:, 0]
     source = decoder.prepare(encoded(LENGTHS, MEMORY))
