@@ -239,3 +239,14 @@ class LocalAttention(GeneralAttention):
     def follow(self, state: State, weights: Tensor) -> State:
         assert isinstance(state, Tensor)
         return state + 1
+
+
+SINGLE: dict[str, Callable[..., WeightedMean]] = {
+    "none": NoAttention,
+    "additive": AdditiveAttention,
+    "dot": DotAttention,
+    "scaled_dot": ScaledDotAttention,
+    "general": GeneralAttention,
+    "local": LocalAttention,
+}
+"""Attention in one read, with one set of weights."""

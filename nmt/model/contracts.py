@@ -1,7 +1,8 @@
 """The contracts between the parts of a model: interfaces, and the data that passes between them.
 
-A new variant implements one of them in its family's file and is listed in its table: CELLS in
-`cells`, ENCODERS in `encoders`, ATTENTIONS in `memory`, PASTS in `multihead`.
+A new variant implements one of them in its family's file and is listed in the table there: CELLS in
+`cells`, ENCODERS in `encoders`, SINGLE in `attention`, ATTENTIONS in `memory` (which holds those of
+SINGLE too), PASTS in `multihead`.
 """
 
 from dataclasses import dataclass

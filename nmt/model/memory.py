@@ -13,15 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt import options
-from nmt.model.attention import (
-    AdditiveAttention,
-    DotAttention,
-    GeneralAttention,
-    LocalAttention,
-    NoAttention,
-    ScaledDotAttention,
-    attend,
-)
+from nmt.model.attention import SINGLE, attend
 from nmt.model.contracts import Attention
 from nmt.model.multihead import MultiHeadAttention
 from nmt.schema import Count, Part, PositiveInt, Settings
@@ -192,12 +184,7 @@ class TuringMachine(nn.Module):
 
 
 READERS: dict[str, Callable[..., Attention]] = {
-    "none": NoAttention,
-    "additive": AdditiveAttention,
-    "dot": DotAttention,
-    "scaled_dot": ScaledDotAttention,
-    "general": GeneralAttention,
-    "local": LocalAttention,
+    **SINGLE,
     "multihead": MultiHeadAttention,
     "memory_network": MemoryNetwork,
 }
