@@ -39,7 +39,7 @@ test: check
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n logical --maxprocesses 2 --dist worksteal -o faulthandler_timeout=0
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -40,13 +40,22 @@ def read_hub(corpus: Hub, data: Data, say: Say) -> Corpus:
 
 def _load(corpus: Hub) -> Any:
     local = Path(corpus.name).is_dir()
+    if local and corpus.revision:
+        raise UserError(
+            f"data.corpus.revision: a local folder has no versions, expected null for "
+            f"{corpus.name}, found {corpus.revision!r}; leave it out"
+        )
     if not local and not datasets.config.HF_HUB_OFFLINE:
         _probe(corpus.name)
     # The library knows a local file by its time; we by its content, which may have changed alone.
     mode = "reuse_cache_if_exists" if local else None
     with _failures(corpus):
         return datasets.load_dataset(
-            corpus.name, corpus.subset, streaming=corpus.streaming, download_mode=mode
+            corpus.name,
+            corpus.subset,
+            revision=corpus.revision,
+            streaming=corpus.streaming,
+            download_mode=mode,
         )
 
 

@@ -65,6 +65,7 @@ class Hub:
         columns: the names of the source and target columns (or of the keys in `translation`), if
             they are not the language codes.
         subset: its configuration, such as `de-en`, if it has several.
+        revision: its version on the hub (a branch, a tag or a commit); null is the newest.
         train_split: the name of its training split.
         validation_split: the name of its validation split; null makes a leak-free split.
         test_split: the name of its test split; null makes a leak-free split.
@@ -75,6 +76,7 @@ class Hub:
     name: str
     columns: list[str] | None = None
     subset: str | None = None
+    revision: str | None = None
     train_split: str = "train"
     validation_split: str | None = "validation"
     test_split: str | None = "test"

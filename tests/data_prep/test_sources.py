@@ -292,6 +292,23 @@ def test_without_network_one_sentence_says_what_to_do(
     assert "\n" not in str(caught.value)
 
 
+def test_a_version_on_the_hub_can_be_named(
+    make_data: MakeData, hub_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = {"kind": "hub", "name": "some/set", "revision": "v2"}
+    folder, load = hub_folder(FLAT), datasets.load_dataset
+
+    def loaded(name: str, subset: str | None, *, revision: str, **others: Any) -> Any:
+        assert (name, revision) == ("some/set", "v2")
+        return load(str(folder), subset, **others)
+
+    monkeypatch.setattr(datasets, "load_dataset", loaded)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    assert _read(make_data(corpus)).train == ROWS
+    with pytest.raises(UserError, match=r"data\.corpus\.revision: a local folder has no versions"):
+        _read(make_data({**corpus, "name": str(folder)}))
+
+
 def test_a_column_that_is_no_text_is_named(
     make_data: MakeData, hub_folder: Callable[..., Path]
 ) -> None:
