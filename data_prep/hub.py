@@ -67,8 +67,9 @@ def _failures(corpus: Hub) -> Iterator[None]:
     except Exception as error:  # the type depends on the HTTP library and the file format
         reason = " ".join(str(error).split())
         raise UserError(
-            f"data.corpus: the data set {corpus.name!r} (subset {corpus.subset!r}) could not be "
-            f"loaded: {reason}; check `name` and `subset`, or {INSTEAD}"
+            f"data.corpus: the data set {corpus.name!r} (subset {corpus.subset!r}, revision "
+            f"{corpus.revision!r}) could not be loaded: {reason}; check `name`, `subset` and "
+            f"`revision`, or {INSTEAD}"
         ) from None
 
 

@@ -36,7 +36,6 @@ class Pieces:
     """
 
     def __init__(self, data: Data, held_out: Sequence[HeldOut], say: Say) -> None:
-        datasets.disable_progress_bars()  # training has its own
         self._data, self._held_out, self._say = data, held_out, say
         self._length = 0
         self._begin()
@@ -62,8 +61,13 @@ class Pieces:
             for pair in corpus.train:
                 length += 1
                 yield pair
-            if not length:
-                raise UserError(sources.empty_part("training"))
+            size = self._data.piece or 0
+            if length < size or length != (self._length or length):
+                had = f"{self._length:,}" if self._length else f"{size:,} or more"
+                raise UserError(
+                    f"data.corpus: expected the pairs that it had ({had}), found {length:,}; put "
+                    "it back as it was"
+                )
             self._length = length
             corpus = sources.read(self._data, self._say)
 
@@ -102,9 +106,9 @@ class Pieces:
             kept = piece.marks.once(kept)
         if not kept.any():
             raise UserError(
-                f"data.corpus: expected training pairs, found none left of pairs "
-                f"{number * size + 1:,} to {(number + 1) * size:,}; loosen data.clean or choose a "
-                "larger data.piece"
+                f"data.corpus: expected training pairs in piece {number + 1} of {size:,}, found "
+                "none that data.clean keeps; take that part out of the corpus, or choose a larger "
+                "data.piece, prepare again and start over with --fresh"
             )
         encode_splits(folder, piece.pairs.only(kept), {}, tokenizers)
         read, left = piece.read, int(kept.sum())

@@ -160,16 +160,22 @@ def long_from_first(make: Callable[[], object]) -> None:
     if world() == 1:
         make()
         return
-    with ThreadPoolExecutor(1) as pool:
-        doing = pool.submit(make) if rank() == 0 else None
+    pool = ThreadPoolExecutor(1)
+    doing = pool.submit(make) if rank() == 0 else None
 
-        def is_done() -> bool:
-            assert doing is not None
-            wait([doing], timeout=SIGN_SECONDS)
-            return doing.done() and doing.result() is None
+    def is_done() -> bool:
+        assert doing is not None
+        wait([doing], timeout=SIGN_SECONDS)
+        if not doing.done():
+            return False
+        doing.result()  # or its error
+        return True
 
+    try:
         while not from_first(is_done):
             pass
+    finally:
+        pool.shutdown(wait=False)
 
 
 def barrier() -> None:

@@ -235,6 +235,8 @@ class TranslationData(pl.LightningDataModule):
             source, target = (int(of[error.index]) for of in lengths)
             text = split[error.index].get("source")  # a shortened pair has only ids
             cure = "set training.max_length" + (" lower" if text is None else "")
+            if self.make_piece:
+                cure += ", and start over with --fresh"
             if name != "train":
                 cure = f"take it out of the {name} part of the corpus"
             raise UserError(

@@ -1,8 +1,11 @@
 """Training on a corpus that is too large for the disk: each epoch has a piece of its own."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 
@@ -12,6 +15,7 @@ from nmt.data.datamodule import MakePiece, lengths_of, open_dataset
 from nmt.data.shortening import SIDES, shortened
 from nmt.errors import Say
 from nmt.files import errors_named
+from nmt.training.precision import device
 
 WritePiece = Callable[[int, Path, Path], None]
 """Writes a prepared piece of the corpus: its number from 0, where, the folder of the tokenizers."""
@@ -19,18 +23,35 @@ WritePiece = Callable[[int, Path, Path], None]
 OpenCorpus = Callable[[], WritePiece]
 """Opens a corpus to be read in pieces."""
 
-MEMORY = 2e9
-"""Bytes that the writing of a piece may take: 1.6 GB were measured in `nmt prepare`."""
+BLOCKS, EACH = 1e9, 100.0
+"""Bytes that the writing of a piece may take: for its blocks of text, and for each of its pairs."""
 
 
-def memory_beside(free: float) -> float:
-    """Bytes of the free memory that batches leave to the writing of pieces."""
-    return min(MEMORY, free / 2)
+def memory_beside(free: float, piece: int | None) -> float:
+    """Bytes of the free memory of a device that batches leave to the writing of pieces, if any."""
+    return min(BLOCKS + EACH * piece, free / 2) if piece and device() == "cpu" else 0.0
+
+
+def corpus_in_pieces(manifest: dict[str, Any]) -> str | None:
+    """A digest of the corpus that is read beyond what is prepared, wherever its files lie.
+
+    Args:
+        manifest: of the prepared data.
+    """
+    if not manifest["settings"].get("piece"):
+        return None
+    settings = {
+        key: value
+        for key, value in manifest["settings"]["corpus"].items()
+        if key not in ("train", "validation", "test")  # files, which their content identifies
+    }
+    content = json.dumps([list(manifest["inputs"].values()), settings], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def clear_pieces(folder: Path) -> None:
-    """Removes the pieces in a run's folder."""
-    for old in folder.glob(".piece-*.partial"):
+    """Removes the pieces in a run's folder; of several processes, the first does."""
+    for old in folder.glob(".piece-*.partial") if processes.rank() == 0 else ():
         shutil.rmtree(old, ignore_errors=True)  # Windows: mapped still, for the next time
 
 
@@ -52,6 +73,7 @@ def pieces(
     Raises:
         UserError: the corpus is unavailable.
     """
+    datasets.disable_progress_bars()  # training has its own
     folder = Path(training.folder)
     limit = max(int(lengths_of(dataset["train"], side).max()) for side in SIDES)
     opened: list[WritePiece] = []

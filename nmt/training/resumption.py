@@ -15,6 +15,7 @@ from nmt.files import read_json, sha256
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
+from nmt.training.pieces import corpus_in_pieces
 from nmt.training.precision import choose_precision, device
 from nmt.training.states import LAST, states_of
 from nmt.vocab import tokenizer_files
@@ -129,10 +130,16 @@ def check_prepared(prepared: Path, config: Config, say: Say) -> str:
         )
     old, new = (flat(one["data"]["corpus"], "data.corpus.") for one in (was, now))
     if others := [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]:
-        say(
+        told = (
             f"{prepared}: was prepared with another {', '.join(others)} than the configuration "
-            "names, and is used as it is"
+            "names"
         )
+        if config.data.piece:
+            raise UserError(
+                f"{told}, and its further pieces are read from there; run `nmt prepare` again or "
+                "set the key back"
+            )
+        say(f"{told}, and is used as it is")
     return str(manifest["data_hash"])
 
 
@@ -173,7 +180,8 @@ def facts_to_resume(
             f"{folder}: {key} was {before!r} when this run was started and is now {after!r}; set "
             "it back, choose another training.folder, or start over with --fresh"
         )
-    if manifest["data_hash"] != data_hash:
+    pieces = corpus_in_pieces(read_json(Path(config.data.folder) / checkpoint.MANIFEST))
+    if manifest["data_hash"] != data_hash or manifest.get("corpus") != pieces:
         raise UserError(
             f"{folder}: the data in {config.data.folder} has changed since this run was started; "
             "choose another training.folder, or start over with --fresh"
@@ -260,6 +268,7 @@ def new_facts(
     return {
         "languages": [config.data.source_language, config.data.target_language],
         "data_hash": data_hash,
+        "corpus": corpus_in_pieces(read_json(Path(config.data.folder) / checkpoint.MANIFEST)),
         "parent": parent.manifest["files"][checkpoint.WEIGHTS] if parent else None,
         "parameters": model.parameters_count(),
         "max_source_length": int(data.plan.source_lengths.max()),

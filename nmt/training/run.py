@@ -99,6 +99,8 @@ def train(
                 with suppress(OSError):  # data still mapped (Windows): the next session does it
                     settle(folder)
             raise
+        finally:
+            clear_pieces(folder)
 
 
 def _trained(
@@ -146,8 +148,6 @@ def _trained(
         _fit(_Prepared(config, model, data, every, run, risk, state), say)
     except torch.OutOfMemoryError:
         raise run.overflowed(data.plan.bytes_of(data.plan.widest)) from None
-    if config.data.piece:
-        processes.from_first(lambda: clear_pieces(folder))
     return folder
 
 
@@ -210,7 +210,7 @@ def _data(
         )
     module = TranslationModule(model, training, steps=1)
     [free] = processes.all_min(free_for_batches(module))
-    free -= memory_beside(free) if config.data.piece else 0.0
+    free -= memory_beside(free, config.data.piece)
     # A batch that was not cut when the run began is not cut now: the batches stay the same.
     size = (facts["choices"].get("memory") or inf) if facts else free
     data = plan_batches(module, dataset, training, size, max(size, free))

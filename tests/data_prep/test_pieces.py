@@ -106,7 +106,7 @@ def test_a_corpus_without_an_end_is_not_read_to_it(
     make_data: MakeData, corpus_files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless() -> Iterator[Pair]:
-        for number in range(41):
+        for number in range(40):
             yield f"number {number}", f"Nummer {number}"
         raise AssertionError("one pair too many")
 
@@ -137,8 +137,9 @@ def test_a_corpus_that_has_gone_is_named(
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("", "data.corpus: the training part is empty"),
-        ("same\n" * 80, "found none left of pairs 41 to 80; loosen data.clean or choose a larger"),
+        ("", r"expected the pairs that it had \(40 or more\), found 0; put it back"),
+        ("gone\n" * 39, r"expected the pairs that it had \(40 or more\), found 39; put it back"),
+        ("same\n" * 80, "in piece 2 of 40, found none that data.clean keeps; take that part out"),
     ],
 )
 def test_a_corpus_that_has_become_useless_is_named(

@@ -1,5 +1,9 @@
 """Training on a corpus in pieces: one an epoch, wherever a run was cut and by how many."""
 
+import gc
+import shutil
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
@@ -14,6 +18,7 @@ from nmt.cli import main
 from nmt.data.batching import BatchPlan
 from nmt.data.datamodule import BatchStream, lengths_of, open_dataset
 from nmt.errors import UserError
+from nmt.files import read_json, write_json
 from nmt.training.pieces import pieces
 from tests.toy import Toy, command, contains, make
 from tests.training.scripted import PowerCut, Script, assert_alike, settings
@@ -85,6 +90,30 @@ def test_two_processes_come_to_the_weights_of_one(large: Toy, tmp_path: Path) ->
     assert 0 < distance(one, two) < 1e-5
 
 
+def test_a_run_keeps_to_its_corpus(
+    large: Toy, undisturbed: tuple[Path, Script], tmp_path: Path
+) -> None:
+    toy = make(tmp_path / "toy")
+    shutil.copytree(large.prepared, toy.prepared)
+    run = shutil.copytree(undisturbed[0], tmp_path / "run")
+    more = STEPS | {"training__max_steps": 27, "data__piece": 100}
+    manifest = read_json(toy.prepared / "manifest.json")
+    with pytest.raises(UserError, match=r"another data\.corpus\.train .*further pieces are read"):
+        Script().run(settings(toy, run, **more))
+    # Moved, it is the same; with other content beyond the first piece it is not.
+    manifest["settings"]["corpus"] = {**manifest["settings"]["corpus"], "train": moved(toy)}
+    write_json(toy.prepared / "manifest.json", manifest)
+    Script().run(settings(toy, run, **more))
+    manifest["inputs"] |= {moved(toy)[1]: "0" * 64}
+    write_json(toy.prepared / "manifest.json", manifest)
+    with pytest.raises(UserError, match=r"the data in .* has changed since this run was started"):
+        Script().run(settings(toy, run, **more))
+
+
+def moved(toy: Toy) -> list[str]:
+    return [str(toy.folder / name) for name in ("all.xx", "all.yy")]
+
+
 def test_the_corpus_is_opened_before_anything_is_learnt(
     large: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,10 +149,15 @@ def test_pairs_longer_than_any_that_were_tried_are_shortened(large: Toy, tmp_pat
 def stream_of(first: int, *further: int) -> list[Batch]:
     """Two epochs a piece of so many sentences; each is one token long, and tells its piece."""
 
+    last: list[Callable[[], datasets.Dataset | None]] = []
+
     def made(number: int, size: int) -> tuple[datasets.Dataset, BatchPlan]:
+        gc.collect()
+        assert number < 2 or last[-1]() is None, "the piece before is still held"
         ids = [[100 * number + row] for row in range(size)]
         lengths = np.ones(size, np.int64)
         split = datasets.Dataset.from_dict({"source_ids": ids, "target_ids": ids})
+        last.append(weakref.ref(split))
         return split, BatchPlan(lengths, lengths, 4, seed=1)  # two sentences a batch
 
     split, plan = made(0, first)

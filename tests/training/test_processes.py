@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,30 @@ def test_what_goes_to_a_pipe_is_utf8_whatever_the_system_says(
     processes.open_streams()
     print("44.9 ± 1.6 у", flush=True)
     assert pipe.getvalue().decode() == "44.9 ± 1.6 у\n"
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_what_takes_long_in_the_first_is_waited_for(
+    world: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs: list[bool] = []
+
+    def tells(made: Callable[[], bool]) -> bool:
+        signs.append(made())
+        return signs[-1]
+
+    def long() -> int:
+        time.sleep(0.2)
+        return 1
+
+    def wrong() -> None:
+        raise UserError("no such corpus")
+
+    monkeypatch.setattr(processes, "world", lambda: world)
+    monkeypatch.setattr(processes, "rank", lambda: 0)
+    monkeypatch.setattr(processes, "from_first", tells)
+    monkeypatch.setattr(processes, "SIGN_SECONDS", 0.02)
+    processes.long_from_first(long)
+    assert world == 1 or (len(signs) > 1 and signs[-1] and not any(signs[:-1]))
+    with pytest.raises(UserError, match="no such corpus"):
+        processes.long_from_first(wrong)
