@@ -79,7 +79,7 @@ class Pieces:
             deque(islice(self._pairs, step), maxlen=0)
             count -= step
 
-    def write(self, number: int, folder: Path, tokenizers: Path) -> None:
+    def __call__(self, number: int, folder: Path, tokenizers: Path) -> None:
         """Writes a piece as the training split of `folder/dataset`.
 
         In order, each continues where the last ended; any other is reached by reading all before.

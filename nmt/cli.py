@@ -49,6 +49,7 @@ def recommend(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Runs `nmt train`."""
+    from data_prep.pieces import Pieces
     from nmt import config
     from nmt.launcher import in_processes
     from nmt.wiring import run_training, train_seeds
@@ -57,11 +58,11 @@ def train(arguments: argparse.Namespace) -> None:
     keep_freed_memory()
 
     def work() -> None:
-        tell = _voice()
+        given = (Pieces.of, _voice(), arguments.fresh, arguments.init_from)
         if arguments.seeds:
-            train_seeds(settings, arguments.seeds, tell, arguments.fresh, arguments.init_from)
+            train_seeds(settings, arguments.seeds, *given)
         else:
-            run_training(settings, tell, arguments.fresh, arguments.init_from)
+            run_training(settings, *given)
 
     in_processes(settings.training.processes, arguments.words, work)
 

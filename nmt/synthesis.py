@@ -79,6 +79,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     Raises:
         UserError: a teacher is for other languages, or as for `nmt prepare` and `nmt train`.
     """
+    from data_prep.pieces import Pieces
     from data_prep.pipeline import prepare
     from nmt.decoding.jobs import Job
     from nmt.launcher import in_processes
@@ -114,7 +115,7 @@ def distill(config: Config, arguments: Namespace, say: Say) -> Path:
     in_processes(
         config.training.processes,
         arguments.words,
-        lambda: run_training(student, say, arguments.fresh, None),
+        lambda: run_training(student, Pieces.of, say, arguments.fresh, None),
     )
     return Path(config.training.folder)
 

@@ -1,7 +1,7 @@
 """Tasks that combine training with decoding and evaluation."""
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,18 +20,23 @@ from nmt.files import read_json
 
 if TYPE_CHECKING:
     from nmt.model.seq2seq import Seq2Seq
+    from nmt.training.pieces import WritePiece
 
 SHORTLIST_BATCH_TOKENS = 4000
 """For a forced pass over the training data, which needs no gradients: batches may be large."""
 
+InPieces = Callable[[Path, Say], "WritePiece"]
+"""Opens the corpus of a prepared folder, to be read in pieces."""
+
 NO_SHORTLIST = "leave --shortlist out, which is learnt from it"
 
 
-def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) -> Path:
+def run_training(
+    config: Config, in_pieces: InPieces, say: Say, fresh: bool, init_from: Path | None
+) -> Path:
     """Trains with validation BLEU (or perplexity) wired in, then plots the curves."""
     import datasets
 
-    from data_prep.pieces import Pieces
     from nmt.evaluation.validation import ValidationBleu, validation_perplexity
     from nmt.training.callbacks import Validate
     from nmt.training.risk import Risk
@@ -59,7 +64,7 @@ def run_training(config: Config, say: Say, fresh: bool, init_from: Path | None) 
 
         return Risk(drawn, reward)
 
-    hooks = Hooks(validation, risk, lambda: Pieces.of(Path(config.data.folder), say).write)
+    hooks = Hooks(validation, risk, lambda: in_pieces(Path(config.data.folder), say))
     folder = train(config, hooks, say, fresh, init_from)
     if processes.rank() == 0:
         _draw_curves(folder, say)
@@ -77,14 +82,20 @@ def _draw_curves(folder: Path, say: Say) -> None:
 
 
 def train_seeds(
-    config: Config, seeds: int, say: Say, fresh: bool, init_from: Path | None
+    config: Config,
+    seeds: int,
+    in_pieces: InPieces,
+    say: Say,
+    fresh: bool,
+    init_from: Path | None,
 ) -> list[Path]:
     """Trains a run per seed and reports their spread; an improvement below it is noise."""
     folders = []
     for seed in range(config.training.seed, config.training.seed + seeds):
         folder = f"{Path(config.training.folder).as_posix()}-seed-{seed}"
         training = replace(config.training, seed=seed, folder=folder)
-        folders.append(run_training(replace(config, training=training), say, fresh, init_from))
+        one = replace(config, training=training)
+        folders.append(run_training(one, in_pieces, say, fresh, init_from))
     best = [read_json(folder / checkpoint.METRICS)["validation"] for folder in folders]
     names, found = zip(*map(checkpoint.quality, best), strict=True)
     say(

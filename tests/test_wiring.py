@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from data_prep.pieces import Pieces
 from nmt import config
 from nmt.checkpoint import build_model
 from nmt.data.datamodule import open_dataset
@@ -32,7 +33,7 @@ def handed(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     monkeypatch.setattr("nmt.evaluation.plots.plot_curves", lambda *_: None)
     settings = config.load(toy.config, [("training.validation_beam", ["3"])])
     data = replace(settings.data, target_language="km")
-    run_training(replace(settings, data=data), lambda line: None, False, None)
+    run_training(replace(settings, data=data), Pieces.of, lambda line: None, False, None)
     return given
 
 

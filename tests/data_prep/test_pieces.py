@@ -45,7 +45,7 @@ def corpus(request: pytest.FixtureRequest, tmp_path: Path, corpus_files: list[st
 
 def written(pieces: Pieces, number: int, folder: Path, tokenizers: Path) -> list[Pair]:
     """The pairs of a piece, which the tokenizers can read back."""
-    pieces.write(number, folder, tokenizers)
+    pieces(number, folder, tokenizers)
     assert [path.name for path in folder.iterdir()] == ["dataset"]
     train = datasets.load_from_disk(str(folder / "dataset"))["train"]
     source, target = load_vocabularies(tokenizers)
@@ -131,7 +131,7 @@ def test_a_corpus_that_has_gone_is_named(
     pieces = Pieces.of(folder, silent)
     Path(corpus_files[1]).unlink()
     with pytest.raises(UserError, match=r"train\.de: expected a text file"):
-        pieces.write(1, tmp_path / "1", folder)
+        pieces(1, tmp_path / "1", folder)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_corpus_that_has_become_useless_is_named(
     for path in map(Path, corpus_files):
         path.write_text(lines)
     with pytest.raises(UserError, match=said):
-        Pieces.of(folder, silent).write(1, tmp_path / "1", folder)
+        Pieces.of(folder, silent)(1, tmp_path / "1", folder)
 
 
 def test_a_piece_is_not_larger_than_the_corpus(

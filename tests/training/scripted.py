@@ -90,7 +90,7 @@ class Script(Callback):
             return make_trainer(folder, *others)
 
         hooks = Hooks(
-            validation, risk, lambda: Pieces.of(Path(settings.data.folder), self.said.append).write
+            validation, risk, lambda: Pieces.of(Path(settings.data.folder), self.said.append)
         )
         with (
             patch("nmt.training.run.make_trainer", trainer),

@@ -147,8 +147,7 @@ def test_pairs_longer_than_any_that_were_tried_are_shortened(large: Toy, tmp_pat
 
 
 def stream_of(first: int, *further: int) -> list[Batch]:
-    """Two epochs a piece of so many sentences; each is one token long, and tells its piece."""
-
+    """An epoch for each piece of so many sentences, one token long, which tells its piece."""
     last: list[Callable[[], datasets.Dataset | None]] = []
 
     def made(number: int, size: int) -> tuple[datasets.Dataset, BatchPlan]:
