@@ -1,8 +1,10 @@
 """The contracts between the parts of a model: interfaces, and the data that passes between them.
 
 A new variant implements one of them in its family's file and is listed in the table there: CELLS in
-`cells`, ENCODERS in `encoders`, SINGLE in `attention`, ATTENTIONS in `memory` (which holds those of
-SINGLE too), PASTS in `multihead`.
+`cells`, ENCODERS and ORDERS (what a Transformer's encoder stands on) in `encoders`, SINGLE in
+`attention`, READERS (which hold those of SINGLE too) and ATTENTIONS (READERS too) in `memory`,
+PASTS in `multihead`. Initial weights go by names: those called `recurrent` are square blocks, one a
+gate.
 """
 
 from dataclasses import dataclass
@@ -57,8 +59,6 @@ class Encoder(Protocol):
     """How many of the memory's last features are the word's embedding; 0 if none are."""
     reads_source: bool
     """Whether there is a source at all; without one the decoder is a language model."""
-    scales_words: bool
-    """Whether the encoder scales the embeddings itself."""
 
     def __call__(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """(B, S, E), (B,) -> the memory (B, S, M), its mask and its summary."""

@@ -11,7 +11,7 @@ from nmt.model.cells import GRU, build_cell
 from nmt.model.contracts import Cell, Encoded, Encoder
 from nmt.model.dropout import VariationalDropout
 from nmt.model.fused_gru import gru
-from nmt.model.multihead import SelfAttentionLayer, unit_norm
+from nmt.model.multihead import SelfAttentionLayer
 from nmt.model.stacks import expect_layers, layer_norms
 from nmt.schema import Depth, Fraction, Part, PositiveInt, Settings
 
@@ -39,7 +39,6 @@ class RecurrentEncoder(nn.Module):
     """
 
     reads_source = True
-    scales_words = False
 
     def __init__(
         self,
@@ -93,12 +92,12 @@ class RecurrentEncoder(nn.Module):
 class Sinusoids(nn.Module):
     """Embeddings plus sinusoidal positions (Vaswani et al. 2017, sections 3.4 and 3.5).
 
-    h_j = sqrt(E) x_j + p_j; elements 2i and 2i + 1 of p_j are sin and cos of j / 10000^(2i / E).
+    h_j = x_j + p_j / sqrt(E); elements 2i and 2i + 1 of p_j are sin and cos of j / 10000^(2i / E).
+    That is the paper's sum divided by sqrt(E), as words have unit length here.
     """
 
     words_size = 0
     reads_source = True
-    scales_words = True
 
     def __init__(self, embedding_size: int, /) -> None:
         super().__init__()
@@ -111,15 +110,15 @@ class Sinusoids(nn.Module):
         exponents = torch.arange(0, size, 2, dtype=embedded.dtype, device=embedded.device) / size
         angles = positions.unsqueeze(1) / 10000**exponents  # (S, E / 2)
         encodings = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :size]
-        return _encoded(embedded * size**0.5 + encodings, None, mask)
+        return _encoded(embedded + encodings * size**-0.5, None, mask)
 
 
 class SelfAttentionEncoder(nn.Module):
     """A Transformer's encoder (Vaswani et al. 2017), alone or on top of recurrent layers.
 
     x_j = W h_j + b, where h_j encodes the word order; each layer is x' = x + heads(norm(x)),
-    x'' = x' + W_2 relu(W_1 norm(x')); a final norm follows (pre-norm; Xiong et al. 2020). The width
-    of x is heads * head_size.
+    x'' = x' + W_2 relu(W_1 norm(x')) (pre-norm; Xiong et al. 2020, but for their final norm, which
+    took three points above a BiGRU). The width of x is heads * head_size.
 
     Args:
         layers: number of self-attention layers.
@@ -152,13 +151,11 @@ class SelfAttentionEncoder(nn.Module):
         self.words_size = embedding_size if shortcut else 0
         self.memory_size = width + self.words_size
         self.order = options.build(ORDERS, order, embedding_size, where="order")
-        self.scales_words: bool = self.order.scales_words
         self.enter = nn.Linear(self.order.memory_size, width)
         self.layers = nn.ModuleList(
             SelfAttentionLayer(width, heads, head_size, feed_forward_size, dropout)
             for _ in range(layers)
         )
-        self.norm = unit_norm(width)
         nn.init.zeros_(self.enter.bias)
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Encoded:
@@ -167,7 +164,7 @@ class SelfAttentionEncoder(nn.Module):
         states = self.enter(read.memory)
         for layer in self.layers:
             states = layer(states, read.mask)
-        return _encoded(self.norm(states), embedded if self.shortcut else None, read.mask)
+        return _encoded(states, embedded if self.shortcut else None, read.mask)
 
 
 class NoEncoder(nn.Module):
@@ -176,7 +173,6 @@ class NoEncoder(nn.Module):
     words_size = 0
     memory_size = 1
     reads_source = False
-    scales_words = False
     one: Tensor
 
     def __init__(self, embedding_size: int, /) -> None:

@@ -64,8 +64,8 @@ class MultiHeadAttention(nn.Module):
 def unit_norm(width: int) -> nn.LayerNorm:
     """Layer normalisation to vectors that begin with length 1, as word vectors do.
 
-    With gains of 1 they would be sqrt(width) times as long: what is added to the words in a
-    residual stream, or read beside them by the decoder, would drown them.
+    With gains of 1 they would be sqrt(width) times as long, and what is added to the words in a
+    residual stream would drown them.
     """
     norm = nn.LayerNorm(width)
     nn.init.constant_(norm.weight, width**-0.5)

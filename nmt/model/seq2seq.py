@@ -44,22 +44,17 @@ def _expect_ties(kind: str, embedding_size: int, readout_size: int) -> None:
         )
 
 
+DIFFERENT = (
+    "tie_embeddings: all needs one vocabulary for both languages, found two; set "
+    "data.tokenizer.joint: true and prepare again, or tie_embeddings: target"
+)
+"""Why vocabularies are refused."""
+
+
 def _expect_joint(ties: str, source_vocabulary: int, target_vocabulary: int) -> None:
     """Refuses to tie the embeddings of different vocabularies."""
     if ties == "all" and source_vocabulary != target_vocabulary:
-        raise ValueError(
-            "tie_embeddings: all needs one vocabulary for both languages, found two; set "
-            "data.tokenizer.joint: true and prepare again, or tie_embeddings: target"
-        )
-
-
-def _expect_unscaled(scales_words: bool, scale: float) -> None:
-    """Refuses to scale embeddings twice."""
-    if scales_words and scale != 1:
-        raise ValueError(
-            f"embedding_scale: expected 1 with order: sinusoids, which multiplies words by "
-            f"sqrt(E) itself, found {scale}; leave it out"
-        )
+        raise ValueError(DIFFERENT)
 
 
 def _expect_no_source(attention_reads: bool, ties: str) -> None:
@@ -90,7 +85,8 @@ class Seq2Seq(nn.Module):
         dropout: fraction of values dropped from embeddings (one mask for all time steps) and from
             the deep output layer.
         word_dropout: fraction of words whose embedding is dropped whole, on both sides.
-        initialization: the rule for all matrices but recurrent ones and embeddings.
+        initialization: the rule for all matrices but recurrent ones, embeddings and the projection
+            to the vocabulary.
         recurrent_initialization: the rule for the cells' recurrent matrices, gate by gate.
     """
 
@@ -117,7 +113,6 @@ class Seq2Seq(nn.Module):
         _expect_ties(tie_embeddings, embedding_size, readout_size)
         _expect_joint(tie_embeddings, source_vocabulary, target_vocabulary)
         built = options.build(ENCODERS, encoder, embedding_size, where="encoder")
-        _expect_unscaled(built.scales_words, embedding_scale)
         self.reads_source: bool = built.reads_source
         self.source_embedding: Any = None  # None in a language model; else an Embedding
         if self.reads_source:

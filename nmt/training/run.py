@@ -17,8 +17,7 @@ from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.data.shortening import shortened
 from nmt.errors import Say, UserError
 from nmt.files import alone, errors_named
-from nmt.model.packed import is_packed
-from nmt.model.seq2seq import Seq2Seq
+from nmt.model.seq2seq import DIFFERENT, Seq2Seq
 from nmt.training.callbacks import Progress, RunFolder, Validate, averaging
 from nmt.training.folder import begin, check_folder, clear_partial, put_aside, settle
 from nmt.training.footprint import GB, free_for_batches, plan_batches
@@ -27,6 +26,7 @@ from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.pieces import OpenCorpus, clear_pieces, memory_beside, pieces
 from nmt.training.precision import device
 from nmt.training.resumption import (
+    Origin,
     already_finished,
     check_objective,
     check_prepared,
@@ -114,12 +114,12 @@ def _trained(
 ) -> Path:
     folder, prepared = Path(config.training.folder), Path(config.data.folder)
     check_objective(config, init_from, fresh)
-    data_hash = check_prepared(prepared, config, say)
-    expect_same_data(data_hash, prepared)
-    parent = _parent(init_from) if init_from else None
+    origin = check_prepared(prepared, config, say)
+    expect_same_data(origin["data_hash"], prepared)
+    parent = checkpoint.load_run(init_from, trainable=True) if init_from else None
     config = with_inherited_model(config, parent, fresh, say)
     _expect_possible(config, parent.folder if parent else prepared)
-    state, facts = processes.from_first(lambda: _open(config, data_hash, parent, say, fresh))
+    state, facts = processes.from_first(lambda: _open(config, origin, parent, say, fresh))
     expect_shared(folder)
     source, target = load_vocabularies(folder)
     model = _make_model(config, source, target, parent)
@@ -135,7 +135,7 @@ def _trained(
     if config.data.piece:
         data.make_piece = pieces(hooks.open_corpus, data.dataset, config.training, say)
     if facts is None:
-        facts = processes.from_first(lambda: new_facts(config, data, data_hash, model, parent))
+        facts = processes.from_first(lambda: new_facts(config, data, origin, model, parent))
     facts.pop("finished", None)
     if processes.rank() == 0:
         checkpoint.write_config(folder, config)
@@ -149,16 +149,6 @@ def _trained(
     except torch.OutOfMemoryError:
         raise run.overflowed(data.plan.bytes_of(data.plan.widest)) from None
     return folder
-
-
-def _parent(init_from: Path) -> checkpoint.Run:
-    parent = checkpoint.load_run(init_from)
-    if is_packed(parent.model):
-        raise UserError(
-            f"--init-from {init_from}: expected a trained run, found a bundle of 8 bits, which "
-            "cannot be trained; name the run that it was exported from"
-        )
-    return parent
 
 
 @dataclass(frozen=True)
@@ -175,7 +165,7 @@ class _Prepared:
 
 
 def _open(
-    config: Config, data_hash: str, parent: checkpoint.Run | None, say: Say, fresh: bool
+    config: Config, origin: Origin, parent: checkpoint.Run | None, say: Say, fresh: bool
 ) -> tuple[Path | None, dict[str, Any] | None]:
     """The state and facts of the run in the folder; without one, prepares it for a new run."""
     folder = Path(config.training.folder)
@@ -183,7 +173,7 @@ def _open(
         put_aside(folder)
     clear_partial(folder)
     state = newest_state(folder, say)
-    facts = facts_to_resume(folder, state, config, data_hash, parent)
+    facts = facts_to_resume(folder, state, config, origin, parent)
     if facts is None:
         begin(folder, parent.folder if parent else Path(config.data.folder), config)
         return state, None
@@ -233,9 +223,12 @@ def _expect_possible(config: Config, origin: Path) -> None:
         UserError: they contradict one another or the vocabularies, or need more memory than there
             is.
     """
+    source, target = load_vocabularies(origin)
+    if config.model.get("tie_embeddings") == "all" and source != target:
+        raise UserError(f"model.{DIFFERENT}")
     try:
         with torch.device("meta"):
-            model = checkpoint.build_model(config, *load_vocabularies(origin))
+            model = checkpoint.build_model(config, source, target)
     except RuntimeError as error:  # the sizes overflow
         raise UserError(f"model: {error}; choose smaller sizes") from None
     free_for_batches(TranslationModule(model, config.training, steps=1))

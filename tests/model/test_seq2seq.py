@@ -147,11 +147,6 @@ def test_the_readout_shortcut_takes_its_part_of_the_context(
             r"^model: tie_embeddings: target needs readout_size = embedding_size \(8\), found 9$",
         ),
         (
-            {"encoder": "self_attention", "embedding_scale": 16.0},
-            WORDS,
-            "^model: embedding_scale: expected 1 with order: sinusoids, .* found 16.0; leave",
-        ),
-        (
             {"tie_embeddings": "all"},
             WORDS + 1,
             "^model: tie_embeddings: all needs one vocabulary for both languages, found two; set",

@@ -187,6 +187,14 @@ def test_tied_weights_are_written_once(
     assert (trained / checkpoint.WEIGHTS).stat().st_size == sizes["target"]
 
 
+def test_two_vocabularies_of_one_size_are_not_tied(toy: Toy, tmp_path: Path) -> None:
+    source, target = load_vocabularies(toy.prepared)
+    assert len(source) == len(target)  # so that sizes do not tell
+    with pytest.raises(UserError, match=r"^model\.tie_embeddings: all needs one vocabulary for"):
+        Script().run(settings(toy, tmp_path / "run", model__tie_embeddings="all"))
+    assert not (tmp_path / "run").exists()
+
+
 # when to stop
 
 
