@@ -2,9 +2,10 @@
 
     python -m benchmarks.silence checkpoints/machine
 
-A Turing machine's slots read as zeros (attention to the source stays as it is); a decoder's
-attention to its own past adds nothing. Scored on the validation split at the run's own beam; p is
-of a paired bootstrap. A memory whose silence costs less than a point is not used.
+A Turing machine's slots read as zeros (attention to the source stays as it is), a memory network's
+reads add nothing to its query, nor does a decoder's attention to its own past to its state. Scored
+on the validation split at the run's own beam; p is of a paired bootstrap. A memory whose silence
+costs less than a point is not used.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.metrics import compare, tokenizer_for
 from nmt.evaluation.origin import training_data
-from nmt.model.memory import TuringMachine
+from nmt.model.memory import MemoryNetwork, TuringMachine
 from nmt.model.multihead import PastAttention
 
 
@@ -31,12 +32,17 @@ def _without_slots(module: TuringMachine, inputs: Any, outputs: Any) -> Any:
     return kept, *others
 
 
+def _without_hops(module: MemoryNetwork, inputs: Any, outputs: Any) -> Any:
+    return module.query(inputs[0]), *outputs[1:]
+
+
 def _without_past(module: PastAttention, inputs: Any, outputs: Any) -> Any:
     return inputs[0], outputs[1]
 
 
 SILENT: dict[type[nn.Module], Callable[..., Any]] = {
     TuringMachine: _without_slots,
+    MemoryNetwork: _without_hops,
     PastAttention: _without_past,
 }
 """What a memory gives back once its reads are zero."""
@@ -78,8 +84,9 @@ def worth(folder: Path) -> str:
     with silenced(translator.model) as memories:
         if not memories:
             raise UserError(
-                f"{folder}: expected a decoder with `attention: turing_machine` or "
-                "`self_attention: multihead`, found no memory to silence"
+                f"{folder}: expected a decoder with `attention: turing_machine`, "
+                "`attention: memory_network` or `self_attention: multihead`, found no memory to "
+                "silence"
             )
         unheard = [one.text for one in translator.translate(sources)]
     tokenize = tokenizer_for(read_config(folder).data.target_language)

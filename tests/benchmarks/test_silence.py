@@ -14,6 +14,7 @@ from tests.toy import Toy
 
 MEMORIES = {
     "slots": {"attention": {"kind": "turing_machine", "slots": 6, "slot_size": 4}},
+    "hops": {"attention": {"kind": "memory_network", "hops": 2, "hidden_size": 4}},
     "past": {"self_attention": {"kind": "multihead", "heads": 2, "head_size": 4}},
 }
 
@@ -35,6 +36,8 @@ def test_silence_is_what_weights_of_zero_would_say(memory: str) -> None:
     with torch.no_grad():
         if memory == "slots":  # what reads context gets nothing from the slots' four numbers
             model.decoder.context.weight[:, :4] = 0
+        elif memory == "hops":  # the values of each read, C_1 and C_2; A_1 alone reads nothing
+            model.decoder.attention.memories.weight[4:] = 0
         else:
             model.decoder.past.attention.out.weight.zero_()
     without, _ = model(ids, lengths, ids)

@@ -155,7 +155,7 @@ def test_the_decoders_gradients_agree_with_finite_differences(
     decoder, encoded = make_decoder(attend, coverage), sentences([4, 2], torch.float64)
     embedded = random(2, 3, EMBEDDING)
     assert_gradients(
-        lambda: decoder(embedded, decoder.prepare(encoded))[0],
+        lambda: torch.cat(decoder(embedded, decoder.prepare(encoded))[: 1 + coverage], dim=2),
         [embedded, encoded.memory, encoded.summary, *decoder.parameters()],
     )
 

@@ -23,6 +23,8 @@ NEEDS: dict[str, Settings] = {
     "RecurrentEncoder.residual": {"layers": 2},
     "Decoder.residual": {"layers": 2},
     "Decoder.dropout": {"layers": 2},
+    "RecurrentEncoder.transitions": {"layers": 2},  # BiDeep
+    "Decoder.transitions": {"layers": 2},
     "Decoder.attend=before": {
         "self_attention": {"kind": "multihead", "heads": 2, "head_size": SIZE}
     },

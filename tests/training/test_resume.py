@@ -50,6 +50,27 @@ def test_a_cut_leaves_no_trace(
     assert_alike(run, whole(decay))
 
 
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "coverage": {"decoder__attention__coverage": True},
+    "local": {"decoder__attention__kind": "local", "decoder__attention__position": "monotonic"},
+    "machine": {"decoder__attention__kind": "turing_machine", "decoder__attention__slots": 4},
+    "past": {"decoder__self_attention__kind": "multihead"},
+    "bideep": {
+        f"{side}__{key}": 2 for side in ("encoder", "decoder") for key in ("layers", "transitions")
+    },
+    "transformer": {"encoder__kind": "self_attention"},
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_cut_leaves_no_trace_in_another_system(system: str, toy: Toy, tmp_path: Path) -> None:
+    changes = {f"model__{key}": value for key, value in SYSTEMS[system].items()}
+    uncut, cut = (settings(toy, tmp_path / name, **changes) for name in ("uncut", "cut"))
+    with pytest.raises(PowerCut):
+        Script(cut=("update", 6)).run(cut)
+    assert_alike(Script().run(cut), Script().run(uncut))
+
+
 def test_cut_again_and_again(toy: Toy, whole: Trained, tmp_path: Path) -> None:
     changes = settings(toy, tmp_path / "run")
     for cut in (5, 7, 8, 11):

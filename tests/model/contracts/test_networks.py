@@ -1,13 +1,18 @@
 """What every network promises: each value of each option anywhere below `model:` is tried here."""
 
+import copy
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
+from torch import Tensor
 
 from nmt import checkpoint, options
 from nmt.batch import Batch
+from nmt.config import Precision
+from nmt.model.packed import is_packed, pack_decoder
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
 from nmt.state import State, repeat
@@ -87,6 +92,28 @@ def test_a_whole_target_is_the_same_as_word_by_word(settings: Settings) -> None:
     for t, tokens in enumerate(TOGETHER.target_input.unbind(dim=1)):
         feature, state, weight = model.step(tokens, source, state)
         assert_same((feature, weight), (features[:, t], weights[:, t]))
+
+
+@pytest.mark.parametrize("settings", MAKING.values(), ids=MAKING)
+@torch.inference_mode()
+def test_a_packed_network_says_nearly_the_same(settings: Settings) -> None:
+    model = build(settings).eval()
+    source = model.encode(TOGETHER.source, TOGETHER.source_lengths)
+
+    def told() -> Tensor:
+        """The logits after two words."""
+        state = model.start(source)
+        for tokens in TOGETHER.target_input[:, :2].unbind(dim=1):
+            feature, state, _ = model.step(tokens, source, state)
+        logits: Tensor = model.output(feature)
+        return logits
+
+    wanted, plain = told(), copy.deepcopy(model)
+    for precision, tolerance in {"fp32": 1e-5, "bf16": 0.05, "int8": 0.1}.items():
+        model = copy.deepcopy(plain)
+        pack_decoder(model, cast("Precision", precision))
+        assert is_packed(model)
+        assert (told() - wanted).norm() <= tolerance * wanted.norm(), precision
 
 
 @over(Seq2Seq)
