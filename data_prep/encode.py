@@ -1,8 +1,10 @@
 """Encodes text as ids in an Arrow data set that training memory-maps."""
 
+import gc
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import datasets
@@ -172,3 +174,10 @@ def _measure(measures: dict[str, int], texts: pa.StringArray, ids: pa.ListArray)
     measures["words"] += sum(len(text.split()) for text in texts.to_pylist())
     measures["tokens"] += pc.sum(lengths).as_py() or 0
     measures["longest"] = max(measures["longest"], pc.max(lengths).as_py() or 0)
+
+
+def clear_scratch(folder: Path) -> None:
+    """Deletes what was only needed while a folder was made."""
+    gc.collect()  # Windows cannot delete a file while it is memory-mapped
+    for path in chain(folder.glob("*.pairs"), folder.glob("*.arrow")):
+        path.unlink()

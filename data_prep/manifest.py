@@ -12,7 +12,7 @@ from typing import Any
 from nmt.config import Data
 from nmt.errors import UserError
 from nmt.files import FURNITURE, sha256, write_json
-from nmt.schema import flat
+from nmt.schema import differing
 
 FORMAT = 1
 KIND = "prepared data"
@@ -93,12 +93,9 @@ def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) 
     """Describes how a prepared folder differs from what is now requested."""
     if old["format"] != FORMAT:
         return [f"format {old['format']} -> {FORMAT}"]
-    was, now = flat(old["settings"], "data."), flat(settings_of(data), "data.")
+    was, now = {"data": old["settings"]}, {"data": settings_of(data)}
     found = [
-        f"{key} {_shown(was, key)} -> {_shown(now, key)}"
-        for key in dict.fromkeys([*was, *now])
-        # A key that another version added or removed makes no difference where it is unset.
-        if (was.get(key) or None) != (now.get(key) or None)
+        f"{key} {_shown(before)} -> {_shown(after)}" for key, before, after in differing(was, now)
     ]
     before = old["inputs"]
     for name in sorted({*before, *inputs}):
@@ -112,6 +109,5 @@ def changes(folder: Path, old: Manifest, data: Data, inputs: Mapping[str, str]) 
     ]
 
 
-def _shown(settings: Mapping[str, Any], key: str) -> str:
-    value = settings.get(key)
+def _shown(value: Any) -> str:
     return "(none)" if value is None else json.dumps(value, ensure_ascii=False)

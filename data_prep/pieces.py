@@ -1,9 +1,8 @@
 """A corpus that is too large to be prepared as a whole, a piece at a time."""
 
-import gc
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import datasets
@@ -11,7 +10,7 @@ import datasets
 from data_prep import manifest, sources
 from data_prep.clean import filters_of
 from data_prep.corpus import Corpus, HeldOut, Pair
-from data_prep.encode import encode_splits
+from data_prep.encode import clear_scratch, encode_splits
 from data_prep.marks import gather
 from data_prep.pairs import BLOCK
 from nmt import options
@@ -113,7 +112,5 @@ class Pieces:
         encode_splits(folder, piece.pairs.only(kept), {}, tokenizers)
         read, left = piece.read, int(kept.sum())
         del piece
-        gc.collect()  # Windows cannot delete a file while it is memory-mapped
-        for path in chain(folder.glob("*.pairs"), folder.glob("*.arrow")):
-            path.unlink()
+        clear_scratch(folder)
         self._say(f"piece {number + 1} of the corpus: {read:,} pairs read, {left:,} kept")

@@ -1,11 +1,10 @@
 """The stages in order: read, split, train tokenizers, encode, write the manifest."""
 
-import gc
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from data_prep import manifest, sources
 from data_prep.clean import Predicate, filters_of
 from data_prep.corpus import Corpus, HeldOut
-from data_prep.encode import encode_splits
+from data_prep.encode import clear_scratch, encode_splits
 from data_prep.marks import Gathered, Marks, gather
 from data_prep.pairs import Pairs
 from data_prep.split import Splits, make_splits
@@ -66,9 +65,7 @@ def _prepared(folder: Path, data: Data, say: Say, fresh: bool) -> Path:
         _expect_known(folder, old)
     with errors_named(folder), _replacing(folder) as partial:
         results = _build(partial, data, say)
-        gc.collect()  # Windows cannot delete a file while it is memory-mapped
-        for path in chain(partial.glob("*.pairs"), partial.glob("*.arrow")):
-            path.unlink()
+        clear_scratch(partial)
         manifest.write(partial, manifest.make(partial, data, inputs, results))
     say(f"prepared {folder}")
     return folder

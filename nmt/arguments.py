@@ -207,7 +207,7 @@ def parse(parser: Parser, words: list[str], *, configurable: bool) -> argparse.N
         if not configurable or (word.startswith("--") and not word.startswith(SECTIONS)):
             _refuse(parser, word, configurable)
     _expect_different(arguments)
-    arguments.words, arguments.overrides = words, read_overrides(given + rest)
+    arguments.words, arguments.overrides = words, read_overrides(given) + read_overrides(rest)
     return arguments
 
 
@@ -286,8 +286,7 @@ def settings_help(words: list[str]) -> Iterator[str]:
     files = [Path(word) for word in words if word.endswith((".yaml", ".yml"))]
     settings = read_yaml(files[0]) if files else dict(config.EXAMPLE)
     required = () if files else flat(settings)
-    first = next((n for n, word in enumerate(words) if word.startswith(SECTIONS)), len(words))
-    given = [word for word in words[first:] if word.startswith(SECTIONS) or word[:1] != "-"]
+    _, given = _divided(words)
     options.apply_overrides(config.Config, settings, read_overrides(given))
     for option in options.walk(config.Config, settings):
         default = f"default: {options.show(option.default)}"

@@ -21,7 +21,7 @@ from nmt import __version__, options
 from nmt.config import Config, from_dict
 from nmt.errors import UserError
 from nmt.files import read_json, read_yaml, sha256, write_atomically, write_json, write_text
-from nmt.model.packed import place_int8_layers
+from nmt.model.packed import is_packed, place_int8_layers
 from nmt.model.seq2seq import Seq2Seq
 from nmt.perplexity import perplexity
 from nmt.ram import processor_name
@@ -88,15 +88,18 @@ def write_weights(folder: Path, model: Seq2Seq) -> None:
     write_atomically(folder / WEIGHTS, lambda file: file.write_bytes(save(tensors)))
 
 
-def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
-    """Writes the manifest: the given facts, versions, and the digest of each file of the bundle."""
+def write_manifest(folder: Path, facts: dict[str, Any], *, trained: bool = True) -> None:
+    """Writes the manifest: the given facts and the digest of each file of the bundle.
+
+    The versions are today's if this session has `trained` the run, else those of the facts.
+    """
     names = (WEIGHTS, CONFIG, METRICS, SHORTLIST)  # a run that has just begun has no weights yet
     files = [folder / name for name in names if (folder / name).exists()]
     files += tokenizer_files(folder)
     content = {
         **facts,  # of a resumed run, which an older format may have begun
         "format_version": FORMAT_VERSION,
-        "versions": versions(),
+        "versions": versions() if trained else facts["versions"],
         "files": {file.name: sha256(file) for file in files},
     }
     write_json(folder / MANIFEST, {**content, SEAL: _seal(content)})
@@ -261,11 +264,11 @@ def _check_size(config: Config, source: Vocabulary, target: Vocabulary, path: Pa
         )
 
 
-def load_run(folder: Path, device: str = "cpu") -> Run:
-    """Loads a run's best model, ready to translate.
+def load_run(folder: Path, device: str = "cpu", *, trainable: bool = False) -> Run:
+    """Loads a run's best model, ready to translate or, if it is `trainable`, to train.
 
     Raises:
-        UserError: the folder holds no run, or a file differs from the one that was written.
+        UserError: no run, a file that differs from the one that was written, or 8 bits to train.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -284,6 +287,11 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     model = build_model(config, source, target)
     with torch.no_grad():
         load_weights(model, folder / WEIGHTS)
+    if trainable and is_packed(model):
+        raise UserError(
+            f"{folder}: expected a trained run, found a bundle of 8 bits, which has no gradients; "
+            "name the run that it was exported from"
+        )
     return Run(folder, config, model.to(device).eval(), source, target, manifest)
 
 

@@ -249,8 +249,8 @@ def _status_of(words: list[str]) -> int:
         if not any(it in repr(error) for it in MEMORY_RAN_OUT):
             raise
         say(
-            f"{name}: memory ran out; a smaller --beam-size, fewer --workers, --device cpu or a "
-            "smaller model take less"
+            f"{name}: memory ran out; less is taken by a smaller model or training.batch_tokens, "
+            "by data.piece or, for a trained run, a smaller --beam-size or fewer --workers"
         )
         return 2
     except OSError as error:  # a full disk, a folder without write permission

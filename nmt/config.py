@@ -15,6 +15,7 @@ from nmt import options
 from nmt.errors import UserError
 from nmt.files import read_yaml
 from nmt.schema import (
+    BeamSize,
     Code,
     Count,
     Fraction,
@@ -26,6 +27,9 @@ from nmt.schema import (
     PositiveInt,
     Settings,
 )
+
+Longer = Literal["truncate", "chunk"]
+"""What happens to training sentences that are longer than a limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,10 +169,10 @@ class Training:
     max_steps: PositiveInt | None = None
     patience: PositiveInt = 10
     validate_every: PositiveInt | None = None
-    validation_beam: Annotated[int, Gt(0), Le(10_000)] = 1
+    validation_beam: BeamSize = 1
     batch_tokens: PositiveInt = 1200
     max_length: PositiveInt | None = None
-    longer: Literal["truncate", "chunk"] = "truncate"
+    longer: Longer = "truncate"
     learning_rate: Positive = 1e-3
     warmup_steps: Count = 200
     schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = "linear"
@@ -219,7 +223,7 @@ class Decoding:
         health: thresholds beyond which a translation is suspicious.
     """
 
-    beam_size: Annotated[int, Gt(0), Le(10_000)] = 5
+    beam_size: BeamSize = 5
     length_penalty: NonNegative = 1.0
     max_length_ratio: Positive = 2.0
     max_length_extra: PositiveInt = 10

@@ -1,7 +1,7 @@
 """Annotations of constructor parameters: types that are validated, and nested parts."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os.path import expanduser
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ PositiveInt = Annotated[int, Gt(0), Le(10**9)]
 Depth = Annotated[int, Gt(0), Le(64)]
 """A number of stacked layers; limited, as each takes time to build, whatever its size."""
 Count = Annotated[int, Ge(0), Le(10**9)]
+BeamSize = Annotated[int, Gt(0), Le(10_000)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
@@ -52,3 +53,14 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + key] = value
     return found
+
+
+def differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The dotted keys whose values differ, with both.
+
+    A key that another version added or removed makes no difference where it is unset.
+    """
+    old, new = flat(was), flat(now)
+    for key in dict.fromkeys([*old, *new]):
+        if (old.get(key) or None) != (new.get(key) or None):
+            yield key, old.get(key), new.get(key)

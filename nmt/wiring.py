@@ -111,13 +111,16 @@ def run_export(arguments: Namespace, say: Say) -> None:
 
     run = checkpoint.load_run(arguments.run)
     check_export(arguments.output, run, arguments.shortlist)
-    batches = _training_batches(arguments.run, say) if arguments.shortlist else []
+    batches: Iterable[Batch] = []
+    if arguments.shortlist:
+        made = _training_batches(arguments.run, say)
+        batches = tqdm(made, desc="shortlist", unit=" batches", disable=None)
     export(
         run,
         arguments.output,
         int8=arguments.int8,
         shortlist=arguments.shortlist,
-        batches=tqdm(batches, desc="shortlist", unit=" batches", disable=None),
+        batches=batches,
     )
     files = sorted(arguments.output.iterdir())
     size = sum(file.stat().st_size for file in files)

@@ -10,14 +10,11 @@ word, counts for."""
 MARGIN = 10
 """Letters added to both lengths, so that short texts do not appear to differ much."""
 
-_SIGN = re.compile(
-    "[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-    "\U00020000-\U0003ffff]"
-)
-_UNSPACED = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff]"
-)
+HAN_AND_KANA = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""For a class in a regular expression."""
+
+_SIGN = re.compile(rf"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af{HAN_AND_KANA}]")  # Hangul too
+_UNSPACED = re.compile(rf"[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff{HAN_AND_KANA}]")
 
 _MARKS = "".join(sign for sign in map(chr, range(0x10000)) if unicodedata.category(sign)[0] == "M")
 SIGNS = rf"{_MARKS}\u200c\u200d"

@@ -38,6 +38,8 @@ from tests.toy import Answer, Toy, contains, write_lines
         (["score", "RUN", "--src", "x"], ["--tgt"]),
         (["train"], ["config", "nmt train --help"]),
         (["train", "x.yaml", "y.yaml"], ["y.yaml"]),
+        (["train", "x.yaml", "--training.seed", "3", "--fresh", "y"], ["unexpected argument 'y'"]),
+        (["train", "x.yaml", "y", "--training.seed", "3"], ["unexpected argument 'y'"]),
     ],
     ids=" ".join,
 )

@@ -388,6 +388,17 @@ def test_the_current_folder_is_no_output(
     contains(answer("join", "."), "expected the name of the whole file, found a folder")
 
 
+def test_a_folder_above_the_input_leads_back_to_no_input(
+    trained: Toy, answer: Answer, tmp_path: Path
+) -> None:
+    for name in ("in", "in/in"):
+        (tmp_path / name).mkdir()
+        write_lines(tmp_path / name / "text", ["bae dei"])
+    told = answer("translate", trained.run, "-i", tmp_path / "in", "-o", tmp_path)
+    contains(told, f"{tmp_path / 'in' / 'text'}: expected another file than an input")
+    assert (tmp_path / "in" / "text").read_text() == "bae dei\n"
+
+
 def test_a_wrong_setting_is_told_once_for_a_folder(
     trained: Toy, answer: Answer, tmp_path: Path
 ) -> None:

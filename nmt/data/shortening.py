@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import datasets
 import numpy as np
 
+from nmt.config import Longer
 from nmt.data.datamodule import lengths_of, mapped
 from nmt.errors import Say
 
-Longer = Literal["truncate", "chunk"]
 Ids = list[int]
 SIDES = ("source_ids", "target_ids")
 

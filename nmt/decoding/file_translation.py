@@ -23,7 +23,7 @@ from nmt.decoding.jobs import Job, TranslatedBlock, Work
 from nmt.decoding.outputs import places
 from nmt.decoding.progress import Pulse
 from nmt.decoding.shards import Shard
-from nmt.decoding.streams import Out, growing
+from nmt.decoding.streams import SHARD, Out, growing
 from nmt.decoding.synthetic import Pairs
 from nmt.decoding.workers import map_in_processes
 from nmt.documents.formats import FORMATS, is_document
@@ -33,8 +33,6 @@ from nmt.lines import Invalid, Line, expect_line_feeds, read_lines, reading
 from nmt.ram import free
 from nmt.translation import Translation
 
-MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize
-"""The most workers that a process pool can have."""
 BLOCK = 1000
 """Lines that are sorted by length together, fewer if they are very long (`blocks.MOST`); only a few
 blocks are in memory at once."""
@@ -72,7 +70,7 @@ def translate_files(arguments: Namespace, say: Say) -> None:
 
     made_with = {**job.described(), "field": arguments.field, "format": arguments.format}
     if arguments.shard:
-        made_with["shard"] = list(arguments.shard)
+        made_with[SHARD] = list(arguments.shard)
 
     @cache
     def work_for(document: bool) -> Work:
@@ -280,7 +278,7 @@ def _shared(
         workers = min(workers, len(first))
     elif wanted is None and work.job.device == "cpu":
         workers = min(threads // (out.threads or 1), int(free("cpu") / ROOM))
-    workers = max(1, min(workers, MOST_WORKERS))
+    workers = max(1, workers)
     # Rounding depends on the threads of a process: what is resumed keeps their number.
     out.threads = out.threads or max(1, threads // workers)
     every = chain(first, blocks)

@@ -3,7 +3,8 @@
 import contextlib
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from nmt.checkpoint import WEIGHTS
@@ -61,6 +62,17 @@ def _keep_input(source: Path, output: Path | None, health: Path | None) -> None:
             raise UserError(f"{path}: expected another file than the input, which would be lost")
 
 
+def _keep_inputs(plans: Mapping[Path, Sequence[Path]]) -> None:
+    """Of a folder, if a folder above it is the output's: that may lead back into it."""
+    inputs = {file.resolve() for file in plans}
+    for path in chain.from_iterable(plans.values()):
+        if path.resolve() in inputs:
+            raise UserError(
+                f"{path}: expected another file than an input, which would be lost; choose another "
+                "folder"
+            )
+
+
 def places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, list[Path]]]:
     """Each input with its output and health report; for a folder, all its files at any depth."""
     source, wanted = arguments.input, [arguments.output, arguments.health]
@@ -83,14 +95,18 @@ def places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, list[P
         raise UserError(f"{source}: expected a folder with at least one file, found none in it")
     for name in inside:
         _refuse_options(arguments, source / name)
-    for name in inside:
-        made = [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
-        if is_done(arguments, source / name, made, say):
+    plans = {
+        source / name: [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
+        for name in inside
+    }
+    _keep_inputs(plans)
+    for file, made in plans.items():
+        if is_done(arguments, file, made, say):
             continue
         for path in made:
             with contextlib.suppress(OSError):  # told when the file itself cannot be made
                 path.parent.mkdir(parents=True, exist_ok=True)
-        yield source / name, made
+        yield file, made
 
 
 def _files(folder: Path, say: Say) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from itertools import islice
 from statistics import fmean
 from typing import TypeVar
 
-from nmt.documents.sentences import gap, split, stripped
+from nmt.documents.sentences import WIDE_ENDS, gap, split, stripped
 from nmt.translation import Alignment, Alternative, Translation
 from nmt.vocab import EOS, RESERVED
 
@@ -15,9 +15,6 @@ LONGEST = 2000
 """Maximum number of characters of a part, which has at most twice as many bytes: what a tokenizer
 does not know becomes a token a byte. Time and memory grow quadratically with length: a line of a
 megabyte would take days as one sentence, and no model has been trained on such sentences."""
-ENDS = "\u3002\uff01\uff1f"
-"""What ends a sentence where no white space follows: 。 and the full-width exclamation and question
-marks."""
 
 
 class Paragraphs:
@@ -55,7 +52,8 @@ def _short(text: str) -> Iterator[str]:
     """A text in parts that are not too long, cut after white space or at the end of a sentence in a
     script without it, if there is any."""
     while len(text) > (longest := _longest(text)):
-        fit = (i for i in range(longest, 0, -1) if text[i - 1].isspace() or text[i - 1] in ENDS)
+        places = range(longest, 0, -1)
+        fit = (i for i in places if text[i - 1].isspace() or text[i - 1] in WIDE_ENDS)
         end = next(fit, longest)
         yield text[:end]
         text = text[end:]

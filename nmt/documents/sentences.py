@@ -13,10 +13,15 @@ from nmt.writing_systems import SIGNS, subtags
 _CLOSING = rf"[\"'”’»)\]}}{MARK}]"
 _OPENING = rf"[\"'“„‘«‹(\[¿¡{MARK}–—-]"
 _ENDS = ".!?…؟۔।॥։።፧។៕။"  # of Arabic, Urdu, Indic, Armenian, Ethiopic, Khmer, Burmese script too
+WIDE_ENDS = "\u3002\uff01\uff1f"
+"""What ends a sentence where no white space follows: 。 and the full-width exclamation and question
+marks."""
+_WIDE_CLOSING = f"[」』”’）{MARK}]"
 _END = re.compile(
-    rf"(?<![{_ENDS}])[{_ENDS}]+{_CLOSING}*\s+|(?<![。！？])[。！？]+[」』”’）{MARK}]*\s*"
+    rf"(?<![{_ENDS}])[{_ENDS}]+{_CLOSING}*\s+"
+    rf"|(?<![{WIDE_ENDS}])[{WIDE_ENDS}]+{_WIDE_CLOSING}*\s*"
 )
-_WIDE_END = re.compile(rf"[。！？][」』”’）{MARK}]*\Z")
+_WIDE_END = re.compile(rf"[{WIDE_ENDS}]{_WIDE_CLOSING}*\Z")
 _NEXT = re.compile(rf"(?:{_OPENING}|\s)*(\w?)")
 _LAST = re.compile(rf"[\w{SIGNS}.]*[\w{SIGNS}]\Z")
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from nmt.documents.placeholders import MARK
 from nmt.translation import Alignment
-from nmt.writing_systems import SIGNS
+from nmt.writing_systems import HAN_AND_KANA, SIGNS
 
 # Chinese and Japanese put no spaces between words, so each character counts as one.
-_SINGLE = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+_SINGLE = f"[{HAN_AND_KANA}]"
 WORD = re.compile(rf"{_SINGLE}|(?:(?!{_SINGLE})[\w{SIGNS}])+|[^\w\s{MARK}]")
 """A word, or a punctuation mark or symbol between words."""
 

@@ -4,6 +4,7 @@ import os
 from argparse import Namespace
 from collections.abc import Container, Sequence
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 
 from sacrebleu.metrics.bleu import BLEU
@@ -196,7 +197,7 @@ def _report_folders(
     Raises:
         UserError: one cannot be written, which must be known before minutes of translating.
     """
-    folders = {name: _report_folder(arguments, names, name, name in runs) for name in names}
+    folders = _named_folders(arguments, names, runs)
     for folder in filter(None, folders.values()):
         above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
@@ -207,17 +208,22 @@ def _report_folders(
     return folders
 
 
-def _report_folder(arguments: Namespace, names: list[str], name: str, is_run: bool) -> Path | None:
+def _named_folders(
+    arguments: Namespace, names: list[str], runs: Container[str]
+) -> dict[str, Path | None]:
     given: Path | None = arguments.report
     if given is None:
         folder = f"evaluation-{arguments.src.name}" if arguments.src else "evaluation"
-        return Path(name) / folder if is_run and not arguments.ensemble else None
+        own = () if arguments.ensemble else runs
+        return {name: Path(name) / folder if name in own else None for name in names}
     if len(names) == 1:
-        return given
-    # Systems may share a base name: the report of the second gets a number.
-    same = [other for other in names if Path(other).name == Path(name).name]
-    number = same.index(name)
-    return given / (Path(name).name + (f"-{number + 1}" if number else ""))
+        return {names[0]: given}
+    found: dict[str, Path | None] = {}
+    for name in names:  # systems may share a base name: the report of the second gets a number
+        base = Path(name).name
+        folders = chain([given / base], (given / f"{base}-{number}" for number in count(2)))
+        found[name] = next(folder for folder in folders if folder not in found.values())
+    return found
 
 
 def _aligner(translator: Translator, language: str, arguments: Namespace) -> report.Align:

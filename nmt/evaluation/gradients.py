@@ -18,7 +18,6 @@ from nmt.errors import Say, UserError
 from nmt.evaluation.origin import training_data_encoded
 from nmt.evaluation.plots import plot_lines
 from nmt.model.encoders import RecurrentEncoder
-from nmt.model.packed import is_packed
 from nmt.model.seq2seq import Seq2Seq
 from nmt.vocab import load_vocabularies
 
@@ -103,13 +102,8 @@ def diagnose(systems: Sequence[Path], length: int, picture: Path, say: Say) -> l
 def _model(system: Path, say: Say) -> tuple[Seq2Seq, DatasetDict]:
     """A trained or untrained model, and its prepared data."""
     if system.is_dir():
-        run = checkpoint.load_run(system)
-        if is_packed(run.model):
-            raise UserError(
-                f"{system}: expected a trained run, found a bundle of 8 bits, which has no "
-                "gradients; name the run that it was exported from"
-            )
-        return run.model, training_data_encoded(system, "prepare it again", say)
+        model = checkpoint.load_run(system, trainable=True).model
+        return model, training_data_encoded(system, "prepare it again", say)
     if not system.exists():
         raise UserError(f"{system}: expected the folder of a run or a YAML file, found none")
     settings = config.load(system)

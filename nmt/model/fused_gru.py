@@ -4,7 +4,7 @@ Autograd over a step loop makes, at every time step, one product for each weight
 adds it into a buffer of the weight's size. Here, as in `fused_lstm`, the loop only collects the
 gradients of the pre-activations; the gradient of each weight is then ONE product over all time
 steps. The results are those of the stepped path (tests/model/test_fused.py: forward, backward,
-gradcheck in double).
+difference quotients in double).
 """
 
 from collections.abc import Iterable

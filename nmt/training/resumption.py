@@ -13,12 +13,15 @@ from nmt.data.datamodule import TranslationData
 from nmt.errors import Say, UserError
 from nmt.files import read_json, sha256
 from nmt.model.seq2seq import Seq2Seq
-from nmt.schema import flat
+from nmt.schema import differing, flat
 from nmt.training.objectives import OBJECTIVES, MinimumRisk
 from nmt.training.pieces import corpus_in_pieces
 from nmt.training.precision import choose_precision, device
 from nmt.training.states import LAST, states_of
 from nmt.vocab import tokenizer_files
+
+Origin = dict[str, Any]
+"""What identifies prepared data: `data_hash`, and `corpus` if it is read piece by piece."""
 
 # Keys that may change when a run is resumed: they alter neither the model nor the data nor the
 # meaning of the saved state.
@@ -112,8 +115,8 @@ def expect_shared(folder: Path) -> None:
         )
 
 
-def check_prepared(prepared: Path, config: Config, say: Say) -> str:
-    """The hash of prepared data, after checking that they match the settings.
+def check_prepared(prepared: Path, config: Config, say: Say) -> Origin:
+    """The identity of prepared data, after checking that they match the settings.
 
     The corpus may differ: its files may have been named on `nmt prepare`'s command line.
 
@@ -121,15 +124,15 @@ def check_prepared(prepared: Path, config: Config, say: Say) -> str:
         UserError: the data were prepared with other settings.
     """
     manifest = read_json(prepared / checkpoint.MANIFEST)
-    was, now = {"data": manifest["settings"]}, {"data": asdict(config.data)}
-    if change := next(_changes(was, now), None):
+    was, now = manifest["settings"], asdict(config.data)
+    if change := next(_changes({"data": was}, {"data": now}), None):
         key, before, after = change
         raise UserError(
             f"{prepared}: was prepared with {key} {before!r}, expected {after!r}; run "
             "`nmt prepare` again or set the key back"
         )
-    old, new = (flat(one["data"]["corpus"], "data.corpus.") for one in (was, now))
-    if others := [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]:
+    corpora = ({"data": {"corpus": one["corpus"]}} for one in (was, now))
+    if others := sorted(key for key, _, _ in differing(*corpora)):
         told = (
             f"{prepared}: was prepared with another {', '.join(others)} than the configuration "
             "names"
@@ -140,14 +143,14 @@ def check_prepared(prepared: Path, config: Config, say: Say) -> str:
                 "set the key back"
             )
         say(f"{told}, and is used as it is")
-    return str(manifest["data_hash"])
+    return {"data_hash": manifest["data_hash"], "corpus": corpus_in_pieces(manifest)}
 
 
 def facts_to_resume(
     folder: Path,
     state: Path | None,
     config: Config,
-    data_hash: str,
+    origin: Origin,
     parent: checkpoint.Run | None,
 ) -> dict[str, Any] | None:
     """The manifest of the run in a folder; None if there is nothing to resume.
@@ -156,7 +159,7 @@ def facts_to_resume(
         folder: the run's folder.
         state: the saved state of its training, if there is one.
         config: the current settings.
-        data_hash: the hash of the current data.
+        origin: the identity of the current data.
         parent: the run that --init-from names.
 
     Raises:
@@ -180,8 +183,7 @@ def facts_to_resume(
             f"{folder}: {key} was {before!r} when this run was started and is now {after!r}; set "
             "it back, choose another training.folder, or start over with --fresh"
         )
-    pieces = corpus_in_pieces(read_json(Path(config.data.folder) / checkpoint.MANIFEST))
-    if manifest["data_hash"] != data_hash or manifest.get("corpus") != pieces:
+    if any(manifest.get(key) != value for key, value in origin.items()):
         raise UserError(
             f"{folder}: the data in {config.data.folder} has changed since this run was started; "
             "choose another training.folder, or start over with --fresh"
@@ -241,24 +243,23 @@ def with_new_decoding(config: Config, say: Say) -> None:
     fits = trained["files"].get(checkpoint.CONFIG) == sha256(folder / checkpoint.CONFIG)
     if (now != was or not fits) and processes.rank() == 0:
         checkpoint.write_config(folder, now)
-        checkpoint.write_manifest(folder, trained)
+        checkpoint.write_manifest(folder, trained, trained=False)
         say(f"{folder}: decoding and data.folder are now those of the configuration")
 
 
 def _changes(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """The keys that differ but must not, with both values."""
-    was, now = flat(was), flat(now)
     # Kinds first: another kind has other keys.
-    for key in sorted(was.keys() | now.keys(), key=lambda key: (not key.endswith("kind"), key)):
-        free = key in FREE_KEYS or key.startswith(FREE_SECTIONS)
-        if not free and was.get(key) != now.get(key):
-            yield key, was.get(key), now.get(key)
+    found = {key: (key, *both) for key, *both in differing(was, now)}
+    for key in sorted(found, key=lambda key: (not key.endswith("kind"), key)):
+        if key not in FREE_KEYS and not key.startswith(FREE_SECTIONS):
+            yield found[key]
 
 
 def new_facts(
     config: Config,
     data: TranslationData,
-    data_hash: str,
+    origin: Origin,
     model: Seq2Seq,
     parent: checkpoint.Run | None,
 ) -> dict[str, Any]:
@@ -267,8 +268,7 @@ def new_facts(
     torch.set_num_threads(layout["threads"])  # `choose_precision` measures with these
     return {
         "languages": [config.data.source_language, config.data.target_language],
-        "data_hash": data_hash,
-        "corpus": corpus_in_pieces(read_json(Path(config.data.folder) / checkpoint.MANIFEST)),
+        **origin,
         "parent": parent.manifest["files"][checkpoint.WEIGHTS] if parent else None,
         "parameters": model.parameters_count(),
         "max_source_length": int(data.plan.source_lengths.max()),

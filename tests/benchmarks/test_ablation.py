@@ -139,7 +139,7 @@ def variants_of(name: str) -> dict[str, config.Config]:
     }
 
 
-@pytest.mark.parametrize("name", ["recipe.yaml", "field.yaml", "reasons.yaml"])
+@pytest.mark.parametrize("name", ["recipe.yaml", "field.yaml", "reasons.yaml", "options.yaml"])
 def test_an_ablation_is_made_of_settings_that_exist_and_differ(name: str) -> None:
     variants = variants_of(name)
     recipe = variants.pop(RECIPE)

@@ -47,3 +47,18 @@ def test_case_is_folded_in_the_examples_too(tmp_path: Path) -> None:
     assert main([str(word) for word in words]) == 0
     [best] = json.loads((tmp_path / "r" / "report.json").read_text())["examples"]["best"]
     assert best["chrf"] == pytest.approx(100)
+
+
+def test_each_report_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    names = ["a/x", "b/x", "c/x-2", "d/x"]
+    for name in names:
+        (tmp_path / name).parent.mkdir()
+        write_lines(tmp_path / name, [f"the cat of {name} sat on the mat"])
+    words = ["evaluate", "--hyp", *(tmp_path / name for name in names), "--ref", tmp_path / "a/x"]
+    assert main([str(word) for word in [*words, "--report", tmp_path / "r"]]) == 0
+    assert sorted(path.parent.name for path in tmp_path.glob("r/*/report.md")) == [
+        "x",
+        "x-2",
+        "x-2-2",
+        "x-3",
+    ]

@@ -100,13 +100,18 @@ def test_a_damaged_tokenizer_is_not_trained_with(toy: Toy, tmp_path: Path) -> No
         Script().run(settings(toy, tmp_path / "run", training__max_steps=8))
 
 
-def test_a_finished_run_takes_new_settings_of_decoding(toy: Toy, tmp_path: Path) -> None:
+def test_a_finished_run_takes_new_settings_of_decoding(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     few = {"training__max_steps": 4}
     Script().run(settings(toy, tmp_path / "run", **few))
+    versions = checkpoint.read_manifest(tmp_path / "run")["versions"]
+    monkeypatch.setattr(checkpoint, "versions", lambda: {"torch": "9.9"})
     again = Script()
     again.run(settings(toy, tmp_path / "run", decoding__beam_size=7, **few))
     contains(" ".join(again.said), "decoding and data.folder are now those of the configuration")
     assert checkpoint.read_config(tmp_path / "run").decoding.beam_size == 7
+    assert checkpoint.read_manifest(tmp_path / "run")["versions"] == versions  # that trained it
 
 
 def test_settings_of_decoding_that_were_half_taken_are_taken_whole(
