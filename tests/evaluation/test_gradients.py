@@ -1,5 +1,6 @@
 """How far gradients reach: against whole Jacobians, and where theory says what to expect."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +19,49 @@ from tests.toy import Answer, Toy, contains
 TEXT = torch.tensor([[5, 7, 4, 8, 6], [4, 4, 7, 5, 8]])
 
 
-def model(**encoder: Any) -> Seq2Seq:
+def model(attention: str = "dot", **encoder: Any) -> Seq2Seq:
     torch.manual_seed(1)
+    sizes = {} if encoder.get("kind") == "none" else {"hidden_size": 8}
     settings = {
         "embedding_size": 8,
-        "encoder": {"hidden_size": 8, **encoder},
-        "decoder": {"hidden_size": 8, "attention": "dot"},
+        "encoder": {**sizes, **encoder},
+        "decoder": {"hidden_size": 8, "attention": attention},
     }
     built: Seq2Seq = options.build(Seq2Seq, settings, 9, 9)
     return built.eval()
 
 
-def test_norms_are_those_of_the_jacobian() -> None:
-    network = model(shortcut=False)
-    lengths = torch.tensor([5, 5])
-    read = network.source_embedding(TEXT).detach()
+def expected_norms(last: Callable[[Tensor], Tensor], words: Tensor) -> Tensor:
+    """From the whole Jacobian of the last state (B, M) with respect to the words (B, L, E)."""
+    make = torch.autograd.functional.jacobian
+    jacobian = make(last, words.detach())  # type: ignore[no-untyped-call]  # (B, M, B, L, E)
+    direction = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
+    gradients = torch.einsum("bm,bmble->ble", direction, jacobian)
+    norms: Tensor = gradients.norm(dim=2).mean(dim=0).flip(0)
+    return norms
 
-    def last(words: Tensor) -> Tensor:
+
+@pytest.mark.parametrize("kind", ["recurrent", "none"])
+def test_norms_are_those_of_the_jacobian(kind: str) -> None:
+    network = model("none", kind="none") if kind == "none" else model(shortcut=False)
+    lengths = torch.tensor([5, 5])
+    found = gradient_norms(network, TEXT, TEXT)
+
+    def encoders(words: Tensor) -> Tensor:
         memory: Tensor = network.encoder(words, lengths).memory[:, -1, :8]  # left to right
         return memory
 
-    make = torch.autograd.functional.jacobian
-    jacobian = make(last, read)  # type: ignore[no-untyped-call]  # (B, M, B, L, E)
-    direction = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
-    gradients = torch.einsum("bm,bmble->ble", direction, jacobian)
-    expected = gradients.norm(dim=2).mean(dim=0).flip(0)
-    found = gradient_norms(network, TEXT, TEXT)["encoder"]
-    torch.testing.assert_close(torch.tensor(found), expected)
+    def decoders(words: Tensor) -> Tensor:
+        features, _ = network.decoder(words, network.encode(TEXT, lengths))
+        state: Tensor = features[:, -1, :8]  # the context follows
+        return state
+
+    expected = {"decoder": expected_norms(decoders, network.target_embedding(TEXT))}
+    if kind != "none":
+        expected["encoder"] = expected_norms(encoders, network.source_embedding(TEXT))
+    assert found.keys() == expected.keys()
+    for part, norms in expected.items():
+        torch.testing.assert_close(torch.tensor(found[part]), norms)
 
 
 def test_the_word_that_a_shortcut_carries_does_not_count() -> None:
