@@ -5,7 +5,7 @@
 A Turing machine's slots read as zeros (attention to the source stays as it is), a memory network's
 reads add nothing to its query, nor does a decoder's attention to its own past to its state. Scored
 on the validation split at the run's own beam; p is of a paired bootstrap. A memory whose silence
-costs less than a point is not used.
+costs less than a point is not used. (A memory network is all that its decoder sees of the source.)
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +51,10 @@ SILENT: dict[type[nn.Module], Callable[..., Any]] = {
 @contextmanager
 def silenced(model: nn.Module) -> Iterator[int]:
     """Within, the memories of a model say nothing; how many these are."""
-    memories = [part for part in model.modules() if type(part) in SILENT]
+    machines = (part for part in model.modules() if isinstance(part, TuringMachine))
+    sources: set[object] = {machine.source for machine in machines}
+    parts = (part for part in model.modules() if part not in sources)
+    memories = [part for part in parts if type(part) in SILENT]
     with ExitStack() as hooks:
         for part in memories:
             hooks.enter_context(part.register_forward_hook(SILENT[type(part)]))

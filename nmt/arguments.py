@@ -217,7 +217,7 @@ def _divided(words: list[str]) -> tuple[list[str], list[str]]:
     given: list[str] = []
     into = own
     for word in words:
-        if word.startswith("-") and not word[1:2].isdigit():  # -1 is a value
+        if word.startswith("-") and not word[1:].lstrip(".")[:1].isdigit():  # -1 is a value
             into = given if word.startswith(SECTIONS) else own
         into.append(word)
     return own, given

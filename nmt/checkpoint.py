@@ -28,7 +28,7 @@ from nmt.ram import processor_name
 from nmt.schema import Settings
 from nmt.vocab import Vocabulary, load_vocabularies, tokenizer_files
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 WEIGHTS, CONFIG, METRICS, MANIFEST, SHORTLIST = (
     "model.safetensors",
     "config.yaml",
@@ -89,10 +89,7 @@ def write_weights(folder: Path, model: Seq2Seq) -> None:
 
 
 def write_manifest(folder: Path, facts: dict[str, Any], *, trained: bool = True) -> None:
-    """Writes the manifest: the given facts and the digest of each file of the bundle.
-
-    The versions are today's if this session has `trained` the run, else those of the facts.
-    """
+    """Writes facts, digests of all files and versions: today's, or if not `trained` the facts'."""
     names = (WEIGHTS, CONFIG, METRICS, SHORTLIST)  # a run that has just begun has no weights yet
     files = [folder / name for name in names if (folder / name).exists()]
     files += tokenizer_files(folder)
@@ -174,17 +171,20 @@ def read_config(folder: Path) -> Config:
     if not (folder / CONFIG).is_file():
         raise damaged(folder / CONFIG)
     settings = read_yaml(folder / CONFIG)
-    model: Any = settings.get("model")
-    if isinstance(model, dict):
-        try:
-            settings["model"] = _as_it_was(model, version)
-        except (KeyError, TypeError, OverflowError):
-            raise damaged(folder / CONFIG) from None
+    try:
+        settings["model"] = _as_it_was(settings["model"], version)
+    except (KeyError, TypeError, AttributeError, OverflowError):
+        raise damaged(folder / CONFIG) from None
     return from_dict(settings, str(folder / CONFIG))
 
 
 def _as_it_was(model: Settings, version: int) -> Settings:
     """A model's settings of an older format version, translated to the current one."""
+    if version < 6 and model["encoder"].get("kind") == "self_attention":
+        raise UserError(
+            "model.encoder: expected a Transformer's encoder of format_version 6, found one of "
+            f"{version}, with one norm more; use the version of nmt that wrote it, or train again"
+        )
     if version < 3:
         # The first runs of version 2 multiplied embeddings by sqrt(E), and had no key for it.
         scale = {} if version == 1 else {"embedding_scale": model["embedding_size"] ** 0.5}

@@ -249,8 +249,8 @@ def _status_of(words: list[str]) -> int:
         if not any(it in repr(error) for it in MEMORY_RAN_OUT):
             raise
         say(
-            f"{name}: memory ran out; less is taken by a smaller model or training.batch_tokens, "
-            "by data.piece or, for a trained run, a smaller --beam-size or fewer --workers"
+            f"{name}: memory ran out; take a smaller model, a smaller training.batch_tokens or, to "
+            "translate, a smaller --beam-size, fewer --workers or --device cpu"
         )
         return 2
     except OSError as error:  # a full disk, a folder without write permission

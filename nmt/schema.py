@@ -58,9 +58,14 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """The dotted keys whose values differ, with both.
 
-    A key that another version added or removed makes no difference where it is unset.
+    A key that one of them lacks, as another version added or removed it, makes no difference where
+    the other's value is null, false, 0 or empty; nor does an empty list instead of null.
     """
     old, new = flat(was), flat(now)
     for key in dict.fromkeys([*old, *new]):
-        if (old.get(key) or None) != (new.get(key) or None):
-            yield key, old.get(key), new.get(key)
+        before, after = old.get(key), new.get(key)
+        unset = (
+            not before and not after and (key not in old or key not in new or [] in (before, after))
+        )
+        if before != after and not unset:
+            yield key, before, after

@@ -9,11 +9,13 @@ import torch
 import yaml
 
 from nmt import checkpoint
+from nmt.errors import UserError
 from nmt.files import read_json, write_json
 from nmt.model.seq2seq import Seq2Seq
 from nmt.perplexity import perplexity
 from nmt.schema import Settings
 from tests.toy import Toy
+from tests.training.scripted import PowerCut, Script, settings
 
 
 def as_written_by(
@@ -68,6 +70,21 @@ def test_keys_that_an_older_version_did_not_know(
 
     model = as_written_by(version, change, run)
     expect_same(checkpoint.load_run(folder), run, model)
+
+
+def test_a_transformers_encoder_of_version_5_is_refused(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = settings(toy, tmp_path / "run", model__encoder__kind="self_attention")
+    with monkeypatch.context() as then:
+        then.setattr(checkpoint, "FORMAT_VERSION", 5)
+        with pytest.raises(PowerCut):
+            Script(cut=("update", 6)).run(made)
+    told = r"^model\.encoder: expected a Transformer's encoder of format_version 6, found one of 5"
+    with pytest.raises(UserError, match=told):
+        checkpoint.load_run(tmp_path / "run")
+    with pytest.raises(UserError, match=told):
+        Script().run(made)
 
 
 @pytest.mark.parametrize(("written", "meant"), [(True, "context"), (False, "none")])

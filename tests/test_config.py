@@ -14,6 +14,7 @@ from nmt.batch import Batch
 from nmt.config import EXAMPLE, Config
 from nmt.errors import UserError
 from nmt.model.seq2seq import Seq2Seq
+from nmt.schema import Settings, differing
 from nmt.training.module import TranslationModule
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +84,23 @@ def test_a_tilde_is_the_users_folder(file: Path, monkeypatch: pytest.MonkeyPatch
 def test_chunks_have_a_length(file: Path) -> None:
     with pytest.raises(UserError, match=r": training\.longer: chunk needs training\.max_length"):
         config.load(file, [("training.longer", ["chunk"])])
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "found"),
+    [
+        ({"a": {"b": True}}, {"a": {"b": False}}, [("a.b", True, False)]),
+        ({"a": 0}, {"a": None}, [("a", 0, None)]),
+        ({"a": 1}, {}, [("a", 1, None)]),
+        ({}, {"a": "x"}, [("a", None, "x")]),
+        ({"a": [1]}, {"a": [1, 2]}, [("a", [1], [1, 2])]),
+        ({}, {"a": False, "b": 0, "c": "", "d": []}, []),
+        ({"a": []}, {"a": None}, []),
+        ({"a": 1, "b": {"c": 2}}, {"b": {"c": 2}, "a": 1}, []),
+    ],
+)
+def test_which_settings_differ(was: Settings, now: Settings, found: list[Any]) -> None:
+    assert list(differing(was, now)) == found
 
 
 def test_a_path_may_stand_alone_for_a_list(file: Path) -> None:

@@ -40,6 +40,7 @@ from tests.toy import Answer, Toy, contains, write_lines
         (["train", "x.yaml", "y.yaml"], ["y.yaml"]),
         (["train", "x.yaml", "--training.seed", "3", "--fresh", "y"], ["unexpected argument 'y'"]),
         (["train", "x.yaml", "y", "--training.seed", "3"], ["unexpected argument 'y'"]),
+        (["train", "x.yaml", "--training.final_rate", "-.5"], ["x.yaml: "]),  # takes the value
     ],
     ids=" ".join,
 )

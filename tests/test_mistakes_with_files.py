@@ -51,7 +51,7 @@ def test_another_format(trained: Toy, answer: Answer, tmp_path: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "format_version": 99}))
     contains(
-        answer("info", run), run / "manifest.json", "format_version 1 to 5", "99", "train again"
+        answer("info", run), run / "manifest.json", "format_version 1 to 6", "99", "train again"
     )
     (run / "manifest.json").write_text("{")
     contains(answer("info", run), run / "manifest.json", "not valid JSON")

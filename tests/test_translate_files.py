@@ -395,7 +395,7 @@ def test_a_folder_above_the_input_leads_back_to_no_input(
         (tmp_path / name).mkdir()
         write_lines(tmp_path / name / "text", ["bae dei"])
     told = answer("translate", trained.run, "-i", tmp_path / "in", "-o", tmp_path)
-    contains(told, f"{tmp_path / 'in' / 'text'}: expected another file than an input")
+    contains(told, f"{tmp_path / 'in' / 'text'}: expected a place outside {tmp_path / 'in'}")
     assert (tmp_path / "in" / "text").read_text() == "bae dei\n"
 
 

@@ -75,9 +75,9 @@ class Job:
         }
         del given["runs"]
         shortlists = [read_manifest(run)["files"].get(SHORTLIST) for run in self.runs]
-        # The settings of the first apply to the whole ensemble.
-        settings = asdict(read_config(self.runs[0]).decoding)
-        given |= {name: settings[name] for name in settings if given.get(name) is None}
+        if self.runs:  # the settings of the first apply to the whole ensemble
+            settings = asdict(read_config(self.runs[0]).decoding)
+            given |= {name: settings[name] for name in settings if given.get(name) is None}
         return {"shortlists": shortlists, **given}
 
     def languages(self) -> tuple[str, str]:

@@ -62,14 +62,13 @@ def _keep_input(source: Path, output: Path | None, health: Path | None) -> None:
             raise UserError(f"{path}: expected another file than the input, which would be lost")
 
 
-def _keep_inputs(plans: Mapping[Path, Sequence[Path]]) -> None:
-    """Of a folder, if a folder above it is the output's: that may lead back into it."""
-    inputs = {file.resolve() for file in plans}
+def _keep_inputs(source: Path, plans: Mapping[Path, Sequence[Path]]) -> None:
+    """Of a folder, if what is made lies above it: that may lead back into it."""
     for path in chain.from_iterable(plans.values()):
-        if path.resolve() in inputs:
+        if path.resolve().is_relative_to(source.resolve()):
             raise UserError(
-                f"{path}: expected another file than an input, which would be lost; choose another "
-                "folder"
+                f"{path}: expected a place outside {source}, whose files may be lost; choose "
+                "another folder by -o and --health"
             )
 
 
@@ -99,7 +98,7 @@ def places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, list[P
         source / name: [paths[0] / name, *(path / f"{name}.jsonl" for path in paths[1:])]
         for name in inside
     }
-    _keep_inputs(plans)
+    _keep_inputs(source, plans)
     for file, made in plans.items():
         if is_done(arguments, file, made, say):
             continue

@@ -93,7 +93,8 @@ class Sinusoids(nn.Module):
     """Embeddings plus sinusoidal positions (Vaswani et al. 2017, sections 3.4 and 3.5).
 
     h_j = x_j + p_j / sqrt(E); elements 2i and 2i + 1 of p_j are sin and cos of j / 10000^(2i / E).
-    That is the paper's sum divided by sqrt(E), as words have unit length here.
+    That is the paper's sum divided by sqrt(E), as words have unit length here: an embedding_scale
+    beyond 1 makes them longer, and places weigh less beside them.
     """
 
     words_size = 0

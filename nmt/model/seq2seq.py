@@ -44,17 +44,17 @@ def _expect_ties(kind: str, embedding_size: int, readout_size: int) -> None:
         )
 
 
-DIFFERENT = (
+TWO_VOCABULARIES = (
     "tie_embeddings: all needs one vocabulary for both languages, found two; set "
-    "data.tokenizer.joint: true and prepare again, or tie_embeddings: target"
+    "data.tokenizer.joint: true and prepare again, or tie_embeddings: target, for a new run"
 )
-"""Why vocabularies are refused."""
+"""Why they are refused."""
 
 
 def _expect_joint(ties: str, source_vocabulary: int, target_vocabulary: int) -> None:
     """Refuses to tie the embeddings of different vocabularies."""
     if ties == "all" and source_vocabulary != target_vocabulary:
-        raise ValueError(DIFFERENT)
+        raise ValueError(TWO_VOCABULARIES)
 
 
 def _expect_no_source(attention_reads: bool, ties: str) -> None:

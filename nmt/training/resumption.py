@@ -21,7 +21,7 @@ from nmt.training.states import LAST, states_of
 from nmt.vocab import tokenizer_files
 
 Origin = dict[str, Any]
-"""What identifies prepared data: `data_hash`, and `corpus` if it is read piece by piece."""
+"""What identifies prepared data: `data_hash`, and `corpus`, None unless it is read in pieces."""
 
 # Keys that may change when a run is resumed: they alter neither the model nor the data nor the
 # meaning of the saved state.
@@ -74,9 +74,11 @@ def with_inherited_model(
         model = checkpoint.read_config(folder).model
     else:
         return config
-    defaults = flat({"model": options.check(Seq2Seq, {}, "model")})
-    changes = _changes({"model": model}, {"model": config.model})
-    if ignored := ", ".join(key for key, _, given in changes if given != defaults.get(key)):
+    defaults, own, given = (
+        flat(one, "model.") for one in (options.check(Seq2Seq, {}, "model"), model, config.model)
+    )
+    others = (key for key in given if given[key] not in (own.get(key), defaults.get(key)))
+    if ignored := ", ".join(sorted(others, key=kinds_first)):
         say(f"{folder}: the model is that of the run it starts from; ignored: {ignored}")
     return replace(config, model=model)
 
@@ -249,11 +251,15 @@ def with_new_decoding(config: Config, say: Say) -> None:
 
 def _changes(was: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """The keys that differ but must not, with both values."""
-    # Kinds first: another kind has other keys.
     found = {key: (key, *both) for key, *both in differing(was, now)}
-    for key in sorted(found, key=lambda key: (not key.endswith("kind"), key)):
+    for key in sorted(found, key=kinds_first):
         if key not in FREE_KEYS and not key.startswith(FREE_SECTIONS):
             yield found[key]
+
+
+def kinds_first(key: str) -> tuple[bool, str]:
+    """An order of keys: another kind has other keys."""
+    return not key.endswith("kind"), key
 
 
 def new_facts(

@@ -17,7 +17,7 @@ from nmt.data.datamodule import TranslationData, encoded_for, open_dataset
 from nmt.data.shortening import shortened
 from nmt.errors import Say, UserError
 from nmt.files import alone, errors_named
-from nmt.model.seq2seq import DIFFERENT, Seq2Seq
+from nmt.model.seq2seq import TWO_VOCABULARIES, Seq2Seq
 from nmt.training.callbacks import Progress, RunFolder, Validate, averaging
 from nmt.training.folder import begin, check_folder, clear_partial, put_aside, settle
 from nmt.training.footprint import GB, free_for_batches, plan_batches
@@ -216,16 +216,16 @@ def _data(
     return data
 
 
-def _expect_possible(config: Config, origin: Path) -> None:
+def _expect_possible(config: Config, vocabularies: Path) -> None:
     """Tries the settings on a model without content, before an old run is deleted for a new one.
 
     Raises:
         UserError: they contradict one another or the vocabularies, or need more memory than there
             is.
     """
-    source, target = load_vocabularies(origin)
+    source, target = load_vocabularies(vocabularies)
     if config.model.get("tie_embeddings") == "all" and source != target:
-        raise UserError(f"model.{DIFFERENT}")
+        raise UserError(f"model.{TWO_VOCABULARIES}")
     try:
         with torch.device("meta"):
             model = checkpoint.build_model(config, source, target)

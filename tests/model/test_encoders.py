@@ -129,7 +129,7 @@ def test_self_attention_knows_the_order_from_what_is_below_it(order: str) -> Non
     assert not torch.allclose(there, back.flip(1), atol=1e-3)
 
 
-def test_what_self_attention_says_begins_as_long_as_the_words() -> None:
+def test_what_self_attention_says_begins_no_longer_than_two_words() -> None:
     torch.manual_seed(4)
     encoder = build(ENCODERS, "self_attention", 64)
     words = functional.normalize(torch.randn(2, 5, 64), dim=2)
