@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.batch import Batch
@@ -57,7 +57,7 @@ def align(model: Seq2Seq | Ensemble, batch: Batch) -> Tensor:
 
 
 @contextmanager
-def recorded_heads(model: Seq2Seq | Ensemble) -> Iterator[dict[str, list[Tensor]]]:
+def recorded_heads(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     """Records where the heads of Turing machines look while the model runs: (B, slots) per step.
 
     Keys name the heads: `write 1`, `read 1`, ...; without a Turing machine the result is empty.

@@ -1,6 +1,7 @@
 """A decoder that has slots and no source learns what a memory is for (Graves et al. 2014)."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmt.decoding.scoring import recorded_heads
+from nmt.evaluation.plots import heads_picture
 from nmt.model.contracts import Encoded
 from nmt.model.decoder import Decoder
+from nmt.translation import Alignment
 
 Draw = Callable[[int, int], tuple[Tensor, Tensor]]
 """(update, sentences) -> tokens (B, T) and what is to be said at the last A of them, (B, A)."""
@@ -80,7 +84,7 @@ def recalling(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_it_copies_twice_as_many_symbols_as_it_has_ever_seen(seed: int) -> None:
+def test_it_copies_twice_as_many_symbols_as_it_has_ever_seen(seed: int, tmp_path: Path) -> None:
     torch.manual_seed(seed)
     by = torch.Generator().manual_seed(seed)
     model = Machine(8, 16, slots=48, slot_size=16)
@@ -90,6 +94,24 @@ def test_it_copies_twice_as_many_symbols_as_it_has_ever_seen(seed: int) -> None:
 
     train(model, draw, updates=500, sentences=16, rate=0.003)
     assert right(model, *copying(40, 50, 8, by)) >= 0.99
+    picture = tmp_path / "heads.png"
+    places = {name: weights.argmax(dim=1) for name, weights in drawn(model, picture, by).items()}
+    written, read = places["write 1"][1:], places["read 1"][1:]  # after the initial state
+    assert (read[16:] == written[:16]).all()  # it walks where it walked while it wrote
+    assert picture.exists()
+
+
+@torch.no_grad()
+def drawn(model: nn.Module, picture: Path, by: torch.Generator) -> dict[str, Tensor]:
+    """Draws where the heads are while 16 symbols are copied: (steps, slots) of each."""
+    tokens, answers = copying(16, 1, 8, by)
+    with recorded_heads(model) as found:
+        model(tokens, answers.shape[1])
+    heads = {name: torch.cat(weights) for name, weights in found.items()}
+    rows = ["", *("abcdefgh"[token] if token < 8 else "·" for token in tokens[0].tolist())]
+    told = {name: weights.tolist() for name, weights in heads.items()}
+    heads_picture(Alignment(rows, rows, [[1.0]] * len(rows), told), picture)
+    return heads
 
 
 @pytest.mark.slow
