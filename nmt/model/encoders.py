@@ -13,7 +13,7 @@ from nmt.model.dropout import VariationalDropout
 from nmt.model.fused_gru import gru
 from nmt.model.multihead import SelfAttentionLayer
 from nmt.model.stacks import expect_layers, layer_norms
-from nmt.schema import Depth, Fraction, Part, PositiveInt, Settings
+from nmt.schema import Count, Depth, Fraction, Part, PositiveInt, Settings
 
 
 class RecurrentEncoder(nn.Module):
@@ -126,6 +126,8 @@ class SelfAttentionEncoder(nn.Module):
         heads: number of heads in each layer.
         head_size: the size of each head's vectors.
         feed_forward_size: the size of the hidden layer between W_1 and W_2.
+        reach: words up to this distance have a bias of their own in each head's energies, those
+            farther away share it (Raffel et al. 2020); 0 leaves the biases out.
         order: what encodes the word order: sinusoids, or recurrent layers below.
         shortcut: append each word's embedding to its state in the memory.
         dropout: fraction of values dropped from the output of each sublayer.
@@ -142,6 +144,7 @@ class SelfAttentionEncoder(nn.Module):
         heads: PositiveInt = 4,
         head_size: PositiveInt = 64,
         feed_forward_size: PositiveInt = 512,
+        reach: Count = 8,
         order: Annotated[Settings | str, Part("nmt.model.encoders:ORDERS")] = "sinusoids",
         shortcut: bool = True,
         dropout: Fraction = 0.2,
@@ -154,7 +157,7 @@ class SelfAttentionEncoder(nn.Module):
         self.order = options.build(ORDERS, order, embedding_size, where="order")
         self.enter = nn.Linear(self.order.memory_size, width)
         self.layers = nn.ModuleList(
-            SelfAttentionLayer(width, heads, head_size, feed_forward_size, dropout)
+            SelfAttentionLayer(width, heads, head_size, feed_forward_size, reach, dropout)
             for _ in range(layers)
         )
         nn.init.zeros_(self.enter.bias)

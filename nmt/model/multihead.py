@@ -51,11 +51,15 @@ class MultiHeadAttention(nn.Module):
     def start(self, prepared: State) -> State:
         return ()
 
-    def forward(self, query: Tensor, prepared: State, state: State) -> tuple[Tensor, Tensor, State]:
+    def forward(
+        self, query: Tensor, prepared: State, state: State, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, State]:
+        """As every attention; a bias (P, K, S) is added to the energies."""
         keys, values, mask = prepared
         assert isinstance(keys, Tensor) and isinstance(values, Tensor) and isinstance(mask, Tensor)
         queries = self.split(self.query(query.view(len(mask), -1, query.shape[1])))  # (B, P, K, A)
         energies = queries @ keys.transpose(2, 3) * keys.shape[3] ** -0.5  # (B, P, K, S)
+        energies = energies if bias is None else energies + bias
         weights = torch.softmax(energies.masked_fill(~mask[:, None, None], -torch.inf), dim=-1)
         context: Tensor = self.out((weights @ values).transpose(1, 2).flatten(2))  # (B, K, M)
         return context.flatten(0, 1), weights.mean(dim=1).flatten(0, 1), state
@@ -72,6 +76,37 @@ def unit_norm(width: int) -> nn.LayerNorm:
     return norm
 
 
+PREFERENCE = 3.0
+"""Initial bias of the distance that a head begins with: e^3 is 20 times the weight of another."""
+
+
+class Distances(nn.Module):
+    """A bias b_n(j - i) of head n for the distance between two words (Raffel et al. 2020).
+
+    Each head begins with a place that it prefers: the word itself, the one before, the one after,
+    the second before and so on. From zero it takes several epochs to find the neighbours.
+
+    Args:
+        heads: number of heads.
+        reach: the largest distance, in either direction; those beyond it share its bias.
+    """
+
+    def __init__(self, heads: int, reach: int) -> None:
+        super().__init__()
+        self.heads, self.reach = heads, reach
+        nearest = sorted(range(-reach, reach + 1), key=lambda distance: (abs(distance), distance))
+        table = torch.zeros(heads, len(nearest))
+        for head in range(heads):
+            table[head, reach + nearest[head % len(nearest)]] = PREFERENCE
+        self.bias = nn.Parameter(table.flatten())  # a vector, as it is no matrix of a linear layer
+
+    def forward(self, length: int) -> Tensor:
+        """The biases (P, length, length) of words i, in rows, that look at words j."""
+        places = torch.arange(length, device=self.bias.device)
+        distances = (places - places.unsqueeze(1)).clamp(-self.reach, self.reach)
+        return self.bias.view(self.heads, -1)[:, distances + self.reach]
+
+
 class SelfAttentionLayer(nn.Module):
     """A pre-norm Transformer layer: self-attention, then a feed-forward network for each word.
 
@@ -82,14 +117,22 @@ class SelfAttentionLayer(nn.Module):
         heads: number of heads.
         head_size: the size of each head's vectors.
         feed_forward_size: the size of the hidden layer.
+        reach: the largest distance between two words with a bias of its own; 0 for no biases.
         dropout: fraction of values dropped from the output of each sublayer.
     """
 
     def __init__(
-        self, width: int, heads: int, head_size: int, feed_forward_size: int, dropout: float
+        self,
+        width: int,
+        heads: int,
+        head_size: int,
+        feed_forward_size: int,
+        reach: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(width, width, heads=heads, head_size=head_size)
+        self.distances = Distances(heads, reach) if reach else None
         self.norms = nn.ModuleList([unit_norm(width), unit_norm(width)])
         self.hidden = nn.Linear(width, feed_forward_size)
         self.out = nn.Linear(feed_forward_size, width)
@@ -102,7 +145,8 @@ class SelfAttentionLayer(nn.Module):
         first, second = self.norms
         queries = first(states)
         prepared = self.attention.prepare(queries, mask)
-        found, _, _ = self.attention(queries.flatten(0, 1), prepared, ())
+        bias = self.distances(states.shape[1]) if self.distances else None
+        found, _, _ = self.attention(queries.flatten(0, 1), prepared, (), bias)
         states = states + self.dropout(found.view_as(states))
         added = self.out(torch.relu(self.hidden(second(states))))
         result: Tensor = states + self.dropout(added)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from nmt.model.encoders import ENCODERS, ORDERS, RecurrentEncoder, Sinusoids, fused
-from nmt.model.multihead import SelfAttentionLayer
+from nmt.model.multihead import PREFERENCE, Distances, SelfAttentionLayer
 from nmt.options import build
 from nmt.schema import Settings
 from tests.model.variants import assert_same, perturb
@@ -86,7 +87,7 @@ def test_dropout_is_off_while_translating_and_on_while_training() -> None:
 
 def test_a_layer_of_self_attention_is_torchs() -> None:
     torch.manual_seed(14)
-    layer = SelfAttentionLayer(8, heads=2, head_size=4, feed_forward_size=6, dropout=0.5)
+    layer = SelfAttentionLayer(8, heads=2, head_size=4, feed_forward_size=6, reach=0, dropout=0.5)
     perturb(layer.eval())
     theirs = nn.TransformerEncoderLayer(8, 2, 6, batch_first=True, norm_first=True).double().eval()
     heads = layer.attention
@@ -104,6 +105,34 @@ def test_a_layer_of_self_attention_is_torchs() -> None:
     mask = torch.arange(5) < torch.tensor(LENGTHS).unsqueeze(1)
     expected = theirs(states, src_key_padding_mask=~mask)
     assert_same(layer(states, mask)[mask], expected[mask])
+
+
+def test_each_distance_has_a_bias_of_its_own_up_to_a_reach() -> None:
+    distances = Distances(heads=3, reach=2)
+    bias = distances(6)
+    for head, preferred in enumerate([0, -1, 1]):
+        for i, j in product(range(6), repeat=2):
+            assert bias[head, i, j] == (PREFERENCE if j - i == preferred else 0)
+    with torch.no_grad():
+        distances.bias.copy_(torch.arange(15.0))
+    rows = [[2, 3, 4, 4, 4, 4], [1, 2, 3, 4, 4, 4], [0, 1, 2, 3, 4, 4], [0, 0, 1, 2, 3, 4]]
+    assert distances(6)[0, :4].tolist() == rows
+    assert torch.equal(distances(6)[2], distances(6)[0] + 10)
+
+
+def test_biases_of_distances_are_added_to_the_energies() -> None:
+    torch.manual_seed(14)
+    layer = SelfAttentionLayer(8, heads=2, head_size=4, feed_forward_size=6, reach=1, dropout=0.0)
+    states, mask = torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool)
+    heads = layer.attention
+    read = layer.norms[0](states)
+    q, k, v = (heads.split(part(read)) for part in (heads.query, heads.key, heads.value))
+    assert layer.distances is not None
+    energies = q @ k.mT / 2 + layer.distances(5)
+    found = heads.out((energies.softmax(dim=3) @ v).transpose(1, 2).flatten(2))
+    between = states + found
+    expected = between + layer.out(torch.relu(layer.hidden(layer.norms[1](between))))
+    assert_same(layer(states, mask), expected, tolerance=1e-5)
 
 
 def test_sinusoids_tell_places() -> None:
