@@ -172,17 +172,17 @@ def read_config(folder: Path) -> Config:
         raise damaged(folder / CONFIG)
     settings = read_yaml(folder / CONFIG)
     try:
-        settings["model"] = _as_it_was(settings["model"], version)
+        settings["model"] = _as_it_was(settings["model"], version, folder)
     except (KeyError, TypeError, AttributeError, OverflowError):
         raise damaged(folder / CONFIG) from None
     return from_dict(settings, str(folder / CONFIG))
 
 
-def _as_it_was(model: Settings, version: int) -> Settings:
+def _as_it_was(model: Settings, version: int, folder: Path) -> Settings:
     """A model's settings of an older format version, translated to the current one."""
     if version < 6 and model["encoder"].get("kind") == "self_attention":
         raise UserError(
-            "model.encoder: expected a Transformer's encoder of format_version 6, found one of "
+            f"{folder}: expected a Transformer's encoder of format_version 6, found one of "
             f"{version}, with one norm more; use the version of nmt that wrote it, or train again"
         )
     if version < 3:

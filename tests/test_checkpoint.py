@@ -80,7 +80,7 @@ def test_a_transformers_encoder_of_version_5_is_refused(
         then.setattr(checkpoint, "FORMAT_VERSION", 5)
         with pytest.raises(PowerCut):
             Script(cut=("update", 6)).run(made)
-    told = r"^model\.encoder: expected a Transformer's encoder of format_version 6, found one of 5"
+    told = "/run: expected a Transformer's encoder of format_version 6, found one of 5, with"
     with pytest.raises(UserError, match=told):
         checkpoint.load_run(tmp_path / "run")
     with pytest.raises(UserError, match=told):

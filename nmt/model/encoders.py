@@ -119,7 +119,7 @@ class SelfAttentionEncoder(nn.Module):
 
     x_j = W h_j + b, where h_j encodes the word order; each layer is x' = x + heads(norm(x)),
     x'' = x' + W_2 relu(W_1 norm(x')) (pre-norm; Xiong et al. 2020, but for their final norm, which
-    took three points above a BiGRU). The width of x is heads * head_size.
+    cost 2.6 BLEU above a BiGRU; LOG.md, 2026-11-28). The width of x is heads * head_size.
 
     Args:
         layers: number of self-attention layers.

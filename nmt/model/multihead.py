@@ -84,7 +84,7 @@ class Distances(nn.Module):
     """A bias b_n(j - i) of head n for the distance between two words (Raffel et al. 2020).
 
     Each head begins with a place that it prefers: the word itself, the one before, the one after,
-    the second before and so on. From zero it takes several epochs to find the neighbours.
+    the second before and so on. With biases of zero at first, little is gained (LOG.md).
 
     Args:
         heads: number of heads.

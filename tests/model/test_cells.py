@@ -15,7 +15,7 @@ from nmt.model import cells
 from nmt.model.encoders import unroll
 from nmt.model.seq2seq import Seq2Seq
 from nmt.options import build
-from tests.model.variants import assert_same, perturb
+from tests.model.variants import TORCH, assert_same, copy_weights, perturb
 
 Array = NDArray[np.float64]
 BATCH, LENGTH, INPUT, HIDDEN = 3, 6, 5, 4
@@ -128,32 +128,14 @@ def test_the_lstm_is_its_equations(layer_norm: bool) -> None:
     assert_same(unroll(cell, xs), torch.tensor(np.stack(expected, axis=1)))
 
 
-def copy_weights(cell: nn.Module, theirs: nn.Module, order: list[int]) -> None:
-    """Fills a layer of torch from a cell; `order` says which of our gates stands where."""
-    names = {"input": "ih", "recurrent": "hh"}
-    with torch.no_grad():
-        for path, parameter in cell.named_parameters():
-            module, kind = path.split(".")
-            blocks = parameter.chunk(len(order))
-            permuted = torch.cat([blocks[place] for place in order])
-            theirs.get_parameter(f"{kind}_{names[module]}_l0").copy_(permuted)
+MADE: dict[str, Callable[[], Any]] = {"rnn": rnn, "gru": gru, "lstm": lstm}
 
 
-TORCH: dict[str, tuple[Callable[[], Any], type[nn.Module], list[int]]] = {
-    "rnn": (rnn, nn.RNN, [0]),
-    "gru": (gru, nn.GRU, [0, 1, 2]),
-    "lstm": (lstm, nn.LSTM, [0, 1, 3, 2]),  # ours i, f, o, g; theirs i, f, g, o
-}
-
-
-@pytest.mark.parametrize(("make", "theirs_made", "order"), TORCH.values(), ids=TORCH)
-def test_a_cell_is_the_one_of_torch_gradients_included(
-    make: Callable[[], Any], theirs_made: type[nn.Module], order: list[int]
-) -> None:
-    xs, ours = inputs().requires_grad_(), make()
-    theirs = theirs_made(INPUT, HIDDEN, batch_first=True).double()
-    with torch.no_grad():
-        theirs.get_parameter("bias_hh_l0").zero_()  # where ours has none
+@pytest.mark.parametrize("kind", TORCH)
+def test_a_cell_is_the_one_of_torch_gradients_included(kind: str) -> None:
+    xs, ours = inputs().requires_grad_(), MADE[kind]()
+    made, order = TORCH[kind]
+    theirs = made(INPUT, HIDDEN, batch_first=True).double()
     copy_weights(ours, theirs, order)
     expected, _ = theirs(xs)
     found = unroll(ours, xs)

@@ -1,7 +1,6 @@
 """Encoders against torch's recurrent layers and Transformer, and what a summary is."""
 
 import math
-from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -14,39 +13,25 @@ from nmt.model.encoders import ENCODERS, ORDERS, RecurrentEncoder, Sinusoids, fu
 from nmt.model.multihead import PREFERENCE, Distances, SelfAttentionLayer
 from nmt.options import build
 from nmt.schema import Settings
-from tests.model.variants import assert_same, perturb
+from tests.model.variants import TORCH, assert_same, copy_weights, perturb
 
 INPUT, HIDDEN, LENGTHS = 5, 4, [5, 2, 1]
 
 
-GATES: dict[str, tuple[Callable[..., nn.RNNBase], list[int]]] = {
-    "rnn": (nn.RNN, [0]),
-    "gru": (nn.GRU, [0, 1, 2]),
-    "lstm": (nn.LSTM, [0, 1, 3, 2]),  # ours i, f, o, g; theirs i, f, g, o
-}
-
-
 def torchs(ours: RecurrentEncoder, cell: str, layers: int, bidirectional: bool) -> nn.RNNBase:
     """torch's own layers with the same weights."""
-    made, order = GATES[cell]
+    made, order = TORCH[cell]
     theirs = made(INPUT, HIDDEN, layers, bidirectional=bidirectional, batch_first=True).double()
-    names = {"input": "ih", "recurrent": "hh"}
-    with torch.no_grad():
-        for name, parameter in theirs.named_parameters():
-            if "bias_hh" in name:
-                parameter.zero_()  # only our GRU has one
-        for path, parameter in ours.named_parameters():
-            _, layer, direction, module, kind = path.split(".")
-            suffix = f"l{layer}" + ("_reverse" if direction == "1" else "")
-            blocks = parameter.chunk(len(order))
-            permuted = torch.cat([blocks[place] for place in order])
-            theirs.get_parameter(f"{kind}_{names[module]}_{suffix}").copy_(permuted)
+    for layer, directions in enumerate(ours.layers):
+        assert isinstance(directions, nn.ModuleList)
+        for part, suffix in zip(directions, ("", "_reverse"), strict=False):  # maybe one direction
+            copy_weights(part, theirs, order, f"l{layer}{suffix}")
     return theirs
 
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", TORCH)
 def test_the_memory_is_that_of_torchs_layers(cell: str, layers: int, bidirectional: bool) -> None:
     torch.manual_seed(11)
     sizes: Settings = {"hidden_size": HIDDEN, "layers": layers}

@@ -121,6 +121,26 @@ def perturb(module: nn.Module) -> None:
             parameter.add_(0.2 * torch.randn_like(parameter))
 
 
+TORCH: dict[str, tuple[Callable[..., nn.RNNBase], list[int]]] = {
+    "rnn": (nn.RNN, [0]),
+    "gru": (nn.GRU, [0, 1, 2]),
+    "lstm": (nn.LSTM, [0, 1, 3, 2]),  # ours i, f, o, g; theirs i, f, g, o
+}
+"""torch's layer for each kind of cell, and which of our gates stands where in it."""
+
+
+def copy_weights(cell: nn.Module, theirs: nn.Module, order: list[int], layer: str = "l0") -> None:
+    """Fills a layer of torch from a cell."""
+    names = {"input": "ih", "recurrent": "hh"}
+    with torch.no_grad():
+        theirs.get_parameter(f"bias_hh_{layer}").zero_()  # where ours has none
+        for path, parameter in cell.named_parameters():
+            module, kind = path.split(".")
+            blocks = parameter.chunk(len(order))
+            permuted = torch.cat([blocks[place] for place in order])
+            theirs.get_parameter(f"{kind}_{names[module]}_{layer}").copy_(permuted)
+
+
 def encoded(lengths: list[int], size: int = SIZE) -> Encoded:
     """Random sentences as an encoder would give them, in double; padding holds large numbers."""
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
