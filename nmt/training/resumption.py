@@ -270,8 +270,6 @@ def new_facts(
     parent: checkpoint.Run | None,
 ) -> dict[str, Any]:
     """What is decided once, at the start of a run, and kept in its manifest."""
-    layout = layout_of(config)
-    torch.set_num_threads(layout["threads"])  # `choose_precision` measures with these
     return {
         "languages": [config.data.source_language, config.data.target_language],
         **origin,
@@ -280,7 +278,7 @@ def new_facts(
         "max_source_length": int(data.plan.source_lengths.max()),
         "choices": {
             "precision": choose_precision(config.training.precision, device()),
-            **layout,
+            **layout_of(config),
             # Only if batches are or may be cut: free memory is never the same twice.
             **({"memory": data.plan.room.size} if data.is_cut or data.make_piece else {}),
         },

@@ -121,6 +121,8 @@ def _trained(
     _expect_possible(config, parent.folder if parent else prepared)
     state, facts = processes.from_first(lambda: _open(config, origin, parent, say, fresh))
     expect_shared(folder)
+    # Before the weights are made: the last digits of orthogonal ones depend on it.
+    torch.set_num_threads((facts["choices"] if facts else layout_of(config))["threads"])
     source, target = load_vocabularies(folder)
     model = _make_model(config, source, target, parent)
     data = _data(config, encoded_for(folder, prepared, dataset, say), model, facts, say)
@@ -257,7 +259,6 @@ def _steps(config: Config, epoch: int) -> tuple[int, int]:
 def _fit(job: _Prepared, say: Say) -> None:
     training, run, steps = job.config.training, job.run, job.data.steps
     choices = run.facts["choices"]
-    torch.set_num_threads(choices["threads"])
     module = TranslationModule(job.model, training, steps, job.risk)
     rehearse(module, job.data, run.folder)
     world = processes.world()

@@ -260,6 +260,22 @@ def test_seed_decides_everything(
     assert same(script.updated[3], first.updated[3]) == (seed == 1)
 
 
+def test_the_first_weights_are_made_with_the_threads_of_the_run(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, build = [], checkpoint.build_model
+
+    def watched(*arguments: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return build(*arguments)
+
+    torch.set_num_threads(2)  # as a machine may begin; orthogonal weights then differ a little
+    monkeypatch.setattr(checkpoint, "build_model", watched)
+    few = {"training__max_steps": 1, "training__validate_every": 1}
+    Script().run(settings(toy, tmp_path / "run", training__threads=1, **few))
+    assert threads == [2, 1]  # the first has no weights: it only tries the settings
+
+
 def test_a_loss_that_is_not_finite_ends_the_run(toy: Toy, tmp_path: Path) -> None:
     changes = settings(toy, tmp_path / "run", training__learning_rate=1e38, training__clip_norm=0)
     with pytest.raises(UserError, match=r"loss .*(nan|inf).*learning_rate"):
