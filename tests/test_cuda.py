@@ -113,7 +113,7 @@ def test_memory_that_runs_out_in_a_run_is_told_and_the_run_goes_on(
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(TranslationModule, "training_step", too_much)
-        with pytest.raises(UserError, match="memory ran out; the same command goes on"):
+        with pytest.raises(UserError, match="memory ran out; the same command, without --fresh"):
             Script().run(settings(toy, run))
     script = Script()
     script.run(settings(toy, run))

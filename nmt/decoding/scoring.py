@@ -7,15 +7,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nmt.batch import Batch
+from nmt.model.forced import log_probabilities
 from nmt.model.memory import TuringMachine
 from nmt.model.seq2seq import Ensemble, Seq2Seq
 from nmt.state import State
-
-CHUNK = 1024
-"""Tokens whose logits are in memory at once, since vocabularies are large."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +26,8 @@ class Scored:
 @torch.inference_mode()
 def score(model: Seq2Seq | Ensemble, batch: Batch) -> list[Scored]:
     """The log-probability of each target of a batch, given its source (forced decoding)."""
-    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-    mask = batch.target_mask
-    features, labels = features[mask], batch.labels[mask]
-    losses = [
-        functional.cross_entropy(
-            model.output(features[i : i + CHUNK]).float(), labels[i : i + CHUNK], reduction="none"
-        )
-        for i in range(0, len(labels), CHUNK)
-    ]
-    table = torch.zeros(mask.shape, dtype=torch.float64, device=mask.device)
-    table[mask] = -torch.cat(losses).double()
-    pairs = zip(table.sum(1).tolist(), batch.target_lengths.tolist(), strict=True)
-    return [Scored(total, tokens) for total, tokens in pairs]
+    found = log_probabilities(model, batch).tolist()
+    return [Scored(*pair) for pair in zip(found, batch.target_lengths.tolist(), strict=True)]
 
 
 @torch.inference_mode()

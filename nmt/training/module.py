@@ -10,11 +10,12 @@ from nmt import options, processes
 from nmt.batch import Batch
 from nmt.config import Training
 from nmt.errors import UserError
+from nmt.model.forced import log_probabilities
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.loss import coverage_loss, smoothed_cross_entropy
 from nmt.training.objectives import OBJECTIVES, Likelihood, MinimumRisk
 from nmt.training.optim import apply_rates, clip_gradients, make_optimizer, make_schedule
-from nmt.training.risk import Risk, expected_risk, log_probabilities
+from nmt.training.risk import Risk, expected_risk
 from nmt.training.scheduled_sampling import mixed_input, sampling_rate
 
 

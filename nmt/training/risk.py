@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmt.batch import Batch
 from nmt.model.dropout import without_dropout
+from nmt.model.forced import log_probabilities
 from nmt.training.objectives import MinimumRisk
 
 if TYPE_CHECKING:
@@ -70,17 +70,7 @@ def expected_risk(
         for share, cost in zip(shares, costs, strict=True)
     ]
     real = batch.target_lengths > 0
-    return torch.stack(losses)[real].sum(), int(real.sum())
-
-
-def log_probabilities(model: "Seq2Seq", batch: Batch) -> Tensor:
-    """log P of each target, EOS included, with its gradient: (B,)."""
-    features, _ = model(batch.source, batch.source_lengths, batch.target_input)
-    mask = batch.target_mask
-    logits = model.output(features[mask]).float()
-    losses = functional.cross_entropy(logits, batch.labels[mask], reduction="none")
-    rows = mask.nonzero()[:, 0]
-    return losses.new_zeros(len(mask)).index_add(0, rows, -losses)
+    return torch.stack(losses)[real].sum().float(), int(real.sum())
 
 
 def _words(ids: Tensor, lengths: Tensor) -> list[Ids]:

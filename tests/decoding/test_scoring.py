@@ -5,6 +5,7 @@ import torch
 
 from nmt.batch import Batch
 from nmt.decoding import scoring
+from nmt.model import forced
 from nmt.vocab import EOS
 from tests.decoding import tiny
 
@@ -29,7 +30,7 @@ def test_a_score_is_the_sum_of_the_labels_log_probabilities() -> None:
 
 def test_padding_and_chunks_change_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = [scoring.score(tiny.model(), batch_of([pair]))[0] for pair in PAIRS]
-    monkeypatch.setattr(scoring, "CHUNK", 3)
+    monkeypatch.setattr(forced, "CHUNK", 3)
     together = scoring.score(tiny.model(), batch_of(PAIRS))
     assert [one.tokens for one in together] == [3, 1, 5]
     for one, other in zip(together, alone, strict=True):

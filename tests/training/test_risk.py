@@ -13,7 +13,7 @@ from nmt.cli import main
 from nmt.decoding.scoring import score
 from nmt.model.seq2seq import Seq2Seq
 from nmt.training.objectives import MinimumRisk
-from nmt.training.risk import Ids, Risk, expected_risk, log_probabilities
+from nmt.training.risk import Ids, Risk, expected_risk
 from tests.toy import Toy, contains
 
 BATCH = Batch.of([[4, 5, 6], [7]], [[5, 8], [7, 6, 4]])
@@ -40,12 +40,6 @@ def model() -> Seq2Seq:
 
 def risk_of(network: Seq2Seq) -> tuple[torch.Tensor, int]:
     return expected_risk(network, BATCH, Risk(drawn, worth), MinimumRisk(samples=4, sharpness=0.5))
-
-
-def test_log_probabilities_are_those_of_forced_decoding() -> None:
-    network = model().eval()
-    expected = [one.log_probability for one in score(network, BATCH)]
-    assert log_probabilities(network, BATCH).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_risk_is_its_equation() -> None:
