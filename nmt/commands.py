@@ -264,7 +264,7 @@ def add_diagnose(parser: Parser) -> None:
         help="a run's folder (trained) or a YAML file (fresh; its data must be prepared)",
     )
     parser.add_argument(
-        "--length", type=at_least(2), default=50, metavar="L", help="longest distance, in tokens"
+        "--length", type=at_least(2), default=50, metavar="L", help="tokens of each text"
     )
     parser.add_argument(
         "-o",

@@ -185,13 +185,15 @@ class GeneralAttention(WeightedMean):
 class LocalAttention(GeneralAttention):
     """Attention to a window of the source (Luong et al. 2015, section 3.2).
 
-    e_ij = s^T W h_j for j in [p_i - D, p_i + D], else -inf. Predictive attention adds
-    log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, to the energies, so that, unlike in the
-    paper, the weights still sum to 1. Monotonic: p_i = min(i, S - 1); predictive:
-    p_i = (S - 1) sigmoid(v^T tanh(W_p s) + b). The centre p_i always lies within the sentence.
+    e_ij = s^T W h_j for j in [p_i - D, p_i + D], else -inf. Monotonic: p_i = m_i = min(i, S - 1).
+    Predictive: p_i = (S - 1) sigmoid(v^T tanh(W_p s) + b); in training at a high rate the sigmoid
+    tends to saturate, with p_i at an end of the sentence. Shifted, not in the paper, begins at the
+    monotonic position: p_i = (S - 1) sigmoid(logit((m_i + 1/2) / S) + v^T tanh(W_p s) + b). These
+    two add log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, to the energies, so that, unlike in
+    the paper, the weights still sum to 1. The centre p_i always lies within the sentence.
 
     Args:
-        position: monotonic or predictive.
+        position: monotonic, predictive or shifted.
         window: D, in tokens on either side.
         hidden_size: size of the hidden layer that predicts the position; monotonic attention has
             none.
@@ -203,14 +205,15 @@ class LocalAttention(GeneralAttention):
         query_size: int,
         /,
         *,
-        position: Literal["predictive", "monotonic"] = "predictive",
+        position: Literal["monotonic", "predictive", "shifted"] = "shifted",
         window: PositiveInt = 5,
         hidden_size: PositiveInt = 128,
     ) -> None:
         super().__init__(memory_size, query_size)
         self.window = window
+        self.shifted = position == "shifted"
         self.place = None
-        if position == "predictive":
+        if position != "monotonic":
             layers = nn.Linear(query_size, hidden_size, bias=False), nn.Linear(hidden_size, 1)
             nn.init.zeros_(layers[1].bias)
             self.place = nn.Sequential(layers[0], nn.Tanh(), layers[1])
@@ -227,10 +230,10 @@ class LocalAttention(GeneralAttention):
         energies = super().energies(query, keys, mask, state)
         last = mask.sum(dim=1).sub(1).to(state.dtype).view(-1, 1, 1)  # (B, 1, 1)
         step = state.view(*query.shape[:2], 1)
-        if self.place is None:
-            centre = torch.minimum(step, last)
-        else:
-            centre = last * torch.sigmoid(self.place(query))  # (B, K, 1)
+        centre = torch.minimum(step, last)  # (B, K, 1)
+        if self.place is not None:
+            start = torch.logit((centre + 0.5) / (last + 1)) if self.shifted else 0.0
+            centre = last * torch.sigmoid(start + self.place(query))
         away = torch.arange(mask.shape[1], device=mask.device) - centre  # (B, K, S)
         if self.place is not None:
             energies = energies - away.square() * (2 / self.window**2)

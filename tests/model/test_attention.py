@@ -118,21 +118,24 @@ def test_general_attention_is_its_equation() -> None:
             reads.expect(row, step, softmax(np.array([query @ w @ h for h in sentence])))
 
 
-@pytest.mark.parametrize("position", ["monotonic", "predictive"])
+@pytest.mark.parametrize("position", ["monotonic", "predictive", "shifted"])
 def test_local_attention_is_its_equations(position: str) -> None:
     attention = make("local", position=position, window=1, hidden_size=4)
     reads, w = Reads(attention), weight(attention, "key.weight")
     for row, sentence in enumerate(reads.sentences):
         for step, query in enumerate(array(reads.queries[:, row])):
             centre: float = min(step, len(sentence) - 1)
-            if position == "predictive":
+            if position != "monotonic":
                 hidden = np.tanh(weight(attention, "place.0.weight") @ query)
                 sums = weight(attention, "place.2.weight") @ hidden
-                share = 1 / (1 + np.exp(-(sums + weight(attention, "place.2.bias"))))
-                centre = (len(sentence) - 1) * float(share[0])
+                sums += weight(attention, "place.2.bias")
+                if position == "shifted":
+                    share = (centre + 0.5) / len(sentence)
+                    sums += np.log(share / (1 - share))
+                centre = (len(sentence) - 1) * float(1 / (1 + np.exp(-sums[0])))
             away = np.arange(len(sentence)) - centre
             energies = np.array([query @ w @ h for h in sentence])
-            if position == "predictive":
+            if position != "monotonic":
                 energies -= away**2 / (2 * 0.5**2)
             reads.expect(row, step, softmax(np.where(abs(away) <= 1, energies, -np.inf)))
 
