@@ -63,7 +63,7 @@ def _keep_input(source: Path, output: Path | None, health: Path | None) -> None:
 
 
 def _keep_inputs(source: Path, plans: Mapping[Path, Sequence[Path]]) -> None:
-    """Of a folder: what is made of it may not lie in it, nor lead back into it from above."""
+    """Of a folder, if what is made lies above it: that may lead back into it."""
     for path in chain.from_iterable(plans.values()):
         if path.resolve().is_relative_to(source.resolve()):
             raise UserError(
@@ -84,7 +84,7 @@ def places(arguments: Namespace, say: Say) -> Iterator[tuple[Path | None, list[P
             yield source, made
         return
     for path in paths or [None]:
-        if path is None or path.is_file():
+        if path is None or path.is_file() or path.resolve().is_relative_to(source.resolve()):
             raise UserError(
                 f"{source}: expected another folder for what is made of this one, by -o and "
                 f"--health, found {path or 'none'}"
