@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from itertools import islice, product
 from pathlib import Path
@@ -133,13 +134,14 @@ def _jobs(given: argparse.Namespace, version: str) -> Iterator[Job]:
         )
     recipe = merged(read_yaml(Path(file["config"])), file["common"] or {})
     for seed, (name, change) in product(given.seeds, {RECIPE: {}, **file["variants"]}.items()):
-        settings = merged(recipe, change or {})
-        training = {**settings["training"], "seed": seed, "threads": 1, "precision": "fp32"}
-        data = given.work.resolve() / f"data-{_digest({**settings['data'], 'folder': ''})}"
-        settings |= {"data": {**settings["data"], "folder": str(data)}, "training": training}
+        alone = {"training": {"seed": seed, "threads": 1, "precision": "fp32"}}
+        settings = merged(merged(recipe, change or {}), alone)
+        # With all defaults, so that another default makes another training.
+        settings = asdict(config.from_dict(settings, f"{given.file}: {name}"))
+        data, training = settings["data"], settings["training"]
+        data["folder"] = str(given.work.resolve() / f"data-{_digest({**data, 'folder': ''})}")
         digest = _digest({**settings, "training": {**training, "folder": ""}})
         training["folder"] = str(given.work.resolve() / f"run-{digest}-{version}")
-        config.from_dict(settings, f"{given.file}: {name}")
         yield Job(name, seed, settings, digest)
 
 

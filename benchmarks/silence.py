@@ -5,7 +5,8 @@
 A Turing machine's slots read as zeros (attention to the source stays as it is), a memory network's
 reads add nothing to its query, nor does a decoder's attention to its own past to its state. Scored
 on the validation split at the run's own beam; p is of a paired bootstrap. A memory whose silence
-costs less than a point is not used. (A memory network is all that its decoder sees of the source.)
+costs less than a point is not used. (A memory network is all that its decoder sees of the source,
+but for the first state.)
 """
 
 from collections.abc import Callable, Iterator, Sequence

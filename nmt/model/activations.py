@@ -1,4 +1,4 @@
-"""Activation gradients for the hand-written backward passes, and a fast tanh."""
+"""A fast tanh, gradients for the hand-written backward passes, and what all attention computes."""
 
 import torch
 from torch import Tensor
@@ -30,3 +30,18 @@ def _torchs(inputs: Tensor) -> bool:
 
 def _from_twice(doubled: Tensor) -> Tensor:
     return doubled.sigmoid_().mul_(2).sub_(1)
+
+
+def attend(memory: Tensor, energies: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """c = sum_j a_j h_j with a = softmax(e) over real positions only.
+
+    Args:
+        memory: (B, ..., S, M).
+        energies: (B, ..., K, S).
+        mask: (B, ..., S) True at real positions.
+
+    Returns:
+        Contexts (B, ..., K, M) and weights (B, ..., K, S).
+    """
+    weights = torch.softmax(energies.masked_fill(~mask.unsqueeze(-2), -torch.inf), dim=-1)
+    return weights @ memory, weights

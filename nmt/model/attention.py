@@ -11,24 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nmt.model.activations import tanh_
+from nmt.model.activations import attend, tanh_
 from nmt.schema import PositiveInt
 from nmt.state import State
-
-
-def attend(memory: Tensor, energies: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """c = sum_j a_j h_j with a = softmax(e) over real positions only.
-
-    Args:
-        memory: (B, S, M).
-        energies: (B, K, S).
-        mask: (B, S) True at real positions.
-
-    Returns:
-        Contexts (B * K, M) and weights (B * K, S).
-    """
-    weights = torch.softmax(energies.masked_fill(~mask.unsqueeze(1), -torch.inf), dim=-1)
-    return (weights @ memory).flatten(0, 1), weights.flatten(0, 1)
 
 
 class WeightedMean(nn.Module):
@@ -68,7 +53,8 @@ class WeightedMean(nn.Module):
         assert isinstance(keys, Tensor) and isinstance(memory, Tensor) and isinstance(mask, Tensor)
         energies = self.energies(query.view(len(memory), -1, query.shape[1]), keys, mask, state)
         context, weights = attend(memory, energies, mask)
-        return context, weights, self.follow(state, weights)
+        weights = weights.flatten(0, 1)
+        return context.flatten(0, 1), weights, self.follow(state, weights)
 
 
 class NoAttention(WeightedMean):
@@ -186,11 +172,11 @@ class LocalAttention(GeneralAttention):
     """Attention to a window of the source (Luong et al. 2015, section 3.2).
 
     e_ij = s^T W h_j for j in [p_i - D, p_i + D], else -inf. Monotonic: p_i = m_i = min(i, S - 1).
-    Predictive: p_i = (S - 1) sigmoid(v^T tanh(W_p s) + b); in training at a high rate the sigmoid
-    tends to saturate, with p_i at an end of the sentence. Shifted, not in the paper, begins at the
-    monotonic position: p_i = (S - 1) sigmoid(logit((m_i + 1/2) / S) + v^T tanh(W_p s) + b). These
-    two add log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, to the energies, so that, unlike in
-    the paper, the weights still sum to 1. The centre p_i always lies within the sentence.
+    Predictive: p_i = (S - 1) sigmoid(v^T tanh(W_p s) + b); in training its sigmoid may saturate,
+    with p_i at an end of every sentence. Shifted, not in the paper, predicts how far to go from
+    m_i: p_i = (S - 1) sigmoid(logit((m_i + 1/2) / S) + v^T tanh(W_p s) + b). These two add
+    log exp(-(j - p_i)^2 / (2 sigma^2)), sigma = D / 2, to the energies, so that, unlike in the
+    paper, the weights still sum to 1. The centre p_i always lies within the sentence.
 
     Args:
         position: monotonic, predictive or shifted.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nmt.model.seq2seq import Ensemble, Seq2Seq
 
 CHUNK = 1024
-"""Tokens whose logits are computed at once, since vocabularies are large."""
+"""Tokens whose logits are in memory at once, without gradients, since vocabularies are large."""
 
 
 def log_probabilities(model: "Seq2Seq | Ensemble", batch: Batch) -> Tensor:

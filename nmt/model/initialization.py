@@ -1,6 +1,7 @@
 """Initial weights as named rules."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,12 @@ INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
 }
 
 
-def initialize(module: nn.Module, weights: str, recurrent: str) -> None:
+Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]
+# As a stacked (gates, input) matrix, the identity would feed the first gate alone.
+RecurrentRule = Literal[Rule, "identity"]
+
+
+def initialize(module: nn.Module, weights: Rule, recurrent: RecurrentRule) -> None:
     """Initialises every parameter of a module by its role, which its name shows.
 
     Recurrent weights are square blocks, one per gate, and each block is initialised separately: an

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt import options
-from nmt.model.attention import SINGLE, attend
+from nmt.model.activations import attend
+from nmt.model.attention import SINGLE
 from nmt.model.contracts import Attention
 from nmt.model.multihead import MultiHeadAttention
 from nmt.schema import Count, Part, PositiveInt, Settings
@@ -62,8 +63,8 @@ class MemoryNetwork(nn.Module):
         for keys, values in pairwise(memories):
             assert isinstance(keys, Tensor) and isinstance(values, Tensor)
             found, weights = attend(values, read @ keys.transpose(1, 2), mask)
-            read = read + found.view_as(read)
-        return read.flatten(0, 1), weights, state
+            read = read + found
+        return read.flatten(0, 1), weights.flatten(0, 1), state
 
 
 STRENGTH = 4.0

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nmt.model.activations import attend
 from nmt.model.dropout import Dropout
 from nmt.schema import PositiveInt
 from nmt.state import State
@@ -60,8 +61,8 @@ class MultiHeadAttention(nn.Module):
         queries = self.split(self.query(query.view(len(mask), -1, query.shape[1])))  # (B, P, K, A)
         energies = queries @ keys.transpose(2, 3) * keys.shape[3] ** -0.5  # (B, P, K, S)
         energies = energies if bias is None else energies + bias
-        weights = torch.softmax(energies.masked_fill(~mask[:, None, None], -torch.inf), dim=-1)
-        context: Tensor = self.out((weights @ values).transpose(1, 2).flatten(2))  # (B, K, M)
+        found, weights = attend(values, energies, mask[:, None])
+        context: Tensor = self.out(found.transpose(1, 2).flatten(2))  # (B, K, M)
         return context.flatten(0, 1), weights.mean(dim=1).flatten(0, 1), state
 
 

@@ -10,14 +10,9 @@ from nmt import options
 from nmt.model.decoder import Decoder, Output
 from nmt.model.dropout import VariationalDropout, WordDropout
 from nmt.model.encoders import ENCODERS, fused
-from nmt.model.initialization import initialize
+from nmt.model.initialization import RecurrentRule, Rule, initialize
 from nmt.schema import Fraction, Part, Positive, PositiveInt, Settings
 from nmt.state import State
-
-Rule = Literal["uniform", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]
-# As a stacked (gates, input) matrix, the identity would feed the first gate alone.
-RecurrentRule = Literal[Rule, "identity"]
-
 
 LARGEST_TABLE = 1 << 24
 """Maximum number of elements of a table of projected words: 64 MB in fp32."""

@@ -121,7 +121,8 @@ def _trained(
     _expect_possible(config, parent.folder if parent else prepared)
     state, facts = processes.from_first(lambda: _open(config, origin, parent, say, fresh))
     expect_shared(folder)
-    # Before the weights are made: the last digits of orthogonal ones depend on it.
+    # Before the weights are made: the last digits of orthogonal ones depend on it. `new_facts`
+    # measures the precisions with these threads.
     torch.set_num_threads((facts["choices"] if facts else layout_of(config))["threads"])
     source, target = load_vocabularies(folder)
     model = _make_model(config, source, target, parent)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nmt.batch import Batch
 from nmt.model.dropout import without_dropout
+from nmt.model.forced import CHUNK
 from nmt.training.objectives import Likelihood
 from nmt.vocab import RESERVED
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 STEEPNESS = 10.0
 """Slope of the inverse sigmoid, which spans 0.7 % to 99.3 % over the whole training."""
-
-CHUNK = 1024
-"""Tokens whose logits are in memory at once."""
 
 
 def sampling_rate(objective: Likelihood, progress: float) -> float:

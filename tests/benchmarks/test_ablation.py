@@ -56,6 +56,15 @@ def test_each_variant_is_trained_with_each_seed_once(
     assert len(list((tmp_path / "work").glob("data-*.log"))) == 1
 
 
+def test_a_default_that_is_written_out_makes_no_other_training(words: list[str]) -> None:
+    file = Path(words[0])
+    variants = {"as before": {"training": {"clip_norm": 1.0}}, "other": {"model": {"dropout": 0.3}}}
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "variants": variants}))
+    recipe, same, other = ablation._jobs(ablation.parser().parse_args([*words, "--seeds", "1"]), "")
+    assert recipe.settings["training"]["clip_norm"] == 1.0  # the toy does not name it
+    assert recipe.digest == same.digest != other.digest
+
+
 def test_a_training_that_fails_is_named(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

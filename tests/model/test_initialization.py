@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.model.initialization import INITIALIZERS, initialize
-from nmt.model.seq2seq import RecurrentRule, Seq2Seq
+from nmt.model.initialization import INITIALIZERS, RecurrentRule, Rule, initialize
+from nmt.model.seq2seq import Seq2Seq
 
 
 def network(**settings: str) -> Seq2Seq:
@@ -64,7 +64,7 @@ def test_the_gates_of_a_cell_differ() -> None:
         ("orthogonal", math.sqrt(1 / 300)),
     ],
 )
-def test_rules_have_the_spread_of_their_papers(rule: str, spread: float) -> None:
+def test_rules_have_the_spread_of_their_papers(rule: Rule, spread: float) -> None:
     torch.manual_seed(7)
     layer = nn.Linear(200, 300)
     before = layer.bias.detach().clone()

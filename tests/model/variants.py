@@ -103,8 +103,8 @@ def _values(option: Option) -> dict[str, Any]:
         Positive: [0.5],
         float: [0.5],
     }
-    found = next((values for kind, values in samples.items() if kind == option.annotation), [])
-    return {str(value): value for value in found}
+    values = next(values for kind, values in samples.items() if kind == option.annotation)
+    return {str(value): value for value in values}
 
 
 def _part(option: Option) -> Part | None:

@@ -16,7 +16,7 @@ from nmt.model.packed import is_packed, pack_decoder
 from nmt.model.seq2seq import Seq2Seq
 from nmt.schema import Settings
 from nmt.state import State, repeat
-from tests.model.variants import assert_learns, assert_same, over, variants
+from tests.model.variants import SIZE, assert_learns, assert_same, each, variants
 
 WORDS = 9
 SOURCES = [[4, 5, 6, 7], [8], [6, 4, 8]]
@@ -30,13 +30,17 @@ def build(settings: Settings) -> Seq2Seq:
     return model
 
 
+NETWORKS = variants(Seq2Seq)
+NETWORKS["encoder=none-slots"] = NETWORKS["encoder=none"] | {
+    "decoder": {"hidden_size": SIZE, "attention": {"kind": "turing_machine", "source": "none"}}
+}
 # Those that differ in a number alone make the same tensors; the parts' own tests try them too.
 MAKING = {
     name: settings
-    for name, settings in variants(Seq2Seq).items()
+    for name, settings in NETWORKS.items()
     if not re.search(r"(?<!layers|.tions)=[\d.]+$", name)
 }
-LEARNING = {f"fp32-{name}": (one, False) for name, one in variants(Seq2Seq).items()}
+LEARNING = {f"fp32-{name}": (one, False) for name, one in NETWORKS.items()}
 LEARNING |= {f"bf16-{name}": (one, True) for name, one in MAKING.items()}
 
 
@@ -116,7 +120,7 @@ def test_a_packed_network_says_nearly_the_same(settings: Settings) -> None:
         assert (told() - wanted).norm() <= tolerance * wanted.norm(), precision
 
 
-@over(Seq2Seq)
+@each(NETWORKS)
 def test_what_search_reads_ahead_changes_nothing(settings: Settings) -> None:
     model = build(settings).double().eval()
     source = model.encode(TOGETHER.source, TOGETHER.source_lengths)
