@@ -182,8 +182,9 @@ class Decoder(nn.Module):
         projected = self.cell.project(embedded)
         state = self.start(source)
         features, weights = [], []
-        for t in range(embedded.shape[1]):
-            feature, state, weight = self.step(embedded[:, t], source, state, projected[:, t])
+        # Not by index, as the gradient of each slice would be as large as the whole.
+        for words, inputs in zip(embedded.unbind(dim=1), projected.unbind(dim=1), strict=True):
+            feature, state, weight = self.step(words, source, state, inputs)
             features.append(feature)
             weights.append(weight)
         return torch.stack(features, dim=1), torch.stack(weights, dim=1)

@@ -231,8 +231,8 @@ def unroll(cell: Cell, inputs: Tensor) -> Tensor:
     projected = cell.project(inputs)
     state = cell.start(projected.new_zeros(len(inputs), cell.hidden_size))
     outputs = []
-    for t in range(inputs.shape[1]):
-        output, state = cell.step(projected[:, t], state)
+    for words in projected.unbind(dim=1):  # an index's gradient would be as large as the whole
+        output, state = cell.step(words, state)
         outputs.append(output)
     return torch.stack(outputs, dim=1)
 
